@@ -1,0 +1,64 @@
+"""The study's yardsticks, applied to one run: every extractor times every reference set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.settings import DataSettings, EvaluateSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.metrics.extractors import Extractor
+    from harness.metrics.reference import Reference
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """One extractor against one reference set. The objective's metrics carry no suffix."""
+
+    name: str
+    extractor: Extractor
+    reference: Reference
+
+
+class Evaluator:
+    """Scores generated images under every yardstick of a study.
+
+    `evaluate` names extractors and reference crops, `references` the data of each crop; the first pair is the
+    objective, whose metrics are logged under their bare names, the others as `metric/extractor/crop`.
+    """
+
+    def __init__(self, evaluate: EvaluateSettings, references: dict[str, DataSettings], device: str = "cpu") -> None:
+        import harness.data
+        from harness.metrics import extractor
+        from harness.metrics.reference import reference
+
+        self.evaluate = evaluate
+        self.yardsticks: list[Yardstick] = []
+        for extractor_name in evaluate.extractors:
+            network = extractor(extractor_name, precision=evaluate.precision, device=device)
+            for crop in evaluate.references:
+                prepared = harness.data.prepare(references[crop])
+                name = f"{extractor_name}/{crop}"
+                self.yardsticks.append(Yardstick(name, network, reference(prepared, network)))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Fingerprints of what every number was measured with, to be logged beside it."""
+        return {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
+
+    def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
+        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density and coverage."""
+        scores: dict[str, float] = {}
+        features: dict[str, torch.Tensor] = {}
+        for position, yardstick in enumerate(self.yardsticks):
+            if yardstick.extractor.name not in features:
+                features[yardstick.extractor.name] = yardstick.extractor(images)
+            result = yardstick.reference.score(
+                features[yardstick.extractor.name], tau=self.evaluate.tau, kid=full, manifold=full
+            )
+            suffix = "" if position == 0 else f"/{yardstick.name}"
+            scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
+        return scores

@@ -1,0 +1,74 @@
+"""What a study holds fixed: the data, the evaluation and the budget, validated once. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
+Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
+Size = Literal[32, 64, 128]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Settings(BaseModel):
+    """Frozen, typed settings that refuse unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """Which images a run trains on."""
+
+    source: Source = Field(default="synthetic-dogs", description="Where photos and boxes come from.")
+    root: Path | None = Field(default=None, description="Folder of the source; not used by synthetic-dogs.")
+    size: Size = Field(default=64, description="Side of the square training images, in pixels.")
+    crop: Crop = Field(default="square", description="How a photo and its boxes become training images.")
+    count: int = Field(default=2000, ge=16, le=200_000, description="Photos that synthetic-dogs draws.")
+    seed: int = Field(default=0, ge=0, description="Seed of the drawn photos of synthetic-dogs.")
+    limit: int | None = Field(default=None, ge=16, description="Use only so many photos, spread over the classes.")
+    max_skipped: float = Field(
+        default=0.05, ge=0, le=1, description="Share of photos that may be unreadable or without a usable box."
+    )
+
+
+class EvaluateSettings(Settings):
+    """How every run of a study is scored. Never a factor: the yardstick must not move with the treatment."""
+
+    extractors: tuple[str, ...] = Field(
+        default=("efficientnet-lite0",), min_length=1, description="Feature networks; the first gives the objective."
+    )
+    references: tuple[Crop, ...] = Field(
+        default=("square",), min_length=1, description="Crops of the study's data that make the reference sets."
+    )
+    size: Size | None = Field(default=None, description="Side of the reference images; null: that of the study's data.")
+    samples: int = Field(default=1000, ge=16, le=100_000, description="Generated images in the final score.")
+    interim_samples: int = Field(default=500, ge=16, description="Generated images in a score during training.")
+    times: int = Field(default=4, ge=1, le=1000, description="Scores per run, evenly spaced, the last at the end.")
+    tau: float = Field(default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised.")
+    precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
+    grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
+
+
+class Budget(Settings):
+    """How long a run trains: equal images or equal time."""
+
+    images: int | None = Field(default=None, gt=0, description="Real training images shown.")
+    seconds: float | None = Field(default=None, gt=0, description="Seconds of training, evaluation not counted.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.images is None) == (self.seconds is None):
+            raise ValueError("give exactly one of images and seconds")
+        return self
+
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+def cache_folder() -> Path:
+    """Where prepared data, drawn photos and reference features are kept: $HARNESS_CACHE or ~/.cache/harness."""
+    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness")
