@@ -1,0 +1,392 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness import __version__
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.ablate import Placement
+    from harness.design import Plan
+    from harness.spec import Spec
+
+_STORAGE = "sqlite:///optuna.db"
+
+
+class _Commands(click.Group):
+    """Prints the user's mistakes as `error: ...` with exit code 2, and an interrupt with 130; never a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except HarnessError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            context.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Which training trick earns its keep, by how much, how surely, and at what cost?"""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+_set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
+_storage = click.option("--storage", default=_STORAGE, show_default=True, help="Any Optuna storage URL.")
+
+
+def _note(text: str) -> None:
+    Console(stderr=False).print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+# ---------------------------------------------------------------------- studies
+
+
+@main.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@_set
+@click.option("--dry-run", is_flag=True, help="Print the plan and a time estimate; run and write nothing.")
+@click.option("--slots", type=click.IntRange(min=1), help="Runs at a time. Default: one per GPU, or one on a CPU.")
+@click.option("--launch", type=click.Choice(["inline", "processes"]), default="processes", show_default=True)
+@_storage
+@click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
+def ablate(
+    spec: Path,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    slots: int | None,
+    launch: str,
+    storage: str,
+    tracking_uri: str | None,
+    take_over: bool,
+) -> None:
+    """Run the study that SPEC declares, and say what each trick is worth.
+
+    The same command again adds nothing and finishes what is missing.
+    """
+    from harness.spec import load
+
+    study = load(spec, overrides)
+    from harness import ablate as main_job
+
+    options = main_job.Options(
+        storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over
+    )
+    if dry_run:
+        _dry_run(study, options)
+        return
+    outcome, report = main_job.ablate(study, options, _note)
+    if outcome.interrupted:
+        click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
+        sys.exit(130)
+    _print_report(report)
+    if outcome.failed:
+        click.echo(f"error: {outcome.failed} run(s) failed: {outcome.reasons[0]}", err=True)
+        sys.exit(1)
+
+
+def _print_report(report: Any) -> None:
+    from harness.report import tables
+
+    console = Console()
+    console.print()
+    console.print(tables.terminal(report.answer))
+    for line in report.notes:
+        console.print(f"note: {line}", highlight=False, markup=False)
+
+
+def _dry_run(study: Spec, options: Any) -> None:
+    from harness import ablate as main_job
+    from harness.calibration import calibrate
+    from harness.design import plan as make_plan
+    from harness.progress import duration
+
+    plan = make_plan(study)
+    main_job.check_data(plan)
+    placement = main_job.place(plan, options)
+    _print_plan(plan)
+    main_job.prepare_data(plan, _note)
+    estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads, note=lambda text: None)
+    table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    for heading in ("cell", "images/s", "training", "scoring"):
+        table.add_column(heading, justify="left" if heading == "cell" else "right")
+    for cell, times in estimates.items():
+        table.add_row(
+            cell,
+            f"{times['images_per_second']:,.0f}",
+            duration(times["train_seconds"]),
+            duration(times["other_seconds"]),
+        )
+    total = sum(
+        estimates[run.cell]["train_seconds"] + estimates[run.cell]["other_seconds"] for run in plan.runs
+    ) / _speedup(placement)
+    console = Console()
+    console.print()
+    console.print(table)
+    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
+    console.print(
+        f"\n{len(plan.runs)} runs, about {duration(total)} on {', '.join(placement.devices)} with {slots}",
+        highlight=False,
+    )
+
+
+def _speedup(placement: Placement) -> float:
+    # Slots beyond the devices share one: they are not counted as speed until measured.
+    return float(min(placement.slots, len(placement.devices)))
+
+
+def _print_plan(plan: Plan) -> None:
+    console = Console()
+    seeds = sorted({run.seed for run in plan.runs})
+    budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
+    console.print(
+        f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = {len(plan.runs)} runs "
+        f"of {budget} each",
+        highlight=False,
+    )
+    cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    cells.add_column("cell")
+    control = plan.cell(plan.control)
+    cells.add_column("differs from the control in")
+    for cell in plan.cells:
+        changes = [f"{k}={v}" for k, v in cell.train.items() if control.train[k] != v]
+        changes += [f"data.{k}={v}" for k, v in cell.data.items() if control.data[k] != v]
+        cells.add_row(cell.name, ", ".join(changes) or "(the control)")
+    console.print(cells)
+    contrasts = Table(title="Contrasts", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    contrasts.add_column("contrast")
+    contrasts.add_column("pairs per seed", justify="right")
+    for contrast in plan.contrasts:
+        contrasts.add_row(contrast.name, str(len(contrast.pairs)))
+    console.print(contrasts)
+    for dropped in plan.dropped:
+        console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
+
+
+@main.command()
+@click.argument("study", metavar="SPEC|STUDY")
+@_set
+@_storage
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "markdown", "latex", "csv", "html"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to the terminal.")
+def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, output: Path | None) -> None:
+    """What each trick of a study is worth, at any time: SPEC is its file, STUDY its name in the storage."""
+    from harness.ablate import load_report
+    from harness.spec import load
+
+    by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
+    found = load_report(storage, load(Path(study), overrides) if by_spec else study)
+    from harness.report import html, tables
+
+    if kind == "table" and output is None:
+        _print_report(found)
+        return
+    text = {
+        "table": lambda: tables.markdown(found.answer),
+        "markdown": lambda: tables.markdown(found.answer),
+        "latex": lambda: tables.latex(found.answer),
+        "csv": lambda: tables.csv(found.answer),
+        "html": lambda: html.render(found),
+    }[kind]()
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {output}")
+
+
+# ---------------------------------------------------------------------- single runs
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--set", "overrides", multiple=True, metavar="A=B", help="A setting of the recipe, or data.A, budget.A...")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("runs/single"), show_default=True)
+def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> None:
+    """Train RECIPE once, without a study. Default budget: 40,000 images of synthetic dogs."""
+    from harness.ablate import check_data, prepare_data
+    from harness.design import plan as make_plan
+    from harness.events import Failed, Finished, Scored
+    from harness.launch import RunDescription, execute
+    from harness.spec import load
+
+    prefixes = ("data.", "train.", "evaluate.", "budget.")
+    dotted = [text if text.startswith(prefixes) else f"train.{text}" for text in overrides]
+    budget = {} if any(text.startswith("budget.") for text in dotted) else {"images": 40_000}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "single.yaml"
+        path.write_text(json.dumps({"study": "single", "recipe": recipe, "seeds": [seed], "budget": budget, "factors": {}}))
+        plan = make_plan(load(path, dotted))
+    check_data(plan)
+    prepare_data(plan, _note)
+    cell = plan.cells[0]
+    ended: list[Any] = []
+
+    def emit(event: Any) -> None:
+        if isinstance(event, Scored):
+            _note(f"{event.images:,} images, {event.train_seconds:.0f} s: MiFID {event.scores['mifid']:.1f}")
+        ended.append(event)
+
+    execute(
+        RunDescription(
+            key="single",
+            name=recipe,
+            recipe=recipe,
+            seed=seed,
+            train=cell.train,
+            data=cell.data,
+            evaluate=plan.evaluate.model_dump(mode="json"),
+            references={k: v.model_dump(mode="json") for k, v in plan.references.items()},
+            budget=plan.budget.model_dump(),
+            directory=str(output),
+        ),
+        emit,
+    )
+    last = ended[-1]
+    if isinstance(last, Failed):
+        click.echo(last.details or f"{last.kind}: {last.reason}", err=True)
+        sys.exit(1)
+    assert isinstance(last, Finished)
+    table = Table(box=None)
+    table.add_column("outcome")
+    table.add_column("value", justify="right")
+    for name, value in last.summary.items():
+        table.add_row(name, f"{value:,.4g}")
+    Console().print(table)
+    _note(f"grids and generator: {output}")
+
+
+@main.command()
+@click.argument("run")
+@click.option("--count", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="A folder, or a .zip file.")
+def sample(run: str, count: int, seed: int, output: Path) -> None:
+    """Draw images from a finished RUN: its folder under runs/, or the key that its MLflow run is tagged with."""
+    from harness import recipes
+    from harness.sampling import run_folder, write_images
+
+    folder = run_folder(run)
+    recipe = json.loads((folder / "generator.json").read_text())["recipe"]
+    images = recipes.get(recipe).sample(folder, count=count, seed=seed)
+    write_images(images, output)
+    click.echo(f"wrote {count} images to {output}")
+
+
+@main.command()
+@click.argument("generated", type=click.Path(path_type=Path))
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.option("--extractor", "extractors", multiple=True, default=("efficientnet-lite0",), show_default=True)
+@click.option("--tau", type=click.FloatRange(0, 1), default=0.1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def score(generated: Path, reference: Path, extractors: tuple[str, ...], tau: float, as_json: bool) -> None:
+    """Score a folder or zip of GENERATED images against one of REFERENCE images."""
+    from harness.metrics.folders import score_folders
+
+    found = score_folders(generated, reference, extractors=extractors, tau=tau)
+    numbers = {name: scores.numbers() for name, scores in found.items()}
+    if as_json:
+        click.echo(json.dumps(numbers, indent=2))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("metric")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    for metric in next(iter(numbers.values())):
+        table.add_row(metric, *(f"{values[metric]:,.4f}" for values in numbers.values()))
+    Console().print(table)
+
+
+# ---------------------------------------------------------------------- data and machine
+
+
+@main.group()
+def data() -> None:
+    """Look at, prepare and draw data sets."""
+
+
+_data_set = click.option("--set", "overrides", multiple=True, metavar="A=B", help="A data setting, as under data: in a spec.")
+
+
+def _data_settings(overrides: tuple[str, ...]) -> Any:
+    from harness.spec import data_settings
+
+    return data_settings(overrides)
+
+
+@data.command("info")
+@_data_set
+def data_info(overrides: tuple[str, ...]) -> None:
+    """Count photos, classes, boxes and what would be skipped."""
+    from harness.data.info import info
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in info(_data_settings(overrides)).items():
+        table.add_row(str(name), str(value))
+    Console().print(table)
+
+
+@data.command("prepare")
+@_data_set
+def data_prepare(overrides: tuple[str, ...]) -> None:
+    """Crop and resize once into the cache, as `harness ablate` would."""
+    from harness.data import prepare
+    from harness.provenance import cores
+
+    prepared = prepare(_data_settings(overrides), workers=cores())
+    click.echo(f"{len(prepared.images):,} images, fingerprint {prepared.fingerprint}")
+    for skipped in prepared.skipped:
+        click.echo(f"skipped {skipped.path}: {skipped.reason}")
+
+
+@data.command("synthesize")
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--count", type=click.IntRange(min=16), default=2000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def data_synthesize(destination: Path, count: int, seed: int) -> None:
+    """Draw synthetic dogs in the layout of Stanford Dogs into DESTINATION."""
+    from harness.data.synthetic import synthesize
+    from harness.provenance import cores
+
+    synthesize(destination, count=count, seed=seed, workers=cores())
+    click.echo(f"drew {count:,} photos in {destination}")
+
+
+@main.command()
+def doctor() -> None:
+    """What this machine can do, and what is missing."""
+    from harness.doctor import examine
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    table.add_column("what")
+    table.add_column("found")
+    findings = examine()
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "--", finding.what, finding.found)
+    Console().print(table)
+    if not all(finding.ok for finding in findings if finding.needed):
+        sys.exit(1)

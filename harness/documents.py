@@ -1,0 +1,237 @@
+"""A YAML document whose every value knows where it was written; `extends` and `--set` lay one document over another."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import SpecError, nearest
+
+Keys = tuple[str | int, ...]
+
+MOST_VALUES = 50_000  # far above any spec; stops aliases that multiply
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A value and its place. `value` is a dict of str to Marked, a list of Marked, or a plain scalar."""
+
+    value: Any
+    source: str
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """file:line, or the `--set` flag that gave the value."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+def plain(node: Marked) -> Any:
+    """The value of `node` without its marks."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+def at(node: Marked, keys: Keys) -> Marked:
+    """The deepest value that exists on the way along `keys`."""
+    for key in keys:
+        inner = node.value
+        in_list = isinstance(inner, list) and isinstance(key, int) and key < len(inner)
+        if not in_list and not (isinstance(inner, dict) and key in inner):
+            break
+        node = inner[key]
+    return node
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Marked:
+    """The mapping in the file at `path`, laid over what it extends, with `a.b=c` overrides laid over it in order."""
+    document = _file(Path(path), ())
+    for text in overrides:
+        document = _override(document, text)
+    return document
+
+
+def scalar(text: str) -> Any:
+    """`text` as YAML reads a plain scalar; `text` itself where it is none."""
+    try:
+        value = _parse(text, "", numbered=False).value
+    except SpecError:
+        return text
+    return text if isinstance(value, dict | list) else value
+
+
+def merge(base: Marked, over: Marked, keys: Keys = ()) -> Marked:
+    """`over` laid upon `base`: mappings merge deep, lists and scalars replace."""
+    if isinstance(base.value, dict) and over.value is None and len(keys) == 1:
+        return base  # a section whose lines are all commented out changes nothing
+    if not isinstance(base.value, dict) or not isinstance(over.value, dict):
+        return over
+    if len(keys) == 4 and keys[0] == "factors" and keys[2] == "sets":
+        return over  # what a level sets is one whole: half of an old level would be a trick nobody wrote
+    return _merge_entries(base, over, keys)
+
+
+def _merge_entries(base: Marked, over: Marked, keys: Keys) -> Marked:
+    entries = dict(base.value)
+    for key, child in over.value.items():
+        if keys == ("factors",) and child.value is None and key in entries:
+            del entries[key]
+        else:
+            entries[key] = merge(entries[key], child, (*keys, key)) if key in entries else child
+    return replace(over, value=entries)
+
+
+def _override(document: Marked, text: str) -> Marked:
+    name, equals, value = text.partition("=")
+    keys = tuple(name.strip().split("."))
+    source = f"--set {_one_line(text)}"
+    if not equals or not all(keys):
+        raise SpecError(f"{source}: not an override: write key=value with a dotted key, like --set train.batch=64")
+    if keys[0] == "extends":
+        raise SpecError(f"{source}: extends is read from files only: write it in a spec file of your own")
+    return _put(document, keys, _parse(value, source, numbered=False), ())
+
+
+def _put(node: Marked, keys: tuple[str, ...], value: Marked, path: Keys) -> Marked:
+    """`node` with `value` laid at the dotted `keys`; mappings on the way are made where they are missing."""
+    if not isinstance(node.value, dict):
+        node = replace(value, value={})
+    key, rest = keys[0], keys[1:]
+    if not rest:
+        return replace(
+            _merge_entries(node, replace(value, value={key: value}), path), source=node.source, line=node.line
+        )
+    child = node.value.get(key, replace(value, value={}))
+    return replace(node, value={**node.value, key: _put(child, rest, value, (*path, key))})
+
+
+def _file(path: Path, chain: tuple[Path, ...], mention: Marked | None = None) -> Marked:
+    """The document at `path`; `chain` are the files that extend it, `mention` the value that named it."""
+    here = f"{mention.place}: extends: " if mention else ""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        others = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        hint = f"in {path.parent} there are {nearest(path.name, others)}" if others else "give the path of a YAML file"
+        raise SpecError(f"{here}{path}: there is no such file; {hint.replace('allowed: ', '')}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"{here}{path!s}: cannot be read: {reason}; give the path of a YAML file") from None
+    document = _parse(content, str(path), numbered=True)
+    if not isinstance(document.value, dict):
+        raise SpecError(f"{document.place}: a spec must be a mapping with the keys study, recipe, data, ...")
+    extends = document.value.pop("extends", None)
+    if extends is None:
+        return document
+    if not isinstance(extends.value, str) or not extends.value:
+        raise SpecError(f"{extends.place}: extends: must be the path of one YAML file, relative to this one")
+    chain = (*chain, path.resolve())
+    base = Path(os.path.normpath(path.parent / extends.value))
+    if base.resolve() in chain:
+        raise SpecError(f"{extends.place}: extends: '{extends.value}' leads back to itself: break the circle")
+    return merge(_file(base, chain, extends), document)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 5e-4 as a number, as YAML 1.2 does, and a date as text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [entry for entry in entries if entry[0].rpartition(":")[2] not in ("timestamp", "float")]
+    for first, entries in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+        |[0-9][0-9_]*[eE][-+]?[0-9]+
+        |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
+        |\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$""",
+        re.VERBOSE,
+    ),
+    list("-+0123456789."),
+)
+
+
+def _parse(content: str | bytes, source: str, *, numbered: bool) -> Marked:
+    """The one document in `content`. Raises SpecError in one line for anything that is not plain data."""
+
+    def place(mark: yaml.Mark | None) -> str:
+        return f"{source}:{mark.line + 1}" if numbered and mark else source
+
+    loader = None
+    try:
+        loader = _Loader(content)
+        node = loader.get_single_node()
+        return _Marker(loader, source, numbered).mark(node) if node else Marked(None, source, 1 if numbered else None)
+    except yaml.MarkedYAMLError as error:
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        spot = place(error.problem_mark or error.context_mark)
+        raise SpecError(f"{spot}: not readable as YAML: {_one_line(what)}; mend this line or the one before") from None
+    except RecursionError:
+        raise SpecError(f"{source}: nested too deep or contains itself; write the values out") from None
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"{source}: not readable as YAML: {_one_line(str(error))}; save it as UTF-8 text") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Marker:
+    """Turns composed YAML nodes into marked values."""
+
+    def __init__(self, loader: _Loader, source: str, numbered: bool) -> None:
+        self.loader = loader
+        self.source = source
+        self.numbered = numbered
+        self.count = 0
+
+    def mark(self, node: yaml.Node) -> Marked:
+        self.count += 1
+        if self.count > MOST_VALUES:
+            raise SpecError(f"{self.source}: more than {MOST_VALUES} values; write a smaller spec, without aliases")
+        here = Marked(None, self.source, node.start_mark.line + 1 if self.numbered else None)
+        if isinstance(node, yaml.MappingNode) and node.tag.endswith(":map"):
+            return replace(here, value=self.entries(node))
+        if isinstance(node, yaml.SequenceNode) and node.tag.endswith(":seq"):
+            return replace(here, value=[self.mark(child) for child in node.value])
+        value = self.loader.construct_object(node, deep=True)
+        if value is not None and not isinstance(value, bool | int | float | str):
+            raise SpecError(f"{here.place}: tag {node.tag} is not allowed; write plain values, lists and mappings")
+        return replace(here, value=value)
+
+    def entries(self, node: yaml.MappingNode) -> dict[str, Marked]:
+        self._refuse_repeated(node.value)
+        self.loader.flatten_mapping(node)  # resolves `<<`
+        entries = {}
+        for key, child in node.value:
+            # The key as written, not as YAML reads it: `on` and `null` are names here.
+            entries[key.value] = replace(self.mark(child), line=key.start_mark.line + 1 if self.numbered else None)
+        return entries
+
+    def _refuse_repeated(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]]) -> None:
+        seen: dict[str, int] = {}
+        for key, _ in pairs:
+            line = key.start_mark.line + 1
+            place = f"{self.source}:{line}" if self.numbered else self.source
+            if not isinstance(key, yaml.ScalarNode):
+                raise SpecError(f"{place}: a key must be a plain name, not a list or mapping")
+            if key.value in seen and key.value != "<<":
+                where = f", first on line {seen[key.value]}" if self.numbered else ""
+                raise SpecError(f"{place}: key '{key.value}' is given twice{where}; keep one of them")
+            seen[key.value] = line
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,44 @@
+"""Feature matrices: what the metrics accept, and blocks of rows that bound their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from harness.errors import MetricError
+
+BLOCK_ELEMENTS = 4_000_000  # float64 elements of one temporary: 32 MB
+
+
+def check_features(name: str, features: torch.Tensor, dim: int | None = None) -> torch.Tensor:
+    """`features` detached, as floating point [N, D] with N >= 2 finite rows. Raises MetricError otherwise."""
+    if not isinstance(features, torch.Tensor):
+        raise MetricError(f"{name} features are {type(features).__name__}; give a torch tensor of shape [images, dim]")
+    if features.ndim != 2 or features.shape[1] == 0:
+        raise MetricError(f"{name} features have shape {list(features.shape)}; give [images, dim]")
+    if features.shape[0] < 2:
+        raise MetricError(f"{name} features have {features.shape[0]} row(s); a covariance needs at least 2 images")
+    if dim is not None and features.shape[1] != dim:
+        raise MetricError(
+            f"{name} features have {features.shape[1]} dimensions, the real ones {dim}; use one extractor for both"
+        )
+    if features.is_complex() or features.dtype == torch.bool:
+        raise MetricError(f"{name} features are {features.dtype}; give real numbers")
+    features = features.detach()
+    if not features.is_floating_point():
+        features = features.double()
+    elif features.dtype in (torch.float16, torch.bfloat16):
+        features = features.float()
+    bad = sum(int((~torch.isfinite(features[rows]).all(dim=1)).sum()) for rows in row_blocks(*features.shape))
+    if bad:
+        raise MetricError(
+            f"{bad} of {features.shape[0]} {name} feature rows hold NaN or infinity; look for a diverged generator"
+        )
+    return features
+
+
+def row_blocks(rows: int, width: int) -> Iterator[slice]:
+    """Slices over `rows` such that a float64 block of `width` columns stays within `BLOCK_ELEMENTS`."""
+    step = max(1, BLOCK_ELEMENTS // max(1, width))
+    return (slice(start, min(rows, start + step)) for start in range(0, rows, step))

@@ -1,0 +1,129 @@
+"""The real side of every score of a study, computed once and kept on disk under the hash of what it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from harness.errors import MetricError
+from harness.metrics.extractors import Extractor, file_sha256
+from harness.metrics.frechet import Moments
+from harness.metrics.scores import RealSide
+from harness.settings import cache_folder
+
+_FORMAT = 1
+_MANIFEST = "manifest.json"
+_ARRAYS = ("features", "unit", "mean", "cov", "root", "radii")
+
+
+class Prepared(Protocol):
+    """What a reference needs of a prepared data set: uint8 [N, 3, S, S] images and a hash of how they came about."""
+
+    @property
+    def images(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Reference(RealSide):
+    """The real features of one data set under one extractor, with everything precomputed and a fingerprint."""
+
+    def __init__(self, features: torch.Tensor, fingerprint: str) -> None:
+        super().__init__(features)
+        self.fingerprint = fingerprint
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """[D] float64."""
+        return self.moments.mean
+
+    @property
+    def cov(self) -> torch.Tensor:
+        """[D, D] float64, ddof 1."""
+        return self.moments.cov
+
+    @property
+    def root(self) -> torch.Tensor:
+        """[D, D] float64, the covariance's symmetric square root."""
+        return self.moments.root
+
+
+def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = None) -> Reference:
+    """The reference of a prepared data set, from the cache where it holds a sound one, else computed and kept.
+
+    `cache` is the folder of all references (default: under $HARNESS_CACHE). Entries are written aside and moved into
+    place whole, so processes may share them; one whose files do not match their checksums is computed anew.
+    """
+    fingerprint = hashlib.sha256(f"{_FORMAT}|{prepared.fingerprint}|{extractor.fingerprint}".encode()).hexdigest()
+    folder = (cache or cache_folder() / "references") / fingerprint[:32]
+    found = _load(folder, fingerprint, extractor.device)
+    if found is not None:
+        return found
+    if len(prepared.images) < 2:
+        raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
+    computed = Reference(_features(prepared.images, extractor), fingerprint)
+    _save(computed, folder)
+    return computed
+
+
+def _features(images: np.ndarray[Any, Any], extractor: Extractor) -> torch.Tensor:
+    # Part by part, so that a memory-mapped data set need not fit in memory.
+    parts = [torch.from_numpy(np.array(images[start : start + 1024])) for start in range(0, len(images), 1024)]
+    return torch.cat([extractor(part) for part in parts])
+
+
+def _save(found: Reference, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name in _ARRAYS:
+            np.save(aside / f"{name}.npy", getattr(found, name).cpu().numpy(), allow_pickle=False)
+        manifest = {
+            "format": _FORMAT,
+            "fingerprint": found.fingerprint,
+            "kernel_sum": found.kernel_sum,
+            "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
+        }
+        (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if folder.exists() and _load(folder, found.fingerprint, torch.device("cpu")) is None:
+            # Renamed before it is deleted: a process that has it mapped keeps its pages, and no half entry is seen.
+            broken = Path(tempfile.mkdtemp(prefix=f".{folder.name}-broken-", dir=folder.parent))
+            os.replace(folder, broken)
+            shutil.rmtree(broken, ignore_errors=True)
+        try:
+            os.rename(aside, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            # Another process was first; its entry is as good.
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | None:
+    """The entry in `folder`, or None where there is none or any of its files is not what was written."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
+            return None
+        if any(file_sha256(folder / f"{name}.npy") != manifest["sha256"][name] for name in _ARRAYS):
+            return None
+        # Mapped copy-on-write: torch wants writable memory, and no write may reach the file.
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        found = Reference(tensors["features"], fingerprint)
+        moments = Moments(len(found.features), tensors["mean"], tensors["cov"])
+        moments.__dict__["root"] = tensors["root"]
+        found.__dict__ |= {"moments": moments, "kernel_sum": float(manifest["kernel_sum"])}
+        found.__dict__ |= {"unit": tensors["unit"], "radii": tensors["radii"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found

@@ -1,0 +1,145 @@
+"""The answer as a table: on the terminal, in Markdown, in LaTeX (booktabs) and as CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.numbers import decimals, with_interval
+from harness.report.numbers import number as written
+
+CAPTION = (
+    "Δ: mean change over seeds, paired, with its 95 % t interval; lower MiFID is better. “helps” and “hurts” hold "
+    "after Holm’s correction over all tricks: at most a 5 % chance of any false one."
+)
+
+
+def cells(answer: pd.DataFrame) -> list[dict[str, str]]:
+    """The answer's rows as text: trick, change, n, mifid, delta, seconds, verdict."""
+    rows = answer.to_dict("records")
+    level = decimals(answer["mifid"], 3)
+    change, seconds = _places(answer, "delta_mifid"), _places(answer, "delta_train_seconds")
+    return [
+        {
+            "trick": str(row["trick"]),
+            "change": f"{row['from']} → {row['to']}",
+            "n": str(row["n_seeds"]),
+            "mifid": written(row["mifid"], max(level, min(change, 3))),
+            "delta": _interval(row, "delta_mifid", change),
+            "seconds": _interval(row, "delta_train_seconds", seconds),
+            "verdict": str(row["verdict"]),
+        }
+        for row in rows
+    ]
+
+
+def _places(answer: pd.DataFrame, name: str) -> int:
+    sizes = pd.concat([answer[name], answer[f"{name}_low"], answer[f"{name}_high"]]).abs()
+    return max(decimals(sizes, 2), 1 if sizes.median() < 100 else 0)
+
+
+def _interval(row: dict[Any, Any], name: str, places: int) -> str:
+    return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], places)
+
+
+def tone(verdict: str) -> str:
+    """good, bad or open: how a verdict is coloured."""
+    if verdict.startswith("helps"):
+        return "good"
+    if verdict.startswith(("hurts", "diverged")):
+        return "bad"
+    return "open"
+
+
+def terminal(answer: pd.DataFrame) -> Group:
+    """The answer for a terminal of 100 columns or so."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("trick", min_width=25)
+    table.add_column("n", justify="right")
+    table.add_column("MiFID", justify="right", no_wrap=True)
+    table.add_column("Δ MiFID [95 %]", no_wrap=True)
+    table.add_column("Δ train s [95 %]", no_wrap=True)
+    table.add_column("verdict", min_width=18)
+    styles = {"good": "bold green", "bad": "bold red", "open": ""}
+    for row in cells(answer):
+        trick = Text.assemble((row["trick"], "bold"), f" {row['change']}")
+        verdict = Text(row["verdict"], style=styles[tone(row["verdict"])])
+        table.add_row(trick, row["n"], row["mifid"], row["delta"], row["seconds"], verdict)
+    return Group(table, Text(CAPTION, style="dim"))
+
+
+_HEADINGS = ("trick", "level", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")
+
+
+def markdown(answer: pd.DataFrame) -> str:
+    """The answer as a Markdown table with its caption and notes."""
+    lines = [f"| {' | '.join(_HEADINGS)} |", "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    for row in cells(answer):
+        lines.append("| " + " | ".join(_markdown(value) for value in row.values()) + " |")
+    lines += ["", CAPTION]
+    notes = answer.attrs.get("notes", [])
+    if notes:
+        lines += ["", *(f"- {_markdown(note)}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(text: str) -> str:
+    for character in "\\|*_`<[":
+        text = text.replace(character, "\\" + character)
+    return text.replace("\n", " ")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": r"$-$",
+    "→": r"$\to$",
+    "Δ": r"$\Delta$",
+    "–": "--",
+    "“": "``",
+    "”": "''",
+    "’": "'",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def latex(answer: pd.DataFrame) -> str:
+    """The answer as a LaTeX table; needs the package booktabs."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "  \\centering",
+        f"  \\caption{{{_latex(CAPTION)}}}",
+        "  \\begin{tabular}{llrrrrl}",
+        "    \\toprule",
+        f"    {' & '.join(_latex(heading) for heading in _HEADINGS)} \\\\",
+        "    \\midrule",
+    ]
+    for row in cells(answer):
+        # A cell that begins with [ would be read as the optional argument of the \\ before it; none does.
+        lines.append(f"    {' & '.join(_latex(value) for value in row.values())} \\\\")
+    lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def csv(answer: pd.DataFrame) -> str:
+    """Every column of the answer at full precision."""
+    return answer.to_csv(index=False, lineterminator="\n")

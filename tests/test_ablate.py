@@ -1,0 +1,204 @@
+"""The main job, with a recipe that trains in no time: both stores agree, nothing is lost, nothing is run twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from harness import ablate as main_job
+from harness.ablate import Options
+from harness.coordinator import Coordinator
+from harness.design import plan as make_plan
+from harness.errors import StudyError
+from harness.launch.inline import InlineLauncher
+from harness.spec import Spec, load
+from harness.study import StudyStore
+
+STORAGE = "sqlite:///optuna.db"
+OPTIONS = Options(storage=STORAGE, launch="inline")
+SPEC = """
+study: tiny
+recipe: fake
+data: {source: synthetic-dogs, count: 16, size: 32}
+evaluate: {samples: 16, interim_samples: 16}
+factors:
+  margin: {baseline: null, levels: [0.8]}
+  mood: {baseline: well, levels: [diverge]}
+seeds: 3
+budget: {images: 100}
+"""
+
+
+@pytest.fixture
+def spec(project: Path, fake_recipe: object) -> Spec:
+    (project / "tiny.yaml").write_text(SPEC)
+    return load(project / "tiny.yaml")
+
+
+def run(spec: Spec, options: Options = OPTIONS) -> tuple[object, object, list[str]]:
+    lines: list[str] = []
+    outcome, report = main_job.ablate(spec, options, lines.append)
+    return outcome, report, lines
+
+
+def trials() -> list[optuna.trial.FrozenTrial]:
+    (name,) = optuna.get_all_study_names(STORAGE)
+    return optuna.load_study(study_name=name, storage=STORAGE).trials
+
+
+def mlflow_runs() -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    return [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
+
+
+def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec) -> None:
+    outcome, report, _ = run(spec)
+    assert (outcome.complete, outcome.diverged, outcome.failed) == (6, 3, 0)
+    assert len(trials()) == 9
+    parents = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "study"]
+    children = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "run"]
+    assert len(parents) == 1
+    assert len(children) == 9
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parents[0].info.run_id}
+    assert sorted(r.info.status for r in children) == ["FAILED"] * 3 + ["FINISHED"] * 6
+    assert parents[0].info.status == "FINISHED"
+    complete = report.runs[report.runs["state"] == "complete"].set_index("mlflow_run_id")
+    for child in children:
+        if child.info.status == "FINISHED":
+            assert child.data.metrics["mifid"] == pytest.approx(complete.loc[child.info.run_id, "mifid"])
+
+
+def test_the_answer_finds_the_effect_that_the_recipe_has(spec: Spec) -> None:
+    _, report, _ = run(spec)
+    margin = report.answer[report.answer["trick"] == "margin"].iloc[0]
+    assert margin["n"] == 3
+    assert margin["delta_mifid"] == pytest.approx(-10)
+
+
+def test_intermediate_mifid_reaches_the_trial(spec: Spec) -> None:
+    run(spec)
+    complete = [t for t in trials() if t.state == TrialState.COMPLETE]
+    assert all(set(t.intermediate_values) == {50, 100} for t in complete)
+
+
+def test_the_same_command_again_adds_nothing_and_says_so(spec: Spec) -> None:
+    run(spec)
+    before = [(t.number, t.state) for t in trials()], len(mlflow_runs())
+    _, _, lines = run(spec)
+    assert any("nothing to add" in line for line in lines)
+    assert before == ([(t.number, t.state) for t in trials()], len(mlflow_runs()))
+
+
+def test_more_seeds_go_on_in_the_same_study(spec: Spec, project: Path) -> None:
+    run(spec)
+    outcome, _, _ = run(load(project / "tiny.yaml", ["seeds=4"]))
+    assert (outcome.complete, outcome.diverged) == (2, 1)
+    assert len(trials()) == 12
+
+
+def test_another_setting_is_another_study(spec: Spec, project: Path) -> None:
+    run(spec)
+    run(load(project / "tiny.yaml", ["train.batch=8"]))
+    assert len(optuna.get_all_study_names(STORAGE)) == 2
+
+
+def test_diverged_runs_are_outcomes_and_are_not_tried_again(spec: Spec) -> None:
+    _, report, _ = run(spec)
+    assert (report.runs["state"] == "diverged").sum() == 3
+    assert "the generator's loss is nan" in set(report.runs["reason"])
+    run(spec)
+    assert len(trials()) == 9
+
+
+def test_a_recipe_that_always_crashes_ends_the_study_early_with_its_reason(spec: Spec, project: Path) -> None:
+    crashing = load(project / "tiny.yaml", ["factors.mood.baseline=crash", "factors.mood.levels=[well]"])
+    with pytest.raises(StudyError, match="a fault of the recipe"):
+        run(crashing)
+    assert all(r.info.status != "RUNNING" for r in mlflow_runs())
+    assert all(t.state != TrialState.RUNNING for t in trials())
+
+
+def test_a_trial_whose_coordinator_died_is_failed_and_run_again(spec: Spec) -> None:
+    plan = make_plan(spec)
+    store = StudyStore(STORAGE, main_job.study_name(spec, plan))
+    store.create(spec, plan)
+    with store.ownership():
+        store.reconcile(plan)
+        claim = store.claim(plan)
+        assert claim is not None
+        store.attach(claim.number, mlflow_run_id="gone")
+    outcome, report, lines = run(spec)
+    assert any("1 left by a coordinator that died" in line for line in lines)
+    assert outcome.complete == 6
+    again = report.runs.set_index("key").loc[claim.key]
+    assert again["attempt"] == 2
+    assert again["state"] == "complete"
+
+
+def test_ctrl_c_leaves_nothing_running_and_the_next_start_finishes(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Coordinator._place
+    placed = []
+
+    def interrupted(self: Coordinator, slot: int, claim: object) -> None:
+        place(self, slot, claim)
+        placed.append(claim)
+        if len(placed) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Coordinator, "_place", interrupted)
+    outcome, _, _ = run(spec)
+    assert outcome.interrupted
+    assert all(t.state != TrialState.RUNNING for t in trials())
+    assert all(r.info.status != "RUNNING" for r in mlflow_runs())
+    monkeypatch.setattr(Coordinator, "_place", place)
+    _, report, _ = run(spec)
+    assert set(report.runs["state"]) == {"complete", "diverged"}
+
+
+def _hold(storage: str, name: str, spec_path: str, ready: object, release: object) -> None:
+    store = StudyStore.find(storage, name)
+    with store.ownership():
+        ready.set()
+        release.wait(60)
+
+
+def test_a_second_coordinator_on_a_live_study_is_refused_by_name(spec: Spec, project: Path) -> None:
+    plan = make_plan(spec)
+    name = main_job.study_name(spec, plan)
+    StudyStore(STORAGE, name).create(spec, plan)
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(STORAGE, name, "tiny.yaml", ready, release))
+    other.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(StudyError, match=rf"{name}.*process {other.pid}"):
+            run(spec)
+    finally:
+        release.set()
+        other.join(60)
+
+
+def test_a_study_is_reported_by_its_name_as_by_its_spec(spec: Spec) -> None:
+    run(spec)
+    by_name = main_job.load_report(STORAGE, "tiny")
+    by_spec = main_job.load_report(STORAGE, spec)
+    assert by_name.answer.equals(by_spec.answer)
+
+
+def test_reporting_an_unknown_study_names_the_known_ones(spec: Spec) -> None:
+    run(spec)
+    with pytest.raises(StudyError, match="known: tiny-"):
+        main_job.load_report(STORAGE, "nope")
+
+
+def test_inline_has_one_slot_and_says_so(spec: Spec) -> None:
+    with pytest.raises(StudyError, match="--launch processes"):
+        run(spec, Options(storage=STORAGE, launch="inline", slots=2))
+    assert InlineLauncher.slots == 1
+    assert not Path("optuna.db").exists()
