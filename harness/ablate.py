@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +149,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
 def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
     stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
     slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {', '.join(placement.devices)}"
-    return f"study {store.name}: {len(plan.runs)} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"
+    return (
+        f"study {store.name}: {len(plan.runs)} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"
+    )
 
 
 def plan_document(plan: Plan) -> dict[str, object]:

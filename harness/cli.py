@@ -222,7 +222,9 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
 
 @main.command()
 @click.argument("recipe")
-@click.option("--set", "overrides", multiple=True, metavar="A=B", help="A setting of the recipe, or data.A, budget.A...")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="A=B", help="A setting of the recipe, or data.A, budget.A..."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/single"), show_default=True)
 def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> None:
@@ -238,7 +240,9 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     budget = {} if any(text.startswith("budget.") for text in dotted) else {"images": 40_000}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "single.yaml"
-        path.write_text(json.dumps({"study": "single", "recipe": recipe, "seeds": [seed], "budget": budget, "factors": {}}))
+        path.write_text(
+            json.dumps({"study": "single", "recipe": recipe, "seeds": [seed], "budget": budget, "factors": {}})
+        )
         plan = make_plan(load(path, dotted))
     check_data(plan)
     prepare_data(plan, _note)
@@ -328,7 +332,9 @@ def data() -> None:
     """Look at, prepare and draw data sets."""
 
 
-_data_set = click.option("--set", "overrides", multiple=True, metavar="A=B", help="A data setting, as under data: in a spec.")
+_data_set = click.option(
+    "--set", "overrides", multiple=True, metavar="A=B", help="A data setting, as under data: in a spec."
+)
 
 
 def _data_settings(overrides: tuple[str, ...]) -> Any:

@@ -151,9 +151,7 @@ class Coordinator:
             },
             resume=claim.previous,
         )
-        self.store.attach(
-            claim.number, name=name, mlflow_run_id=mlflow_run, device=device, slots_per_device=share
-        )
+        self.store.attach(claim.number, name=name, mlflow_run_id=mlflow_run, device=device, slots_per_device=share)
         lines = "\n".join(f"| {factor} | {level} |" for factor, level in cell.levels.items())
         self.store.note(
             claim.number,

@@ -93,7 +93,9 @@ class Tracker:
         """Buffer (name, value, step) metrics; values that are not finite are left out."""
         now = int(time.time() * 1000)
         buffer = self._buffers.setdefault(run, [])
-        buffer += [Metric(_metric_name(name), value, now, step) for name, value, step in metrics if math.isfinite(value)]
+        buffer += [
+            Metric(_metric_name(name), value, now, step) for name, value, step in metrics if math.isfinite(value)
+        ]
         if len(buffer) >= _BATCH:
             self.flush(run)
 

@@ -250,7 +250,7 @@ def verdict(row: Mapping[Any, Any], metric: str) -> str:
 def _claim(row: Mapping[Any, Any], metric: str) -> str:
     n = int(row["n"])
     if n == 0:
-        return "no pair of runs yet"
+        return "no paired runs yet"
     if row["identical"]:
         return "identical"
     if n == 1:

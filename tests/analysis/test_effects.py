@@ -177,7 +177,7 @@ def test_a_control_that_diverged_is_told() -> None:
 def test_runs_that_have_not_ended_are_no_failures(state: str) -> None:
     row = only(make_runs({"base": [100.0, state], "crop": [state, state]}))
     assert (row["n"], row["ended_treated"], row["failed_treated"]) == (0, 0, 0)
-    assert row["verdict"] == "no pair of runs yet"
+    assert row["verdict"] == "no paired runs yet"
 
 
 def test_an_empty_run_table_gives_every_contrast_without_numbers() -> None:

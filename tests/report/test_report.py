@@ -102,7 +102,16 @@ def test_the_terminal_table_fits_100_columns_and_says_it_all(report: ReportData)
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"crop resize → square\s+4\s+\S+\s+−2\d\.\d \[−2\d\.\d, −\d+\.\d\].*helps", text)
     assert "margin off → 0.8" in text
-    assert "…" not in text_of(report, 80).split("verdict")[0]
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_the_terminal_table_loses_no_word_of_long_verdicts(report: ReportData, width: int) -> None:
+    verdict = "may help (not after correction) where it trains; 2 of 5 diverged"
+    long = report.answer.assign(verdict=verdict, trick="averaging")
+    text = text_of(dataclasses.replace(report, answer=long), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(text.count(word) >= 3 for word in ("may", "correction)", "trains;", "diverged", "averaging"))
+    assert "…" not in text
 
 
 def test_markdown_is_one_table_row_per_trick_and_escaped(report: ReportData) -> None:
@@ -205,8 +214,8 @@ def test_a_study_without_any_finished_run_still_makes_a_page(report: ReportData)
     empty = dataclasses.replace(report, runs=runs, answer=answer(runs, report.plan), curves={}, grids={})
     text = html.render(empty)
     assert "No trick is shown to help." in text
-    assert "no pair of runs yet" in text
-    assert "no pair of runs yet" in text_of(empty)
+    assert "no paired runs yet" in text
+    assert "no paired runs yet" in text_of(empty)
     plots.forest_figure(empty.answer)
     tables.latex(empty.answer)
 

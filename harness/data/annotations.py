@@ -1,0 +1,43 @@
+"""Boxes from PASCAL-VOC annotation files."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from harness.data.crops import Box
+
+
+class BadAnnotation(ValueError):  # noqa: N818 - a reason to skip a photo, told by name
+    """An annotation without a usable box; the text says why."""
+
+
+def read_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
+    """The boxes of an annotation for an image of `size` (width, height). Raises BadAnnotation."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BadAnnotation(f"no annotation: {error.strerror}") from None
+    # Boxes need no entities, and those are how XML blows up.
+    if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
+        raise BadAnnotation("annotation declares entities")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise BadAnnotation(f"annotation is not XML: {error}") from None
+    found = root.findall("./object/bndbox")
+    if not found:
+        raise BadAnnotation("annotation has no box")
+    return [_box(node, size) for node in found]
+
+
+def _box(node: ElementTree.Element, size: tuple[int, int]) -> Box:
+    try:
+        box = Box(*(round(float(node.findtext(name, ""))) for name in Box._fields))
+    except ValueError:
+        raise BadAnnotation("box has a corner that is not a number") from None
+    if box.width < 1 or box.height < 1:
+        raise BadAnnotation(f"box {tuple(box)} is empty")
+    if box.xmin < 0 or box.ymin < 0 or box.xmax > size[0] or box.ymax > size[1]:
+        raise BadAnnotation(f"box {tuple(box)} leaves the image of {size[0]}x{size[1]}")
+    return box

@@ -1,0 +1,192 @@
+"""Training images, cropped and resized once into a content-addressed cache and mapped from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from harness.data import synthetic
+from harness.data.annotations import BadAnnotation, read_boxes
+from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
+from harness.data.sources import Photo, check, fingerprint, photos
+from harness.errors import DataError
+from harness.settings import DataSettings, cache_folder
+
+_VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photo that gave no image, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set, ready to train on.
+
+    images: uint8 [N, 3, size, size], memory-mapped. groups: int64 [G + 1]; group g is images[groups[g]:groups[g + 1]], of
+    which one is drawn per access: a photo's crops for crop `all`, else a single image. fingerprint: of photos, crop and
+    size. names: one per image. skipped: photos that gave none.
+    """
+
+    images: np.ndarray[Any, np.dtype[np.uint8]]
+    groups: np.ndarray[Any, np.dtype[np.int64]]
+    fingerprint: str
+    names: list[str]
+    skipped: list[Skipped]
+
+
+def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int = 1) -> Prepared:
+    """The prepared data of `settings`, made where the cache has it not. Raises DataError.
+
+    Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept.
+    """
+    check(settings)
+    cache = cache or cache_folder()
+    root = settings.root
+    if settings.source == "synthetic-dogs":
+        root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
+    found = photos(settings, root)
+    identity = _identity(settings, found)
+    folder = cache / "prepared" / identity[:24]
+    ready = _open(folder, identity)
+    if ready is None:
+        _make(settings, found, folder, identity, workers)
+        ready = _open(folder, identity)
+        assert ready is not None, f"{folder} was just written"
+    _refuse_too_many_skipped(settings, ready, len(found))
+    return ready
+
+
+def _identity(settings: DataSettings, found: list[Photo]) -> str:
+    facts = [_VERSION, fingerprint(found), settings.crop, settings.size]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _open(folder: Path, identity: str) -> Prepared | None:
+    """What the cache holds, or None where that is nothing, or damaged."""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        groups = np.load(folder / "groups.npy", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if about.get("identity") != identity or _digest(images) != about.get("digest") or len(images) != groups[-1]:
+        return None
+    skipped = [Skipped(**entry) for entry in about["skipped"]]
+    return Prepared(images, groups, identity, about["names"], skipped)
+
+
+def _digest(images: np.ndarray[Any, Any]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
+
+
+def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
+    chunks = [found[start : start + _CHUNK] for start in range(0, len(found), _CHUNK)]
+    jobs = [(chunk, settings.crop, settings.size) for chunk in chunks]
+    results: list[_Result] = []
+    if workers > 1 and len(chunks) > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            results = [result for part in pool.map(_cut_chunk, jobs) for result in part]
+    else:
+        results = [result for job in jobs for result in _cut_chunk(job)]
+    images = [image for result in results for image in result.images]
+    skipped = [Skipped(result.name, result.reason) for result in results if not result.images]
+    if not images:
+        raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
+    grouped = settings.crop == "all"
+    sizes = [len(result.images) for result in results if result.images] if grouped else [1] * len(images)
+    array = np.stack(images)
+    about = {
+        "identity": identity,
+        "digest": _digest(array),
+        "names": [result.name for result in results for _ in result.images],
+        "skipped": [asdict(entry) for entry in skipped],
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        np.save(scratch / "images.npy", array)
+        np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
+        (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        keep(scratch, folder, good=lambda: _open(folder, identity) is not None)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def keep(scratch: Path, folder: Path, *, good: Any) -> None:
+    """Move a finished folder to its place. One that another process put there first stays, unless it is damaged."""
+    for _ in range(3):
+        try:
+            os.rename(scratch, folder)
+            return
+        except OSError:
+            if good():
+                return
+            damaged = folder.with_name(f".{folder.name}.damaged.{os.getpid()}")
+            try:
+                os.rename(folder, damaged)
+            except OSError:
+                continue
+            shutil.rmtree(damaged, ignore_errors=True)
+    raise DataError(f"the cache folder {folder} cannot be written; remove it, or set HARNESS_CACHE to another place")
+
+
+@dataclass(frozen=True)
+class _Result:
+    name: str
+    images: list[np.ndarray[Any, Any]]
+    reason: str = ""
+
+
+def _cut_chunk(job: tuple[Sequence[Photo], str, int]) -> list[_Result]:
+    chunk, crop, size = job
+    return [_cut(photo, crop, size) for photo in chunk]
+
+
+def _cut(photo: Photo, crop: str, size: int) -> _Result:
+    """All images that one photo gives: one per box, one for `resize`, every crop of every box for `all`."""
+    try:
+        with Image.open(photo.path) as opened:
+            image = opened.convert("RGB")
+        boxes = [Box(0, 0, *image.size)]
+        if crop in NEEDS_BOX:
+            assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"
+            boxes = read_boxes(photo.annotation, image.size)
+    except BadAnnotation as error:
+        return _Result(photo.name, [], str(error))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return _Result(photo.name, [], f"unreadable image: {error}".replace(str(photo.path), photo.name))
+    crops = ALL_CROPS if crop == "all" else (crop,)
+    areas = [area for box in boxes for name in crops if (area := CROPS[name](image.size, box)) is not None]
+    areas = [area for area in areas if area.width > 0 and area.height > 0]
+    if not areas:
+        return _Result(photo.name, [], f"crop {crop} leaves nothing of its boxes")
+    cut = [image.resize((size, size), Image.Resampling.LANCZOS, box=tuple(area)) for area in areas]
+    return _Result(photo.name, [np.asarray(each).transpose(2, 0, 1) for each in cut])
+
+
+def _refuse_too_many_skipped(settings: DataSettings, ready: Prepared, total: int) -> None:
+    if len(ready.skipped) > settings.max_skipped * total:
+        first = ready.skipped[0]
+        raise DataError(
+            f"data.root: {len(ready.skipped)} of {total} photos give no image, more than data.max_skipped="
+            f"{settings.max_skipped:g} allows; the first is {first.path}: {first.reason}; mend or remove them "
+            "(harness data prepare lists them), or raise data.max_skipped"
+        )

@@ -1,0 +1,92 @@
+"""Where photos come from: Stanford Dogs' layout, any folder, or dogs drawn on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.crops import NEEDS_BOX
+from harness.errors import DataError
+from harness.settings import DataSettings
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo on disk, and where its boxes are written, if anywhere."""
+
+    path: Path
+    annotation: Path | None
+    name: str
+
+
+def check(settings: DataSettings) -> None:
+    """Refuse settings whose data cannot be there, without decoding anything. Raises DataError."""
+    if settings.source == "folder" and settings.crop in NEEDS_BOX:
+        raise DataError(
+            f"data.crop: '{settings.crop}' needs boxes, and data.source 'folder' has none; allowed: resize "
+            "(set data.crop and evaluate.references to resize), or use a source with boxes: stanford-dogs, synthetic-dogs"
+        )
+    if settings.source != "synthetic-dogs":
+        photos(settings)
+
+
+def photos(settings: DataSettings, root: Path | None = None) -> list[Photo]:
+    """The photos of a source in a fixed order; `limit` takes as many from each class. Raises DataError."""
+    root = root or settings.root
+    if root is None:
+        raise DataError(f"data.root: not set, but data.source '{settings.source}' reads a folder; set data.root=FOLDER")
+    if not root.is_dir():
+        raise DataError(f"data.root: '{root}' is no folder; give the folder that holds {_holds(settings)}")
+    found = _folder(root) if settings.source == "folder" else _stanford(root)
+    if not found:
+        raise DataError(f"data.root: '{root}' holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return _spread(found, settings.limit) if settings.limit else found
+
+
+def _holds(settings: DataSettings) -> str:
+    return "the images" if settings.source == "folder" else "Images/ and Annotation/"
+
+
+def _folder(root: Path) -> list[Photo]:
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return [Photo(path, None, path.relative_to(root).as_posix()) for path in paths]
+
+
+def _stanford(root: Path) -> list[Photo]:
+    images, annotations = root / "Images", root / "Annotation"
+    for folder in (images, annotations):
+        if not folder.is_dir():
+            raise DataError(f"data.root: '{root}' has no folder {folder.name}/; Stanford Dogs has Images/ and Annotation/")
+    found = []
+    for photo in _folder(images):
+        place = photo.path.relative_to(images).with_suffix("")
+        found.append(Photo(photo.path, annotations / place, photo.name))
+    return found
+
+
+def _spread(found: list[Photo], limit: int) -> list[Photo]:
+    """`limit` photos, taken from the classes in turn, in the old order."""
+    classes: dict[str, list[Photo]] = {}
+    for photo in found:
+        classes.setdefault(photo.path.parent.name, []).append(photo)
+    ranked = sorted(
+        (rank, position, photo.name)
+        for position, members in enumerate(classes.values())
+        for rank, photo in enumerate(members)
+    )
+    kept = {name for _, _, name in ranked[:limit]}
+    return [photo for photo in found if photo.name in kept]
+
+
+def fingerprint(found: list[Photo]) -> str:
+    """SHA-256 over names and contents of the photos and their annotations."""
+    digest = hashlib.sha256()
+    for photo in found:
+        digest.update(photo.name.encode())
+        for path in (photo.path, photo.annotation):
+            content = path.read_bytes() if path is not None and path.is_file() else b""
+            digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()

@@ -1,0 +1,57 @@
+"""Averages of the generator's parameters: none, equal weights (SWA), exponential (EMA), and the notebook's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+# Epochs 0, 200, 300 and 400 of the notebook's 620.
+SCHEDULE = ((0.0, 0.9), (200 / 620, 0.99), (300 / 620, 0.999), (400 / 620, 0.9999))
+
+Beta = Callable[[float, int], float]
+
+
+def _swa(start: float, beta: float) -> tuple[float, Beta]:
+    return start, lambda fraction, count: count / (count + 1)
+
+
+def _ema(start: float, beta: float) -> tuple[float, Beta]:
+    return start, lambda fraction, count: beta
+
+
+def _schedule(start: float, beta: float) -> tuple[float, Beta]:
+    return 0.0, lambda fraction, count: next(b for begins, b in reversed(SCHEDULE) if fraction >= begins)
+
+
+AVERAGES: dict[str, Callable[[float, float], tuple[float, Beta]]] = {"swa": _swa, "ema": _ema, "schedule": _schedule}
+
+
+class Averager:
+    """Keeps avg <- beta avg + (1 - beta) parameters after each step from a start fraction of training.
+
+    The first update copies the parameters. swa: equal weights (Izmailov et al. 2018), taken after each step; ema: a
+    constant beta; schedule: beta 0.9, 0.99, 0.999, 0.9999 from fixed fractions of training, as in the notebook.
+    """
+
+    def __init__(self, kind: str, parameters: Sequence[Tensor], *, start: float, beta: float) -> None:
+        self.start, self._beta = AVERAGES[kind](start, beta)
+        self._parameters = list(parameters)
+        self.average = [parameter.detach().clone() for parameter in parameters]
+        self.count = 0
+
+    @torch.no_grad()
+    def update(self, fraction: float) -> None:
+        """Take in the parameters after a step at `fraction` (0..1) of training."""
+        if fraction < self.start:
+            return
+        if self.count == 0:
+            torch._foreach_copy_(self.average, self._parameters)
+        else:
+            torch._foreach_lerp_(self.average, self._parameters, 1 - self._beta(fraction, self.count))
+        self.count += 1
+
+    def current(self) -> list[Tensor]:
+        """The averages, or the parameters themselves before the start."""
+        return self.average if self.count else [parameter.detach() for parameter in self._parameters]

@@ -1,0 +1,30 @@
+"""Checkpoints: written whole or not at all, read without unpickling anything but tensors and plain data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Write `state` (tensors and plain data) so that a crash leaves the old file or the new one."""
+    half_written = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(half_written, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    half_written.replace(path)
+
+
+def load(path: Path, *, identity: str) -> dict[str, Any] | None:
+    """The checkpoint at `path`, or None where there is none, it is damaged, or it is of another run."""
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        return None
+    return state if state.get("identity") == identity else None

@@ -1,0 +1,257 @@
+"""The DCGAN of the Kaggle "Generative Dog Images" competition (2019) with its five tricks as settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.settings import Precision, Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.recipes import RunContext
+
+
+class DcganSettings(Settings):
+    """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
+
+    width: int = Field(default=48, ge=1, le=512, description="Base channels of both networks (ch).")
+    generator_width: int | None = Field(
+        default=None, ge=1, le=512, description="Base channels of the generator alone; null: the same as width."
+    )
+    latent: int = Field(default=256, ge=1, le=4096, description="Dimensions of the latent noise.")
+    depth: bool = Field(default=True, description="The two extra 3x3 layers in each network.")
+    split_bn: Literal["separate", "joint", "split"] = Field(
+        default="split",
+        description="How real and fake pass the discriminator: own forwards, together, or half by half.",
+    )
+    split_generator_step: bool = Field(
+        default=False, description="Halve the batch statistics in the generator's step too, as the notebook did."
+    )
+    margin: float | None = Field(
+        default=0.8, ge=0, lt=1, description="Real scores past this earn nothing more; null: plain cross-entropy."
+    )
+    real_label: float = Field(default=0.95, gt=0, le=1, description="Smoothed label of real images.")
+    averaging: Literal["none", "swa", "ema", "schedule"] = Field(
+        default="schedule", description="Average of the generator's weights that samples are drawn from."
+    )
+    swa_start: float = Field(default=0.0, ge=0, lt=1, description="Share of training after which swa and ema start.")
+    ema_beta: float = Field(default=0.999, ge=0, lt=1, description="Decay of ema per step.")
+    learning_rate: float = Field(default=5e-4, gt=0, le=1, description="Adam's step size, constant.")
+    beta1: float = Field(default=0.3, ge=0, lt=1, description="Adam's decay of the mean.")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the squares.")
+    batch: int = Field(default=32, ge=2, le=65536, description="Real images per step.")
+    flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip.")
+    rotate: float = Field(default=0.3, ge=0, le=1, description="Probability of a small rotation.")
+    rotate_degrees: float = Field(default=5.0, ge=0, le=180, description="Largest rotation, either way.")
+    sample_bn: Literal["recalibrate", "running", "batch"] = Field(
+        default="recalibrate", description="Batch norm statistics that samples are drawn with."
+    )
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
+    precision: Precision = Field(default="auto", description="bf16, fp32, or bf16 where the device is fast at it.")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; null: the slot's share of the cores.")
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.split_generator_step and self.batch % 2:
+            raise ValueError("split_generator_step halves the batch: batch must be even")
+        return self
+
+
+class Dcgan:
+    """The recipe: trains, scores at intervals from the averaged generator, leaves grids and the generator behind."""
+
+    name = "dcgan"
+    settings = DcganSettings
+
+    def train(self, settings: DcganSettings, run: RunContext) -> dict[str, float]:
+        """Train until the budget is spent; see harness.recipes.Recipe."""
+        import torch
+
+        import harness.data
+        from harness.evaluation import Evaluator
+        from harness.gan import checkpoint
+        from harness.gan.trainer import Trainer
+        from harness.memory import peak_memory_mb, reset_peak_memory
+
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        device = resolve_device(run.device or settings.device)
+        prepared = harness.data.prepare(run.data)
+        if len(prepared.groups) - 1 < settings.batch:
+            raise ValueError(f"batch {settings.batch} needs as many photos, but there are {len(prepared.groups) - 1}")
+        evaluator = Evaluator(run.evaluate, run.references, device)
+        reset_peak_memory(device)
+        trainer = Trainer(
+            settings,
+            torch.from_numpy(prepared.images[:].copy()),
+            prepared.groups,
+            seed=run.seed,
+            device=device,
+            total_images=run.budget.images,
+            total_seconds=run.budget.seconds,
+        )
+        identity = _identity(settings, run, prepared.fingerprint)
+        saved = run.directory / "checkpoint.pt"
+        state = checkpoint.load(saved, identity=identity)
+        if state is not None:
+            trainer.restore(state["trainer"])
+        peak = state["peak"] if state is not None else 0.0
+        session = _Session(run, trainer, evaluator, saved, identity, peak, lambda: peak_memory_mb(device))
+        session.announce(
+            {
+                "device.name": device_name(device),
+                "precision": "bf16" if trainer.bf16 else "fp32",
+                "data.fingerprint": prepared.fingerprint,
+                **evaluator.facts,
+            }
+        )
+        scores = session.train()
+        _keep_generator(trainer, settings, run)
+        return {
+            **scores,
+            "images": float(trainer.images_shown),
+            "train_seconds": trainer.seconds,
+            "images_per_second": trainer.images_per_second,
+            "peak_memory_mb": session.peak,
+        }
+
+    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
+        """uint8 [count, 3, size, size] images of the finished run in `directory`."""
+        import torch
+
+        from harness.gan.networks import Generator
+        from harness.gan.trainer import draw
+
+        about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
+        network = Generator(**about["network"])
+        network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
+        where = resolve_device(device or "auto")
+        network.to(where).train(about["sample_bn"] == "batch")
+        noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
+        return draw(network, noise.to(where), bf16=False).cpu()
+
+
+class _Session:
+    """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
+
+    def __init__(
+        self, run: RunContext, trainer: Any, evaluator: Any, saved: Path, identity: str, peak: float, memory: Any
+    ) -> None:
+        self.run, self.trainer, self.evaluator = run, trainer, evaluator
+        self.saved, self.identity, self.peak, self._memory = saved, identity, peak, memory
+
+    def announce(self, facts: dict[str, str]) -> None:
+        from harness.events import Started
+
+        self.run.emit(Started(facts=facts, resumed_at=self.trainer.images_shown))
+
+    def train(self) -> dict[str, float]:
+        times = self.run.evaluate.times
+        first = next((n for n in range(1, times + 1) if self.trainer.fraction < n / times), times)
+        scores: dict[str, float] = {}
+        for part in range(first, times + 1):
+            for means in self.trainer.train_until(part / times, self.run.should_stop):
+                self._progress(means)
+            if self.run.should_stop() and self.trainer.fraction < part / times:
+                self._stop()
+            self.peak = max(self.peak, self._memory())
+            self._checkpoint()
+            scores = self._score(final=part == times)
+        return scores
+
+    def _progress(self, means: dict[str, float]) -> None:
+        from harness.events import Progress
+
+        trainer = self.trainer
+        self.run.emit(
+            Progress(
+                images=trainer.images_shown,
+                total_images=trainer.total_images,
+                train_seconds=trainer.seconds,
+                images_per_second=trainer.images_per_second,
+                fraction=trainer.fraction,
+                curves={name: [(trainer.images_shown, value)] for name, value in means.items()},
+            )
+        )
+
+    def _stop(self) -> None:
+        from harness.recipes import Interrupted
+
+        self._checkpoint()
+        raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
+
+    def _checkpoint(self) -> None:
+        from harness.events import Artifact
+        from harness.gan import checkpoint
+
+        checkpoint.save({"identity": self.identity, "trainer": self.trainer.state(), "peak": self.peak}, self.saved)
+        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
+
+    def _score(self, *, final: bool) -> dict[str, float]:
+        from harness.events import Artifact, Scored
+        from harness.gan.grid import save_grid
+
+        evaluate, trainer = self.run.evaluate, self.trainer
+        images = trainer.sample(max(evaluate.samples if final else evaluate.interim_samples, evaluate.grid**2))
+        grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
+        save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
+        self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
+        count = evaluate.samples if final else evaluate.interim_samples
+        scores: dict[str, float] = self.evaluator.score(images[:count], full=final)
+        self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
+        return scores
+
+
+def resolve_device(wanted: str) -> str:
+    """`auto` is the first GPU where there is one, else the CPU."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The GPU's or the processor's model name, with the threads in use on a CPU."""
+    import torch
+
+    from harness.provenance import processor
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def _identity(settings: DcganSettings, run: RunContext, data: str) -> str:
+    """Which run a checkpoint belongs to."""
+    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, data]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _keep_generator(trainer: Any, settings: DcganSettings, run: RunContext) -> None:
+    import torch
+
+    from harness.events import Artifact
+
+    network = trainer.sampling_generator()
+    path = run.directory / "generator.pt"
+    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
+    about = {
+        "recipe": "dcgan",
+        "sample_bn": settings.sample_bn,
+        "network": {
+            "width": settings.generator_width or settings.width,
+            "latent": settings.latent,
+            "size": int(trainer.data.shape[-1]),
+            "depth": settings.depth,
+        },
+    }
+    (run.directory / "generator.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    for name in ("generator.pt", "generator.json"):
+        run.emit(Artifact(images=trainer.images_shown, path=str(run.directory / name), kind="generator"))
