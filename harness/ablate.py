@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from harness import provenance
 from harness.coordinator import RUNS, Coordinator, Outcome, tags_of
 from harness.design import Plan
 from harness.design import plan as make_plan
+from harness.documents import plain
 from harness.errors import StudyError
 from harness.launch import open_launcher
 from harness.progress import open_display
@@ -111,7 +111,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         counts = store.reconcile(plan)
-        store.remember(spec=spec.document, plan=plan_document(plan))
+        store.remember(spec=plain(spec.document), plan=plan_document(plan))
         if not counts["pending"]:
             note(f"study {store.name}: all {len(plan.runs)} runs are done, nothing to add")
             return Outcome(), gather(store, plan, tags_of(provenance.provenance()))
@@ -119,7 +119,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
         tracker = Tracker(options.tracking_uri)
         facts = tags_of(provenance.provenance())
         tracker.open_study(spec.study, store.name, tags=facts | {"harness.design": plan.design})
-        tracker.text(tracker.parent, json.dumps(spec.document, indent=2, default=str), "spec.json")
+        tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
         if diff := provenance.git_diff():
             tracker.text(tracker.parent, diff, "uncommitted.diff")
@@ -173,23 +173,23 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
     from harness.analysis import answer
 
     runs = store.run_table(plan)
-    notes = []
-    for state in ("missing", "waiting", "running", "failed", "diverged"):
-        count = int((runs["state"] == state).sum())
-        if count:
-            notes.append(f"{count} of {len(runs)} runs {state}")
-    if (runs.loc[runs["state"] == "complete", "slots_per_device"] > 1).any():
-        notes.append("runs shared a device: no cost effects are given (use --slots 1 for those)")
+    answered = answer(runs, plan)
+    notes = [f"{count} of {len(runs)} runs {state}" for state, count in _unfinished(runs).items()]
     provenance_facts = {name.removeprefix("provenance."): value for name, value in facts.items()}
     return ReportData(
         plan=plan,
         runs=runs,
-        answer=answer(runs, plan),
+        answer=answered,
         curves=store.curves(plan),
         grids=_grids(store.name, plan, runs),
         provenance={"study": store.name, "storage": store.storage, **provenance_facts},
-        notes=notes,
+        notes=[*notes, *answered.attrs["notes"]],
     )
+
+
+def _unfinished(runs: pd.DataFrame) -> dict[str, int]:
+    """How many runs wait or run still; those that ended badly are in the answer's own notes."""
+    return {state: int(count) for state in ("waiting", "running") if (count := (runs["state"] == state).sum())}
 
 
 def _grids(study: str, plan: Plan, runs: pd.DataFrame) -> dict[str, Path]:
@@ -217,8 +217,9 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     metrics = [("runs_complete", float(len(done)), 0), ("best_mifid", float(done["mifid"].min()), 0)]
     for contrast in report.answer.to_dict("records"):
         name = f"effect/{contrast['trick']}={contrast['to']}"
-        metrics += [(f"{name}/delta_mifid", float(contrast["delta_mifid"]), 0)]
-    tracker.log(tracker.parent, [m for m in metrics if not math.isnan(m[1])])
+        columns = ("delta_mifid", "delta_mifid_low", "delta_mifid_high", "delta_train_seconds", "p_holm")
+        metrics += [(f"{name}/{column}", float(contrast[column]), 0) for column in columns]
+    tracker.log(tracker.parent, metrics)
     store.study_note(f"# {store.name}\n\n{tables.markdown(report.answer)}\n")
     store.study_figure(plots.forest_figure(report.answer), "effects")
 
@@ -236,5 +237,5 @@ def load_report(storage: str, name_or_spec: str | Spec) -> ReportData:
         document = store.recall("spec")
         if document is None:
             raise StudyError(f"study '{store.name}' in {storage} was not made by harness; report one that was")
-        plan = make_plan(from_document(document))
+        plan = make_plan(from_document(document, origin=f"study {store.name}"))
     return gather(store, plan, tags_of(provenance.provenance()))

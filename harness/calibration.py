@@ -4,58 +4,62 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-from harness.design import Plan
+from harness.design import Cell, Plan
 from harness.errors import StudyError
 from harness.events import Event, Failed, Finished
 from harness.launch import RunDescription, execute
 
 _SECONDS = 2.0
-_SAMPLES = 64
+_FEW, _MANY = 64, 320
 
 
-def calibrate(
-    plan: Plan, *, device: str | None, threads: int | None, note: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
-    """Per cell: seconds of training and of everything else (scoring) that one run will take, and images/s.
+def calibrate(plan: Plan, *, device: str | None, threads: int | None) -> dict[str, dict[str, float]]:
+    """Per cell: images/s, seconds of training and seconds of scoring that one run will take.
 
-    Every cell is trained alone for two seconds after one discarded warm-up run; scoring time is scaled from a score of
-    few samples, so a first score's fixed cost (features of the reference set, cached from then on) is not counted.
+    Every cell is trained alone for two seconds, the control twice before that: what a score costs per image is the
+    difference between scoring few images and many. Raises StudyError where a cell does not run.
     """
-    evaluate = plan.evaluate.model_copy(update={"samples": _SAMPLES, "interim_samples": _SAMPLES, "times": 1})
-    estimates: dict[str, dict[str, float]] = {}
+    control = plan.cell(plan.control)
+    _trial(plan, control, 0.2, _FEW, device, threads)  # warms caches up: data, weights, reference features
+    few, _ = _trial(plan, control, 0.2, _FEW, device, threads)
+    many, _ = _trial(plan, control, 0.2, _MANY, device, threads)
     samples = plan.evaluate.samples + (plan.evaluate.times - 1) * plan.evaluate.interim_samples
-    for position, cell in enumerate((plan.cells[0], *plan.cells)):
-        ended: list[Event] = []
-        with tempfile.TemporaryDirectory() as folder:
-            description = RunDescription(
-                key="calibration",
-                name=cell.name,
-                recipe=plan.recipe,
-                seed=plan.runs[0].seed,
-                train=cell.train,
-                data=cell.data,
-                evaluate=evaluate.model_dump(mode="json"),
-                references={k: v.model_dump(mode="json") for k, v in plan.references.items()},
-                budget={"seconds": 0.2 if position == 0 else _SECONDS},
-                directory=str(Path(folder)),
-                device=None if device == "auto" else device,
-                threads=threads,
-            )
-            began = time.monotonic()
-            execute(description, ended.append)
-            wall = time.monotonic() - began
-        if position == 0:
-            continue
-        last = ended[-1]
-        if isinstance(last, Failed):
-            raise StudyError(f"calibration of cell '{cell.name}' failed: {last.reason}")
-        assert isinstance(last, Finished)
-        rate = last.summary["images_per_second"]
-        scoring = max(0.0, wall - last.summary["train_seconds"]) * samples / _SAMPLES
+    scoring = few + max(0.0, many - few) / (_MANY - _FEW) * samples
+    estimates: dict[str, dict[str, float]] = {}
+    for cell in plan.cells:
+        _, rate = _trial(plan, cell, _SECONDS, _FEW, device, threads)
         train = plan.budget.seconds or (plan.budget.images or 0) / max(rate, 1e-9)
         estimates[cell.name] = {"images_per_second": rate, "train_seconds": train, "other_seconds": scoring}
-        note(f"calibrated {cell.name}: {rate:,.0f} images/s")
     return estimates
+
+
+def _trial(
+    plan: Plan, cell: Cell, seconds: float, samples: int, device: str | None, threads: int | None
+) -> tuple[float, float]:
+    """Seconds beside training, and images/s, of a short run with one score."""
+    evaluate = plan.evaluate.model_copy(update={"samples": samples, "times": 1, "grid": 8})
+    ended: list[Event] = []
+    with tempfile.TemporaryDirectory() as folder:
+        description = RunDescription(
+            key="calibration",
+            name=cell.name,
+            recipe=plan.recipe,
+            seed=plan.runs[0].seed,
+            train=cell.train,
+            data=cell.data,
+            evaluate=evaluate.model_dump(mode="json"),
+            references={name: value.model_dump(mode="json") for name, value in plan.references.items()},
+            budget={"seconds": seconds},
+            directory=folder,
+            device=None if device == "auto" else device,
+            threads=threads,
+        )
+        began = time.monotonic()
+        execute(description, ended.append)
+        wall = time.monotonic() - began
+    last = ended[-1]
+    if isinstance(last, Failed):
+        raise StudyError(f"calibration of cell '{cell.name}' failed: {last.reason}")
+    assert isinstance(last, Finished)
+    return max(0.0, wall - last.summary["train_seconds"]), last.summary["images_per_second"]

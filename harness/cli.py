@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from harness import __version__
 from harness.errors import HarnessError
+from harness.settings import DataSettings
 
 if TYPE_CHECKING:
     from harness.ablate import Placement
@@ -121,7 +121,7 @@ def _dry_run(study: Spec, options: Any) -> None:
     placement = main_job.place(plan, options)
     _print_plan(plan)
     main_job.prepare_data(plan, _note)
-    estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads, note=lambda text: None)
+    estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads)
     table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("cell", "images/s", "training", "scoring"):
         table.add_column(heading, justify="left" if heading == "cell" else "right")
@@ -229,24 +229,14 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/single"), show_default=True)
 def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> None:
     """Train RECIPE once, without a study. Default budget: 40,000 images of synthetic dogs."""
-    from harness.ablate import check_data, prepare_data
-    from harness.design import plan as make_plan
+    import harness.data
     from harness.events import Failed, Finished, Scored
-    from harness.launch import RunDescription, execute
-    from harness.spec import load
+    from harness.launch import execute
+    from harness.single import describe
 
-    prefixes = ("data.", "train.", "evaluate.", "budget.")
-    dotted = [text if text.startswith(prefixes) else f"train.{text}" for text in overrides]
-    budget = {} if any(text.startswith("budget.") for text in dotted) else {"images": 40_000}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "single.yaml"
-        path.write_text(
-            json.dumps({"study": "single", "recipe": recipe, "seeds": [seed], "budget": budget, "factors": {}})
-        )
-        plan = make_plan(load(path, dotted))
-    check_data(plan)
-    prepare_data(plan, _note)
-    cell = plan.cells[0]
+    description = describe(recipe, overrides, seed=seed, directory=output)
+    harness.data.check(description.data_settings)
+    ended: list[Any] = []
     ended: list[Any] = []
 
     def emit(event: Any) -> None:
@@ -254,21 +244,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
             _note(f"{event.images:,} images, {event.train_seconds:.0f} s: MiFID {event.scores['mifid']:.1f}")
         ended.append(event)
 
-    execute(
-        RunDescription(
-            key="single",
-            name=recipe,
-            recipe=recipe,
-            seed=seed,
-            train=cell.train,
-            data=cell.data,
-            evaluate=plan.evaluate.model_dump(mode="json"),
-            references={k: v.model_dump(mode="json") for k, v in plan.references.items()},
-            budget=plan.budget.model_dump(),
-            directory=str(output),
-        ),
-        emit,
-    )
+    execute(description.run, emit)
     last = ended[-1]
     if isinstance(last, Failed):
         click.echo(last.details or f"{last.kind}: {last.reason}", err=True)
@@ -280,6 +256,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     for name, value in last.summary.items():
         table.add_row(name, f"{value:,.4g}")
     Console().print(table)
+    (output / "checkpoint.pt").unlink(missing_ok=True)
     _note(f"grids and generator: {output}")
 
 
@@ -338,9 +315,12 @@ _data_set = click.option(
 
 
 def _data_settings(overrides: tuple[str, ...]) -> Any:
-    from harness.spec import data_settings
+    from harness.data import check
+    from harness.single import sections
 
-    return data_settings(overrides)
+    settings = sections(overrides, {"data": DataSettings}, default="data")["data"]
+    check(settings)
+    return settings
 
 
 @data.command("info")

@@ -60,6 +60,11 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Marked:
     return document
 
 
+def from_plain(raw: dict[str, Any], source: str) -> Marked:
+    """A document of plain data, each of whose values is said to stand in `source`."""
+    return _parse(yaml.safe_dump(raw, sort_keys=False), source, numbered=False)
+
+
 def scalar(text: str) -> Any:
     """`text` as YAML reads a plain scalar; `text` itself where it is none."""
     try:

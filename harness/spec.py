@@ -77,6 +77,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     return _Check(documents.read(path, overrides), Path(path)).spec()
 
 
+def from_document(raw: dict[str, Any], *, origin: str) -> Spec:
+    """The spec that `plain(spec.document)` was taken of. Raises SpecError, whose places name `origin`."""
+    return _Check(documents.from_plain(raw, origin), Path(origin)).spec()
+
+
 def _line(document: Marked, keys: Keys, text: str) -> str:
     dotted = ".".join(key for key in keys if isinstance(key, str))
     return f"{documents.at(document, keys).place}: {dotted}: {text}"

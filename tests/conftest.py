@@ -90,6 +90,7 @@ class FakeRecipe:
 def fake_recipe(monkeypatch: pytest.MonkeyPatch) -> type[FakeRecipe]:
     """Makes `recipe: fake` known, in this process."""
     get = recipes.get
+    monkeypatch.setattr(recipes, "names", lambda: ["dcgan", "fake"])
     monkeypatch.setattr(recipes, "get", lambda name: FakeRecipe() if name == "fake" else get(name))
     return FakeRecipe
 
