@@ -155,8 +155,8 @@ def _print_plan(plan: Plan) -> None:
     seeds = sorted({run.seed for run in plan.runs})
     budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
     console.print(
-        f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = {len(plan.runs)} runs "
-        f"of {budget} each",
+        f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
+        f"{len(plan.runs)} runs of {budget} each",
         highlight=False,
     )
     cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
@@ -236,7 +236,6 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
 
     description = describe(recipe, overrides, seed=seed, directory=output)
     harness.data.check(description.data_settings)
-    ended: list[Any] = []
     ended: list[Any] = []
 
     def emit(event: Any) -> None:

@@ -25,8 +25,8 @@ def examine() -> list[Finding]:
     """Look at the machine; changes nothing."""
     import torch
 
-    from harness.gan.precision import fast_bf16
     from harness.metrics import extractor
+    from harness.precision import fast_bf16
 
     facts = provenance.provenance()
     findings = [Finding("processor", facts["processor"], True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The run has its data and networks; training begins. `facts` are logged as the run's tags (device, fingerprints)."""
+    """The run has its data and networks; training begins. `facts` become the run's tags (device, fingerprints)."""
 
     facts: dict[str, str]
     resumed_at: int = 0

@@ -36,7 +36,9 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
         if not dot:
             section, setting = default, key
         if not equals or not setting:
-            raise SpecError(f"--set {text}: must be NAME=VALUE, like --set {default}.{next(iter(models[default].model_fields))}=...")
+            raise SpecError(
+                f"--set {text}: must be NAME=VALUE, like --set {default}.{next(iter(models[default].model_fields))}=..."
+            )
         if section not in models:
             raise SpecError(f"--set {text}: there is no section '{section}'; {nearest(section, models)}")
         raw[section][setting] = scalar(value)
@@ -53,7 +55,7 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
 def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> Single:
     """The run of `recipe` that the options ask for. Raises SpecError."""
     model = recipes.get(recipe).settings
-    models = {"train": model, "data": DataSettings, "evaluate": EvaluateSettings, "budget": Budget}
+    models: dict[str, type[BaseModel]] = {"train": model, "data": DataSettings, "evaluate": EvaluateSettings, "budget": Budget}
     found = sections(overrides, models, default="train")
     data, evaluate = found["data"], found["evaluate"]
     references = {

@@ -1,4 +1,4 @@
-"""The Optuna study: one trial per planned run, claimed and told by one coordinator. The only module that imports optuna."""
+"""The Optuna study: one trial per planned run, asked and told by one coordinator. Alone in importing optuna."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def wait_until(condition: object, *, seconds: float, what: str) -> None:
         try:
             if condition():  # type: ignore[operator]
                 return
-        except Exception:  # noqa: BLE001 - not there yet
+        except Exception:
             pass
         time.sleep(0.3)
     raise AssertionError(f"not within {seconds} s: {what}")
@@ -126,7 +126,10 @@ def test_the_dry_run_prints_the_plan_and_writes_no_study(tmp_path: Path) -> None
     ("arguments", "remedy"),
     [
         (["ablate", "missing.yaml"], "missing.yaml"),
-        (["ablate", "ablations/smoke.yaml", "--set", "data.source=stanford-dogs", "--set", "data.root=nowhere"], "nowhere"),
+        (
+            ["ablate", "ablations/smoke.yaml", "--set", "data.source=stanford-dogs", "--set", "data.root=nowhere"],
+            "nowhere",
+        ),
         (["report", "ablations/smoke.yaml"], "run `harness ablate`"),
         (["report", "unheard-of"], "run `harness ablate`"),
         (["sample", "nothing", "--output", "x"], "runs/STUDY/KEY"),

@@ -70,6 +70,8 @@ def centre(size: Size, box: Box) -> Box | None:
     free = {"left": cx, "top": cy, "right": width - cx, "bottom": height - cy}
     touched = min(free, key=lambda side: free[side])
     m = free.pop(touched)
+    if m <= 0:
+        return None
     e = math.floor(0.28 * (min(free.values()) - m))
     grow = dict.fromkeys(free, e) | {_OPPOSITE[touched]: 2 * e, touched: 0}
     xmin, ymin = math.floor(cx - m - grow["left"]), math.floor(cy - m - grow["top"])

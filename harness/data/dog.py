@@ -97,9 +97,9 @@ def draw_dog(canvas: ImageDraw.ImageDraw, size: tuple[int, int], breed: Breed, r
     """Draw one dog somewhere in an image of `size` (width, height); the box of what it covers, within the image."""
     width, height = size
     pose = ("sit", "stand", "lie", "portrait")[int(random.choice(4, p=(0.35, 0.3, 0.1, 0.25)))]
-    tall = height * (random.uniform(0.7, 1.0) if pose == "portrait" else random.uniform(0.42, 0.8))
-    x = width * (random.uniform(0.25, 0.75) if random.random() < 0.7 else random.choice((0.14, 0.86)))
-    foot = height * (random.uniform(1.0, 1.08) if pose == "portrait" else random.uniform(0.8, 0.99))
+    tall = height * (random.uniform(0.45, 0.7) if pose == "portrait" else random.uniform(0.3, 0.6))
+    x = width * (random.uniform(0.25, 0.75) if random.random() < 0.6 else random.choice((0.15, 0.85)))
+    foot = height * (random.uniform(0.75, 1.05) if pose == "portrait" else random.uniform(0.6, 0.99))
     pen = _Pen(canvas, x, foot, tall, 1 if random.random() < 0.5 else -1)
     coat = _mix(breed.coat, (255, 255, 255) if random.random() < 0.5 else (0, 0, 0), random.uniform(0, 0.12))
     {"sit": _sit, "stand": _stand, "lie": _lie, "portrait": _portrait}[pose](pen, breed, coat, random)
@@ -168,9 +168,7 @@ def _portrait(pen: _Pen, breed: Breed, coat: Colour, random: np.random.Generator
     _head(pen, breed, coat, random.uniform(-0.03, 0.03), -0.6, 0.33, random)
 
 
-def _head(
-    pen: _Pen, breed: Breed, coat: Colour, cx: float, cy: float, r: float, random: np.random.Generator
-) -> None:
+def _head(pen: _Pen, breed: Breed, coat: Colour, cx: float, cy: float, r: float, random: np.random.Generator) -> None:
     """Ears, skull, muzzle, nose, mouth and eyes, seen nearly from the front."""
     dark = _mix(coat, (0, 0, 0), 0.3) if sum(coat) > 200 else _mix(coat, (255, 255, 255), 0.16)
     ear = breed.second if breed.pattern in ("spots", "saddle") else dark
@@ -178,7 +176,11 @@ def _head(
     if breed.ears == "pointed":
         for side in (-1, 1):
             pen.polygon(
-                [(cx + side * 0.85 * r, cy - 0.3 * r), (cx + side * 0.72 * r, cy - 1.4 * r), (cx + side * 0.12 * r, cy - 0.8 * r)],
+                [
+                    (cx + side * 0.85 * r, cy - 0.3 * r),
+                    (cx + side * 0.72 * r, cy - 1.4 * r),
+                    (cx + side * 0.12 * r, cy - 0.8 * r),
+                ],
                 ear,
             )
     elif breed.ears == "round":

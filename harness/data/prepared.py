@@ -40,9 +40,9 @@ class Skipped:
 class Prepared:
     """A data set, ready to train on.
 
-    images: uint8 [N, 3, size, size], memory-mapped. groups: int64 [G + 1]; group g is images[groups[g]:groups[g + 1]], of
-    which one is drawn per access: a photo's crops for crop `all`, else a single image. fingerprint: of photos, crop and
-    size. names: one per image. skipped: photos that gave none.
+    images: uint8 [N, 3, size, size], memory-mapped. groups: int64 [G + 1]; group g is images[groups[g]:groups[g + 1]],
+    of which one is drawn per access: a photo's crops for crop `all`, else a single image. fingerprint: of photos, crop
+    and size. names: one per image. skipped: photos that gave none.
     """
 
     images: np.ndarray[Any, np.dtype[np.uint8]]
@@ -178,7 +178,7 @@ def _cut(photo: Photo, crop: str, size: int) -> _Result:
     areas = [area for area in areas if area.width > 0 and area.height > 0]
     if not areas:
         return _Result(photo.name, [], f"crop {crop} leaves nothing of its boxes")
-    cut = [image.resize((size, size), Image.Resampling.LANCZOS, box=tuple(area)) for area in areas]
+    cut = [image.resize((size, size), Image.Resampling.LANCZOS, box=area) for area in areas]
     return _Result(photo.name, [np.asarray(each).transpose(2, 0, 1) for each in cut])
 
 

@@ -27,7 +27,7 @@ def check(settings: DataSettings) -> None:
     if settings.source == "folder" and settings.crop in NEEDS_BOX:
         raise DataError(
             f"data.crop: '{settings.crop}' needs boxes, and data.source 'folder' has none; allowed: resize "
-            "(set data.crop and evaluate.references to resize), or use a source with boxes: stanford-dogs, synthetic-dogs"
+            "(for data.crop and evaluate.references), or use a source with boxes: stanford-dogs, synthetic-dogs"
         )
     if settings.source != "synthetic-dogs":
         photos(settings)
@@ -59,7 +59,9 @@ def _stanford(root: Path) -> list[Photo]:
     images, annotations = root / "Images", root / "Annotation"
     for folder in (images, annotations):
         if not folder.is_dir():
-            raise DataError(f"data.root: '{root}' has no folder {folder.name}/; Stanford Dogs has Images/ and Annotation/")
+            raise DataError(
+                f"data.root: '{root}' has no folder {folder.name}/; Stanford Dogs has Images/ and Annotation/"
+            )
     found = []
     for photo in _folder(images):
         place = photo.path.relative_to(images).with_suffix("")

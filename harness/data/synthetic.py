@@ -56,10 +56,7 @@ def synthesize(destination: Path, *, count: int, seed: int = 0, workers: int = 1
     for breed in BREEDS:
         for part in ("Images", "Annotation"):
             (destination / part / breed.folder).mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (destination, seed, range(start, min(start + _CHUNK, count)))
-        for start in range(0, count, _CHUNK)
-    ]
+    jobs = [(destination, seed, range(start, min(start + _CHUNK, count))) for start in range(0, count, _CHUNK)]
     if workers > 1 and len(jobs) > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             list(pool.map(_write_chunk, jobs))
@@ -101,9 +98,9 @@ def draw_photo(seed: int, index: int) -> Drawn:
     image = Image.new("RGB", size)
     canvas = ImageDraw.Draw(image)
     horizon = _background(canvas, size, random)
-    for _ in range(int(random.integers(1, 5))):
+    for _ in range(int(random.integers(2, 7))):
         _clutter(canvas, size, horizon, random)
-    if random.random() < 0.35:
+    if random.random() < 0.5:
         _person(canvas, size, random)
     boxes = []
     for _ in range(1 if random.random() < 0.85 else 2):
@@ -151,14 +148,17 @@ def _clutter(
         for _ in range(5):
             dx, dy = random.uniform(-0.5, 0.5, 2) * scale
             canvas.ellipse(
-                (x + dx - scale / 2, foot - scale + dy, x + dx + scale / 2, foot + dy), fill=_shade((60, 104, 54), random)
+                (x + dx - scale / 2, foot - scale + dy, x + dx + scale / 2, foot + dy),
+                fill=_shade((60, 104, 54), random),
             )
     elif kind == 1:
         canvas.rectangle((x - scale * 0.7, foot - scale, x + scale * 0.7, foot), fill=colour)
     elif kind == 2:
         canvas.ellipse((x - scale / 3, foot - scale * 0.67, x + scale / 3, foot), fill=colour)
     else:
-        canvas.rectangle((x - scale * 0.08, foot - scale * 2, x + scale * 0.08, foot), fill=_shade((96, 72, 52), random))
+        canvas.rectangle(
+            (x - scale * 0.08, foot - scale * 2, x + scale * 0.08, foot), fill=_shade((96, 72, 52), random)
+        )
 
 
 def _person(canvas: ImageDraw.ImageDraw, size: tuple[int, int], random: np.random.Generator) -> None:
@@ -170,9 +170,18 @@ def _person(canvas: ImageDraw.ImageDraw, size: tuple[int, int], random: np.rando
     legs = tuple(int(value) for value in random.integers(20, 120, 3))
     skin = _shade(((232, 190, 160), (150, 104, 78), (92, 62, 48))[int(random.integers(3))], random)
     for side in (-1, 1):
-        canvas.rectangle((x + side * 0.07 * tall - 0.05 * tall, foot - 0.5 * tall, x + side * 0.07 * tall + 0.05 * tall, foot), fill=legs)
-        canvas.line((x + side * 0.12 * tall, foot - 0.8 * tall, x + side * 0.22 * tall, foot - 0.48 * tall), fill=skin, width=max(3, int(0.06 * tall)))
-    canvas.rounded_rectangle((x - 0.14 * tall, foot - 0.84 * tall, x + 0.14 * tall, foot - 0.46 * tall), 0.05 * tall, fill=cloth)
+        canvas.rectangle(
+            (x + side * 0.07 * tall - 0.05 * tall, foot - 0.5 * tall, x + side * 0.07 * tall + 0.05 * tall, foot),
+            fill=legs,
+        )
+        canvas.line(
+            (x + side * 0.12 * tall, foot - 0.8 * tall, x + side * 0.22 * tall, foot - 0.48 * tall),
+            fill=skin,
+            width=max(3, int(0.06 * tall)),
+        )
+    canvas.rounded_rectangle(
+        (x - 0.14 * tall, foot - 0.84 * tall, x + 0.14 * tall, foot - 0.46 * tall), 0.05 * tall, fill=cloth
+    )
     canvas.ellipse((x - 0.08 * tall, foot - 1.02 * tall, x + 0.08 * tall, foot - 0.84 * tall), fill=skin)
 
 

@@ -1,1 +1,1 @@
-"""Networks, losses, split batch norm, averaging, augmentation and the training loop. Needs torch and nothing above it."""
+"""Networks, losses, split batch norm, averaging, augmentation and the training loop. Needs torch alone."""

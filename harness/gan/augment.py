@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def augment(images: Tensor, *, flip: float, rotate: float, degrees: float, generator: torch.Generator) -> Tensor:
-    """Float [N, C, H, W] images, each flipped with probability `flip` and turned within ±`degrees` with probability `rotate`.
+    """Float [N, C, H, W] images, flipped with probability `flip`, turned within ±`degrees` with probability `rotate`.
 
     Rotation is bilinear about the centre; what turns in from outside is mirrored. The same draws are taken whatever the
     probabilities are, so that runs of a seed keep their common random numbers.

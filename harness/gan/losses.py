@@ -11,11 +11,11 @@ _EPS = 1e-8
 
 
 def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) -> Tensor:
-    """Mean over logits [N] of y max(-log p, -log margin) - (1 - y) log(1 - p), p = sigmoid(logit), in float32 or better.
+    """Mean over logits [N] of y max(-log p, -log margin) - (1 - y) log(1 - p), p = sigmoid(logit), in float32.
 
-    Past the margin the first term is constant, so that its gradient is zero and scores of real images do not saturate at
-    1; the small residual of the smoothed label stays. Without a margin it is the cross-entropy. Source: the competition
-    notebook, with its 1e-8 inside the logarithms.
+    Past the margin the first term is constant, so that its gradient is zero and scores of real images do not
+    saturate at 1; the small residual of the smoothed label stays. Without a margin it is the cross-entropy. Source:
+    the competition notebook, with its 1e-8 inside the logarithms.
     """
     p = torch.sigmoid(logits.float() if logits.dtype == torch.bfloat16 else logits)
     loss = torch.zeros((), dtype=p.dtype, device=p.device)

@@ -66,7 +66,7 @@ class Discriminator(nn.Module):
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """DCGAN's start (Radford et al. 2016): convolutions N(0, 0.02), batch norm weights N(1, 0.02), from a CPU stream."""
+    """DCGAN's start (Radford et al. 2016): convolutions N(0, 0.02), batch norm weights N(1, 0.02)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)

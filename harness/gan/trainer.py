@@ -238,8 +238,7 @@ class Trainer:
         """uint8 [count, 3, size, size] images on the evaluation's latents: the same ones at every call."""
         latents = streams.generator(self.seed, "evaluate")
         noise = torch.randn(count, self.settings.latent, generator=latents)
-        images = draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
-        return images
+        return draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -312,7 +311,7 @@ def finish_batch_norm(network: nn.Module, settings: GanSettings, *, seed: int, d
 def draw(network: nn.Module, latents: Tensor, *, bf16: bool) -> Tensor:
     """uint8 images [N, 3, size, size] for latents [N, latent]."""
     parts = []
-    for noise in latents.split(_SAMPLING_BATCH):
+    for noise in torch.split(latents, _SAMPLING_BATCH):
         with torch.autocast(noise.device.type, torch.bfloat16, enabled=bf16):
             images = network(noise)
         if not torch.isfinite(images).all():

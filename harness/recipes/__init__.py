@@ -44,7 +44,10 @@ class Recipe(Protocol):
     """
 
     name: str
-    settings: type[BaseModel]
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """The model of the recipe's settings, each with a description."""
 
     def train(self, settings: Any, run: RunContext) -> dict[str, float]: ...
 
