@@ -55,7 +55,12 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
 def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> Single:
     """The run of `recipe` that the options ask for. Raises SpecError."""
     model = recipes.get(recipe).settings
-    models: dict[str, type[BaseModel]] = {"train": model, "data": DataSettings, "evaluate": EvaluateSettings, "budget": Budget}
+    models: dict[str, type[BaseModel]] = {
+        "train": model,
+        "data": DataSettings,
+        "evaluate": EvaluateSettings,
+        "budget": Budget,
+    }
     found = sections(overrides, models, default="train")
     data, evaluate = found["data"], found["evaluate"]
     references = {

@@ -76,7 +76,7 @@ def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec) ->
 def test_the_answer_finds_the_effect_that_the_recipe_has(spec: Spec) -> None:
     _, report, _ = run(spec)
     margin = report.answer[report.answer["trick"] == "margin"].iloc[0]
-    assert margin["n"] == 3
+    assert margin["n_seeds"] == 3
     assert margin["delta_mifid"] == pytest.approx(-10)
 
 

@@ -92,7 +92,7 @@ def test_the_report_has_an_effect_with_an_interval_per_trick(smoke: Path) -> Non
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["trick"] for row in rows] == ["crop", "margin"]
     for row in rows:
-        assert row["n"] == "2"
+        assert row["n_seeds"] == "2"
         assert float(row["delta_mifid_low"]) <= float(row["delta_mifid"]) <= float(row["delta_mifid_high"])
 
 

@@ -17,13 +17,14 @@ def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) 
     saturate at 1; the small residual of the smoothed label stays. Without a margin it is the cross-entropy. Source:
     the competition notebook, with its 1e-8 inside the logarithms.
     """
-    p = torch.sigmoid(logits.float() if logits.dtype == torch.bfloat16 else logits)
-    loss = torch.zeros((), dtype=p.dtype, device=p.device)
+    logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+    loss = torch.zeros((), dtype=logits.dtype, device=logits.device)
     if label > 0:
-        target = -torch.log(p + _EPS)
+        target = -torch.log(torch.sigmoid(logits) + _EPS)
         if margin is not None and margin > 0:
             target = target.clamp_min(-math.log(margin))
         loss = loss + label * target.mean()
     if label < 1:
-        loss = loss - (1 - label) * torch.log(1 - p + _EPS).mean()
+        # 1 - p in float32 is 0 from a logit of 17 on, and a fake image scored that high would teach D nothing.
+        loss = loss - (1 - label) * torch.log(torch.sigmoid(-logits) + _EPS).mean()
     return loss

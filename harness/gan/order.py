@@ -30,8 +30,7 @@ class Order:
             self._position = 0
         photos = self._pass[self._position : self._position + self.batch]
         self._position += self.batch
-        if int(self._counts.max()) == 1:
-            return self._starts[photos]
+        # Drawn even where every photo has one image, so that the order of a seed is the same with every crop.
         draws = torch.rand(len(photos), generator=self._generator)
         return self._starts[photos] + (draws * self._counts[photos]).long()
 

@@ -187,14 +187,18 @@ class Trainer:
         Seconds are of training alone: the clock stands while the caller has the floor. Raises DivergedError.
         """
         while self.fraction < fraction and not should_stop():
+            # Chunks are aligned, so that a run that was stopped within one and resumed reports the same curves.
+            until = self.steps - self.steps % _CHUNK + _CHUNK
+            stopped = False
             began = self._clock()
-            until = self.steps + _CHUNK
-            while self.steps < until and self.fraction < fraction:
+            while self.steps < until and self.fraction < fraction and not (stopped := should_stop()):
                 self.step()
                 if self.total_seconds is not None:
-                    now = self._clock()
+                    now = time.perf_counter()
                     self.seconds, began = self.seconds + now - began, now
             self.seconds += self._clock() - began
+            if stopped:
+                return
             if self._timed_from is None:
                 self._timed_from = (self.steps, self.seconds)
             yield self._means()
@@ -311,7 +315,8 @@ def finish_batch_norm(network: nn.Module, settings: GanSettings, *, seed: int, d
 def draw(network: nn.Module, latents: Tensor, *, bf16: bool) -> Tensor:
     """uint8 images [N, 3, size, size] for latents [N, latent]."""
     parts = []
-    for noise in torch.split(latents, _SAMPLING_BATCH):
+    # Equal parts: with batch statistics a short last batch would be normalised by few images.
+    for noise in torch.tensor_split(latents, -(-len(latents) // _SAMPLING_BATCH)):
         with torch.autocast(noise.device.type, torch.bfloat16, enabled=bf16):
             images = network(noise)
         if not torch.isfinite(images).all():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from harness.errors import DataError, StudyError
 from harness.settings import Precision, Settings
 
 if TYPE_CHECKING:
@@ -77,16 +78,17 @@ class Dcgan:
         from harness.evaluation import Evaluator
         from harness.gan import checkpoint
         from harness.gan.trainer import Trainer
-        from harness.memory import peak_memory_mb, reset_peak_memory
 
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         device = resolve_device(run.device or settings.device)
         prepared = harness.data.prepare(run.data)
         if len(prepared.groups) - 1 < settings.batch:
-            raise ValueError(f"batch {settings.batch} needs as many photos, but there are {len(prepared.groups) - 1}")
+            raise DataError(
+                f"train.batch is {settings.batch}, but the data has {len(prepared.groups) - 1} photos; "
+                "give a smaller batch or more photos"
+            )
         evaluator = Evaluator(run.evaluate, run.references, device)
-        reset_peak_memory(device)
         trainer = Trainer(
             settings,
             torch.from_numpy(prepared.images[:].copy()),
@@ -101,8 +103,9 @@ class Dcgan:
         state = checkpoint.load(saved, identity=identity)
         if state is not None:
             trainer.restore(state["trainer"])
-        peak = state["peak"] if state is not None else 0.0
-        session = _Session(run, trainer, evaluator, saved, identity, peak, lambda: peak_memory_mb(device))
+        session = _Session(run, trainer, evaluator, saved, identity)
+        if state is not None:
+            session.peak, session.scored = state["peak"], state["scored"]
         session.announce(
             {
                 "device.name": device_name(device),
@@ -140,11 +143,11 @@ class Dcgan:
 class _Session:
     """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
 
-    def __init__(
-        self, run: RunContext, trainer: Any, evaluator: Any, saved: Path, identity: str, peak: float, memory: Any
-    ) -> None:
+    def __init__(self, run: RunContext, trainer: Any, evaluator: Any, saved: Path, identity: str) -> None:
         self.run, self.trainer, self.evaluator = run, trainer, evaluator
-        self.saved, self.identity, self.peak, self._memory = saved, identity, peak, memory
+        self.saved, self.identity = saved, identity
+        self.peak = 0.0
+        self.scored = 0
 
     def announce(self, facts: dict[str, str]) -> None:
         from harness.events import Started
@@ -152,17 +155,22 @@ class _Session:
         self.run.emit(Started(facts=facts, resumed_at=self.trainer.images_shown))
 
     def train(self) -> dict[str, float]:
+        from harness.memory import peak_memory_mb, reset_peak_memory
+
         times = self.run.evaluate.times
-        first = next((n for n in range(1, times + 1) if self.trainer.fraction < n / times), times)
+        device = str(self.trainer.device)
         scores: dict[str, float] = {}
-        for part in range(first, times + 1):
+        # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
+        for part in range(min(self.scored + 1, times), times + 1):
+            reset_peak_memory(device)
             for means in self.trainer.train_until(part / times, self.run.should_stop):
                 self._progress(means)
             if self.run.should_stop() and self.trainer.fraction < part / times:
                 self._stop()
-            self.peak = max(self.peak, self._memory())
+            self.peak = max(self.peak, peak_memory_mb(device))
             self._checkpoint()
             scores = self._score(final=part == times)
+            self.scored = part
         return scores
 
     def _progress(self, means: dict[str, float]) -> None:
@@ -190,7 +198,8 @@ class _Session:
         from harness.events import Artifact
         from harness.gan import checkpoint
 
-        checkpoint.save({"identity": self.identity, "trainer": self.trainer.state(), "peak": self.peak}, self.saved)
+        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
+        checkpoint.save({"identity": self.identity, **state}, self.saved)
         self.run.emit(Artifact(images=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
 
     def _score(self, *, final: bool) -> dict[str, float]:
@@ -212,9 +221,11 @@ def resolve_device(wanted: str) -> str:
     """`auto` is the first GPU where there is one, else the CPU."""
     import torch
 
-    if wanted != "auto":
-        return wanted
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if wanted == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and int(wanted.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise StudyError(f"device '{wanted}' is not here: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu")
+    return wanted
 
 
 def device_name(device: str) -> str:

@@ -30,7 +30,7 @@ from harness.data.crops import CROPS, Box
         ("square", (500, 375), (400, 50, 480, 250), (340, 50, 499, 250)),
         # an odd difference is floored: (101 - 50) // 2 = 25
         ("square", (500, 375), (100, 100, 150, 201), (75, 100, 175, 201)),
-        # c = (100, 180), m = 100 touches the left; free on the others: top 80, right 300, bottom 95; e = floor(22.4) = 22;
+        # c = (100, 180), m = 100 touches the left; free: top 80, right 300, bottom 95; e = floor(22.4) = 22;
         # it grows by 22 up and down and by 44 to the right
         ("centre", (500, 375), (50, 130, 150, 230), (0, 58, 244, 302)),
         # c = (250, 60), m = 60 touches the top; left 190, right 190, bottom 255; e = floor(53.2) = 53

@@ -156,7 +156,7 @@ def test_two_processes_may_prepare_the_same_at_once(tmp_path: Path) -> None:
     assert results.get(timeout=30) == results.get(timeout=30)
     for process in both:
         process.join(30)
-    assert len([path for path in (tmp_path / "cache" / "prepared").iterdir()]) == 1
+    assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
 
 
 def test_limit_spreads_over_the_classes(tmp_path: Path) -> None:
