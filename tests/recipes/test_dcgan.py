@@ -23,7 +23,7 @@ from harness.settings import Budget, DataSettings, EvaluateSettings
 
 torch.set_num_threads(1)
 
-SETTINGS = DcganSettings(width=2, latent=8, batch=4, precision="fp32", averaging="ema", device="cpu")
+SETTINGS = DcganSettings(width=2, latent=8, batch=4, precision="fp32", averaging="ema", sample_bn="batch", device="cpu")
 
 
 @dataclass
@@ -116,7 +116,7 @@ def test_a_run_tells_what_it_does_in_order(tmp_path: Path) -> None:
     assert summary["peak_memory_mb"] > 0
 
 
-@pytest.mark.parametrize("after", [1, 37, 60, 95])
+@pytest.mark.parametrize("after", [1, 60, 95])
 def test_a_run_that_was_stopped_and_resumed_ends_in_the_very_same_weights(tmp_path: Path, after: int) -> None:
     context, events = run(tmp_path / "whole")
     whole = Dcgan().train(SETTINGS, context)
@@ -141,9 +141,10 @@ def test_a_run_killed_while_it_is_scored_scores_again(tmp_path: Path, monkeypatc
         raise MemoryError
 
     context, first = run(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(PlainEvaluator, "killed", staticmethod(kill))
-        Dcgan().train(SETTINGS, context)
+        with pytest.raises(MemoryError):
+            Dcgan().train(SETTINGS, context)
     context, second = run(tmp_path)
     Dcgan().train(SETTINGS, context)
     assert not [e for e in first if isinstance(e, Scored)]
