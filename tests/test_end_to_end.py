@@ -136,7 +136,7 @@ def test_the_dry_run_prints_the_plan_and_writes_no_study(tmp_path: Path) -> None
         (["score", "nowhere", "nothing"], "nowhere"),
         (["train", "dcgna"], "dcgan"),
         (["train", "dcgan", "--set", "widht=8"], "width"),
-        (["data", "info", "--set", "source=folder"], "root"),
+        (["data", "info", "--set", "source=folder"], "allowed: resize"),
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy_and_exit_code_2(
@@ -231,12 +231,14 @@ def test_mlflow_ui_shows_the_study_and_its_runs_by_name(smoke: Path, browser: ob
 
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    (experiment,) = [
-        e for e in mlflow.MlflowClient(f"sqlite:///{smoke}/mlflow.db").search_experiments() if e.name == "smoke"
-    ]
+    client = mlflow.MlflowClient(f"sqlite:///{smoke}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "smoke"]
     with server(smoke, "mlflow", "ui", "--port", str(port), url=f"{url}/health"):
         browser.get(f"{url}/#/experiments/{experiment.experiment_id}/runs")  # type: ignore[attr-defined]
-        shows(browser, "smoke", "baseline · seed 0", "crop=square · seed 1", "margin=0.8 · seed 0")
+        shows(browser, "smoke-", "matching runs")
+        for run in client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'run'"):
+            browser.get(f"{url}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}")  # type: ignore[attr-defined]
+            shows(browser, run.info.run_name, "memorization_distance")
         browser.save_screenshot(str(smoke / "mlflow.png"))  # type: ignore[attr-defined]
 
 
