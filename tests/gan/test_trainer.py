@@ -298,3 +298,48 @@ def test_samples_are_the_same_at_every_call_and_more_of_them_begin_with_the_same
     assert (few - many).abs().max() <= 1, "rounding apart, the first samples are the same"
     assert found.sample(6).dtype == torch.uint8
     assert found.sample(6).shape == (6, 3, 32, 32)
+
+
+@pytest.mark.parametrize("sample_bn", ["recalibrate", "running", "batch"])
+def test_drawing_samples_changes_nothing_of_the_training(baseline: Trainer, sample_bn: str) -> None:
+    found = trainer(plain(sample_bn=sample_bn))
+    for _ in range(6):
+        found.sample(4)
+        found.step()
+    assert same(bits(found), bits(baseline))
+
+
+def test_the_first_step_is_the_one_of_a_textbook_loop() -> None:
+    s = plain(flip=0.0, rotate=0.0)
+    found, start = trainer(s), trainer(s)
+    generator, discriminator = start.generator, start.discriminator
+    real = photos()[start.order.next()].float() / 127.5 - 1
+    fake = generator(torch.randn(s.batch, s.latent, generator=start.latents))
+    cross_entropy = nn.functional.binary_cross_entropy_with_logits
+    smooth = torch.full((s.batch,), s.real_label)
+    rates: dict[str, Any] = {"lr": s.learning_rate, "betas": (s.beta1, s.beta2)}
+
+    d_adam = torch.optim.Adam(discriminator.parameters(), **rates)
+    loss = cross_entropy(discriminator(real), smooth)
+    loss = loss + cross_entropy(discriminator(fake.detach()), torch.zeros(s.batch))
+    d_gradients = torch.autograd.grad(loss, list(discriminator.parameters()))
+    for parameter, gradient in zip(discriminator.parameters(), d_gradients, strict=True):
+        parameter.grad = gradient
+    d_adam.step()
+    g_gradients = torch.autograd.grad(cross_entropy(discriminator(fake), smooth), list(generator.parameters()))
+
+    found.step()
+    # Adam's first step is the sign of the gradient: gradients say more, and G's hold D's step within them.
+    for gradient, parameter in zip(d_gradients, found.discriminator.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+    for gradient, parameter in zip(g_gradients, found.generator.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-2, atol=1e-5)
+    for parameter, ours in zip(discriminator.parameters(), found.discriminator.parameters(), strict=True):
+        assert (parameter - ours).abs().mean().item() < 1e-5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_training_on_a_gpu_stays_finite_and_draws_images() -> None:
+    found = trained(plain(precision="auto", split_bn="split", margin=0.8), device="cuda:0")
+    assert all(tensor.isfinite().all() for tensor in bits(found))
+    assert found.sample(4).shape == (4, 3, 32, 32)
