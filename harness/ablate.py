@@ -24,6 +24,7 @@ from harness.study import StudyStore
 from harness.tracking import Tracker
 
 Note = Callable[[str], None]
+_MOST_CPU_SLOTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Devices, slots and CPU threads a slot; `shared` where slots outnumber devices."""
+    """Devices, slots and CPU threads a slot; a device is a GPU, or a share of the CPU's cores. Slots may share one."""
 
     devices: list[str]
     slots: int
     threads: int | None
+
+    @property
+    def where(self) -> str:
+        """The devices in words."""
+        if self.threads is None:
+            return ", ".join(self.devices)
+        return f"the CPU, {self.threads} thread{'s' * (self.threads > 1)} each"
 
 
 def study_name(spec: Spec, plan: Plan) -> str:
@@ -69,6 +77,14 @@ def check_data(plan: Plan) -> None:
         check(settings)
 
 
+def check_extractors(plan: Plan) -> None:
+    """Refuse extractors that are not to be had, before anything is written. Raises MetricError."""
+    from harness.metrics import extractor
+
+    for name in plan.evaluate.extractors:
+        extractor(name, precision=plan.evaluate.precision)
+
+
 def prepare_data(plan: Plan, note: Note) -> None:
     """Prepare every data set of the plan once, so that slots only map it. Raises DataError."""
     from harness.data import prepare
@@ -80,15 +96,26 @@ def prepare_data(plan: Plan, note: Note) -> None:
 
 
 def place(plan: Plan, options: Options) -> Placement:
-    """One slot per GPU, or one slot with all cores on a CPU, unless told otherwise."""
+    """One slot per GPU; on a CPU one per core, at most 4, each with its own share of the cores; unless told otherwise.
+
+    A small network gains next to nothing from a second core, so that runs side by side on cores of their own finish
+    sooner; such a share of the cores counts as a device.
+    """
     wanted = str(plan.cells[0].train.get("device", "auto"))
     devices = _devices(wanted)
-    on_cpu = devices[0] == "cpu"
-    slots = options.slots or len(devices)
-    if options.launch == "inline" and slots != 1:
-        raise StudyError(f"--slots {slots}: --launch inline has one slot; use --launch processes")
-    threads = max(1, provenance.cores() // slots) if on_cpu else None
-    return Placement(devices=devices, slots=slots, threads=threads)
+    if devices != ["cpu"]:
+        return Placement(devices=devices, slots=_slots(options, len(devices)), threads=None)
+    cores = provenance.cores()
+    slots = _slots(options, min(cores, _MOST_CPU_SLOTS))
+    return Placement(devices=["cpu"] * min(slots, cores), slots=slots, threads=max(1, cores // slots))
+
+
+def _slots(options: Options, preferred: int) -> int:
+    if options.launch != "inline":
+        return options.slots or preferred
+    if options.slots not in (None, 1):
+        raise StudyError(f"--slots {options.slots}: --launch inline has one slot; use --launch processes")
+    return 1
 
 
 def _devices(wanted: str) -> list[str]:
@@ -104,6 +131,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
     check_data(plan)
+    check_extractors(plan)
     placement = place(plan, options)
     prepare_data(plan, note)
 
@@ -148,7 +176,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
 
 def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
     stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
-    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {', '.join(placement.devices)}"
+    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {placement.where}"
     return (
         f"study {store.name}: {len(plan.runs)} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"
     )

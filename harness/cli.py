@@ -60,7 +60,11 @@ def _note(text: str) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 @_set
 @click.option("--dry-run", is_flag=True, help="Print the plan and a time estimate; run and write nothing.")
-@click.option("--slots", type=click.IntRange(min=1), help="Runs at a time. Default: one per GPU, or one on a CPU.")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
+)
 @click.option("--launch", type=click.Choice(["inline", "processes"]), default="processes", show_default=True)
 @_storage
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
@@ -140,7 +144,7 @@ def _dry_run(study: Spec, options: Any) -> None:
     console.print(table)
     slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
     console.print(
-        f"\n{len(plan.runs)} runs, about {duration(total)} on {', '.join(placement.devices)} with {slots}",
+        f"\n{len(plan.runs)} runs, about {duration(total)} with {slots} on {placement.where}",
         highlight=False,
     )
 

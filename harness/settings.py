@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.errors import nearest
 
 Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
 Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
 Size = Literal[32, 64, 128]
 Precision = Literal["auto", "fp32", "bf16"]
+EXTRACTOR_NAMES = ("efficientnet-lite0",)  # those that need no download; any network of timm goes as timm:<model>
 
 
 class Settings(BaseModel):
@@ -51,6 +54,14 @@ class EvaluateSettings(Settings):
     tau: float = Field(default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised.")
     precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
     grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
+
+    @field_validator("extractors")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in EXTRACTOR_NAMES and not name.startswith("timm:"):
+                raise ValueError(f"there is no extractor '{name}'; {nearest(name, [*EXTRACTOR_NAMES, 'timm:<model>'])}")
+        return names
 
 
 class Budget(Settings):

@@ -197,6 +197,24 @@ def test_reporting_an_unknown_study_names_the_known_ones(spec: Spec) -> None:
         main_job.load_report(STORAGE, "nope")
 
 
+@pytest.mark.parametrize(
+    ("cores", "asked", "slots", "threads", "devices"),
+    [(1, None, 1, 1, 1), (2, None, 2, 1, 2), (16, None, 4, 4, 4), (2, 1, 1, 2, 1), (2, 6, 6, 1, 2)],
+)
+def test_a_cpu_is_shared_out_by_cores(
+    spec: Spec,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    asked: int | None,
+    slots: int,
+    threads: int,
+    devices: int,
+) -> None:
+    monkeypatch.setattr(main_job.provenance, "cores", lambda: cores)
+    placement = main_job.place(make_plan(spec), Options(storage=STORAGE, slots=asked))
+    assert placement == main_job.Placement(devices=["cpu"] * devices, slots=slots, threads=threads)
+
+
 def test_inline_has_one_slot_and_says_so(spec: Spec) -> None:
     with pytest.raises(StudyError, match="--launch processes"):
         run(spec, Options(storage=STORAGE, launch="inline", slots=2))

@@ -29,7 +29,9 @@ class FakeSettings(Settings):
     averaging: Literal["none", "swa", "ema", "schedule"] = "none"
     swa_start: float = Field(default=0.5, ge=0, le=1)
     ema_beta: float = Field(default=0.999, ge=0, lt=1)
+    depth: bool = True
     learning_rate: float = Field(default=5e-4, gt=0)
+    beta1: float = Field(default=0.3, ge=0, lt=1)
     batch: int = Field(default=32, ge=2)
     flip: bool = True
     device: str = "auto"
@@ -187,6 +189,7 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("train.batch.x=5", ("train.batch",)),
         ("data.size=48", ("data.size: 48", "32, 64")),
         ("evaluate.extractors=[]", ("evaluate.extractors",)),
+        ("evaluate.extractors=[efficient-lite0]", ("no extractor 'efficient-lite0'", "mean 'efficientnet-lite0'")),
         ("evaluate.references=[square,dog]", ("evaluate.references: 'dog'", "square")),
         ("evaluate.references=[square,square]", ("named twice",)),
         ("seeds=[]", ("without a seed nothing runs",)),

@@ -96,8 +96,8 @@ def _mix(first: Colour, second: Colour, share: float) -> Colour:
 def draw_dog(canvas: ImageDraw.ImageDraw, size: tuple[int, int], breed: Breed, random: np.random.Generator) -> Box:
     """Draw one dog somewhere in an image of `size` (width, height); the box of what it covers, within the image."""
     width, height = size
-    pose = ("sit", "stand", "lie", "portrait")[int(random.choice(4, p=(0.35, 0.3, 0.1, 0.25)))]
-    tall = height * (random.uniform(0.45, 0.7) if pose == "portrait" else random.uniform(0.3, 0.6))
+    pose = ("sit", "stand", "lie", "portrait")[int(random.choice(4, p=(0.35, 0.15, 0.05, 0.45)))]
+    tall = height * (random.uniform(0.35, 0.55) if pose == "portrait" else random.uniform(0.3, 0.5))
     x = width * (random.uniform(0.25, 0.75) if random.random() < 0.6 else random.choice((0.15, 0.85)))
     foot = height * (random.uniform(0.75, 1.05) if pose == "portrait" else random.uniform(0.6, 0.99))
     pen = _Pen(canvas, x, foot, tall, 1 if random.random() < 0.5 else -1)

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from harness.data.crops import Box
 from harness.data.dog import BREEDS, Breed, draw_dog
 
-_VERSION = 1  # of the drawing; a change of it is another data set
+_VERSION = 2  # of the drawing; a change of it is another data set
 _CHUNK = 50
 _SIZES = ((500, 375), (500, 333), (375, 500), (480, 360), (450, 400))
 _GROUNDS = ((92, 140, 62), (168, 140, 98), (120, 110, 104), (196, 186, 170), (70, 110, 78), (150, 96, 70))
@@ -98,9 +98,9 @@ def draw_photo(seed: int, index: int) -> Drawn:
     image = Image.new("RGB", size)
     canvas = ImageDraw.Draw(image)
     horizon = _background(canvas, size, random)
-    for _ in range(int(random.integers(2, 7))):
+    for _ in range(int(random.integers(5, 12))):
         _clutter(canvas, size, horizon, random)
-    if random.random() < 0.5:
+    if random.random() < 0.7:
         _person(canvas, size, random)
     boxes = []
     for _ in range(1 if random.random() < 0.85 else 2):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from harness.errors import MetricError, nearest
+from harness.precision import resolve_precision
 from harness.settings import Precision
 
 
@@ -96,26 +97,6 @@ class ImageNetwork:
             )
         # An inference tensor could not be saved for backward or changed in place by a caller; a clone can.
         return self._features(images).clone()
-
-
-def fast_bf16(device: str | torch.device = "cpu") -> bool:
-    """Whether bf16 arithmetic is native, so that it is faster than float32."""
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def resolve_precision(precision: Precision, device: str | torch.device) -> str:
-    """`bf16` or `fp32`; `auto` is bf16 where the device has it natively."""
-    if precision == "auto":
-        return "bf16" if fast_bf16(device) else "fp32"
-    if precision not in ("fp32", "bf16"):
-        raise MetricError(f"precision '{precision}' is unknown; allowed: auto, bf16, fp32")
-    return precision
 
 
 def extractor(

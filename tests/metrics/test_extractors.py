@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from harness.errors import MetricError
-from harness.metrics.extractors import extractor, fast_bf16, lite0_classifier
+from harness.metrics.extractors import EXTRACTORS, extractor, lite0_classifier
+from harness.precision import fast_bf16
+from harness.settings import EXTRACTOR_NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
@@ -145,3 +147,7 @@ def test_weights_that_are_no_weights_are_refused(tmp_path):
     torch.save({"nothing": torch.ones(1)}, tmp_path / "weights.pth")
     with pytest.raises(MetricError, match="does not hold the weights"):
         extractor("timm:test_resnet", weights=tmp_path / "weights.pth")
+
+
+def test_the_names_a_spec_may_give_are_the_extractors_there_are() -> None:
+    assert set(EXTRACTOR_NAMES) == set(EXTRACTORS)
