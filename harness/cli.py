@@ -281,27 +281,44 @@ def sample(run: str, count: int, seed: int, output: Path) -> None:
 
 
 @main.command()
-@click.argument("generated", type=click.Path(path_type=Path))
+@click.argument("generated", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.option("--extractor", "extractors", multiple=True, default=("efficientnet-lite0",), show_default=True)
 @click.option("--tau", type=click.FloatRange(0, 1), default=0.1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def score(generated: Path, reference: Path, extractors: tuple[str, ...], tau: float, as_json: bool) -> None:
-    """Score a folder or zip of GENERATED images against one of REFERENCE images."""
-    from harness.metrics.folders import score_folders
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with fingerprints and skipped files.")
+@click.option("--pairs", type=click.Path(path_type=Path), help="Also write a page of nearest real images, as HTML.")
+def score(
+    generated: tuple[Path, ...],
+    reference: Path,
+    extractors: tuple[str, ...],
+    tau: float,
+    as_json: bool,
+    pairs: Path | None,
+) -> None:
+    """Score folders or zips of GENERATED images against one of REFERENCE images."""
+    from harness.progress import file_bar
+    from harness.scoring import score_sets
 
-    found = score_folders(generated, reference, extractors=extractors, tau=tau)
-    numbers = {name: scores.numbers() for name, scores in found.items()}
+    with file_bar() as progress:
+        found = score_sets(generated, reference, extractors=extractors, tau=tau, progress=progress)
+    if pairs is not None:
+        from harness.report.pairs import render
+
+        pairs.parent.mkdir(parents=True, exist_ok=True)
+        pairs.write_text(render(found), encoding="utf-8")
+        click.echo(f"wrote {pairs}", err=True)
     if as_json:
-        click.echo(json.dumps(numbers, indent=2))
+        click.echo(json.dumps([one.document() for one in found], indent=2))
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("metric")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    for metric in next(iter(numbers.values())):
-        table.add_row(metric, *(f"{values[metric]:,.4f}" for values in numbers.values()))
+    for one in found:
+        table.add_column(f"{one.generated.source}\n{one.yardstick}", justify="right")
+    for metric in found[0].scores.numbers():
+        table.add_row(metric, *(f"{one.scores.numbers()[metric]:,.4f}" for one in found))
     Console().print(table)
+    for line in dict.fromkeys(line for one in found for line in one.notes()):
+        _note(f"note: {line}")
 
 
 # ---------------------------------------------------------------------- data and machine

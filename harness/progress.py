@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from rich import progress as bars
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -123,3 +126,33 @@ def open_display(*, total: int, done: int) -> Display:
     console = Console(file=sys.stdout)
     kind = LiveDisplay if console.is_terminal else Display
     return kind(console, total=total, done=done)
+
+
+class FileBar:
+    """A bar over files on standard error, for work that goes through one set of them after the other."""
+
+    def __init__(self, bar: bars.Progress) -> None:
+        self._bar = bar
+        self._task: bars.TaskID | None = None
+
+    def begin(self, what: str, files: int) -> None:
+        """`files` files of `what` are next."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(what, total=files)
+
+    def advance(self, count: int) -> None:
+        """`count` more files are done with."""
+        if self._task is not None:
+            self._bar.advance(self._task, count)
+
+
+@contextmanager
+def file_bar() -> Iterator[FileBar]:
+    """A FileBar that is drawn on a terminal, is silent elsewhere, and leaves nothing behind."""
+    console = Console(stderr=True)
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+    with bars.Progress(
+        *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        yield FileBar(bar)

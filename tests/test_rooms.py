@@ -21,7 +21,7 @@ FLOORS = [
     {"recipes"},
     {"factors", "spec"},
     {"design", "launch", "sampling"},
-    {"single", "calibration", "study", "tracking", "progress", "analysis"},
+    {"single", "scoring", "calibration", "study", "tracking", "progress", "analysis"},
     {"report", "coordinator", "doctor"},
     {"ablate"},
     {"cli"},

@@ -1,12 +1,13 @@
-"""Scores of a folder or zip of images against another, for `harness score`."""
+"""Folders and zips of images, read one by one, and their features; nothing is unpacked to disk."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -16,79 +17,142 @@ from PIL import Image
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from harness.metrics.scores import Scores
+    import torch
+
+    from harness.metrics.extractors import Extractor
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _MOST_BYTES = 64 * 2**20  # of one image in a zip
 _MOST_IMAGES = 500_000
+_WINDOW = 128  # images in memory at a time
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-@dataclass
-class Images:
-    """uint8 pixels [N, 3, H, W] in the order of names, and what could not be read."""
+class ImageFiles:
+    """The image files of a folder (with subfolders) or of a zip, in the order of their names.
 
-    pixels: np.ndarray[Any, np.dtype[np.uint8]]
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    resized: int = 0
-
-
-def read_images(source: Path) -> Images:
-    """The images of a folder (with subfolders) or a zip, sorted by name; odd sizes are brought to the commonest one.
-
-    A zip is read in memory, member by member; nothing is unpacked to disk. Raises DataError.
+    Raises DataError for what is neither, for a zip with members that are too many or too large, and for no image.
     """
-    pictures: list[Image.Image] = []
-    skipped: list[tuple[str, str]] = []
-    for name, content in _files(source):
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self._zip: zipfile.ZipFile | None = None
+        if source.is_dir():
+            paths = (path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+            self.names = sorted(name for name in paths if _is_image(name))
+        else:
+            self._zip = _open_zip(source)
+            self.names = sorted(name for name in self._zip.namelist() if _is_image(name))
+        if not self.names:
+            raise DataError(f"{source}: holds no image; images end in {', '.join(_SUFFIXES)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one file."""
+        if self._zip is None:
+            return (self.source / name).read_bytes()
         try:
-            with Image.open(io.BytesIO(content)) as opened:
-                pictures.append(opened.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            skipped.append((name, str(error)))
-    if len(pictures) < 2:
-        raise DataError(f"{source}: holds {len(pictures)} readable image(s); scores need at least 2")
-    size = Counter(picture.size for picture in pictures).most_common(1)[0][0]
-    odd = sum(picture.size != size for picture in pictures)
-    arrays = [np.asarray(p if p.size == size else p.resize(size, Image.Resampling.BILINEAR)) for p in pictures]
-    return Images(np.stack(arrays).transpose(0, 3, 1, 2), skipped, odd)
+            return self._zip.read(name)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            raise OSError(f"not to be read from the zip: {error}") from error
+
+    def pixels(self, name: str) -> Pixels:
+        """uint8 [3, H, W] in RGB. Raises OSError or ValueError where the file is not a sound image."""
+        try:
+            with Image.open(io.BytesIO(self.content(name))) as opened:
+                return np.asarray(opened.convert("RGB")).transpose(2, 0, 1)
+        except (SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError(str(error)) from error
+
+    def digest(self) -> str:
+        """SHA-256 of the files' names and bytes."""
+        whole = hashlib.sha256()
+        for name in self.names:
+            try:
+                content = self.content(name)
+            except OSError:
+                content = b"unreadable"
+            whole.update(f"{name} {len(content)}\n".encode())
+            whole.update(hashlib.sha256(content).digest())
+        return whole.hexdigest()
 
 
-def _files(source: Path) -> Iterator[tuple[str, bytes]]:
-    if source.is_dir():
-        for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()):
-            yield path.relative_to(source).as_posix(), path.read_bytes()
-        return
+@dataclass(frozen=True)
+class Featured:
+    """Features [N, D] of the readable images, their names and sizes, and what could not be read with the reason."""
+
+    features: torch.Tensor
+    names: list[str]
+    skipped: list[tuple[str, str]]
+    sizes: Counter[tuple[int, int]]
+
+
+def features_of(
+    files: ImageFiles, extractor: Extractor, advance: Callable[[int], None] = lambda count: None
+) -> Featured:
+    """Features of every readable image, each resized from its own size by the extractor's rule.
+
+    `advance` is told of every file that is done with. Raises DataError where fewer than 2 images are readable.
+    """
+    import torch
+
+    rows: list[torch.Tensor] = []
+    names: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    sizes: Counter[tuple[int, int]] = Counter()
+    for start in range(0, len(files), _WINDOW):
+        window: dict[str, Pixels] = {}
+        for name in files.names[start : start + _WINDOW]:
+            try:
+                window[name] = files.pixels(name)
+            except (OSError, ValueError) as error:
+                skipped.append((name, str(error).replace("\n", " ")))
+                advance(1)
+        rows += _window_features(window, extractor, advance)
+        names += window
+        sizes.update((pixels.shape[2], pixels.shape[1]) for pixels in window.values())
+    if len(names) < 2:
+        why = f"; {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise DataError(f"{files.source}: holds {len(names)} readable image(s), a score needs at least 2{why}")
+    return Featured(torch.stack(rows), names, skipped, sizes)
+
+
+def _window_features(
+    window: dict[str, Pixels], extractor: Extractor, advance: Callable[[int], None]
+) -> list[torch.Tensor]:
+    """A feature row per image, in order; images of one size go through the extractor together."""
+    import torch
+
+    shapes: dict[tuple[int, ...], list[str]] = {}
+    for name, pixels in window.items():
+        shapes.setdefault(pixels.shape, []).append(name)
+    rows: dict[str, torch.Tensor] = {}
+    for alike in shapes.values():
+        rows |= zip(alike, extractor(torch.from_numpy(np.stack([window[name] for name in alike]))), strict=True)
+        advance(len(alike))
+    return [rows[name] for name in window]
+
+
+def _open_zip(source: Path) -> zipfile.ZipFile:
     if not source.exists():
         raise DataError(f"{source}: no such folder or zip file")
     if not zipfile.is_zipfile(source):
         raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
-    with zipfile.ZipFile(source) as archive:
-        members = [member for member in archive.infolist() if _is_image(member.filename)]
-        if len(members) > _MOST_IMAGES:
-            raise DataError(f"{source}: holds {len(members):,} images; at most {_MOST_IMAGES:,} are read")
-        for member in sorted(members, key=lambda member: member.filename):
-            if member.file_size > _MOST_BYTES:
-                raise DataError(f"{source}: {member.filename} would take {member.file_size:,} bytes, more than allowed")
-            yield member.filename, archive.read(member)
+    archive = zipfile.ZipFile(source)
+    members = [member for member in archive.infolist() if _is_image(member.filename)]
+    if len(members) > _MOST_IMAGES:
+        raise DataError(f"{source}: holds {len(members):,} images; at most {_MOST_IMAGES:,} are read")
+    for member in members:
+        if member.file_size > _MOST_BYTES:
+            raise DataError(
+                f"{source}: {member.filename} would take {member.file_size:,} bytes; at most {_MOST_BYTES:,} an image"
+            )
+    return archive
 
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
     return path.suffix.lower() in _SUFFIXES and "__MACOSX" not in path.parts
-
-
-def score_folders(
-    generated: Path, reference: Path, *, extractors: Sequence[str], tau: float, device: str = "cpu"
-) -> dict[str, Scores]:
-    """Scores under each extractor, by its name. Raises DataError and MetricError."""
-    both = [read_images(source) for source in (generated, reference)]
-    import torch
-
-    from harness.metrics import extractor, score_features
-
-    found: dict[str, Scores] = {}
-    for name in extractors:
-        network = extractor(name, device=device)
-        ours, theirs = (network(torch.from_numpy(np.ascontiguousarray(images.pixels))) for images in both)
-        found[name] = score_features(theirs, ours, tau=tau)
-    return found

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "manifest.json"
 _ARRAYS = ("features", "unit", "mean", "cov", "root", "radii")
 
@@ -36,9 +37,10 @@ class Prepared(Protocol):
 class Reference(RealSide):
     """The real features of one data set under one extractor, with everything precomputed and a fingerprint."""
 
-    def __init__(self, features: torch.Tensor, fingerprint: str) -> None:
+    def __init__(self, features: torch.Tensor, fingerprint: str, names: Sequence[str] = ()) -> None:
         super().__init__(features)
         self.fingerprint = fingerprint
+        self.names = list(names)  # of the images, row by row; empty where they have none
 
     @property
     def mean(self) -> torch.Tensor:
@@ -57,19 +59,36 @@ class Reference(RealSide):
 
 
 def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = None) -> Reference:
-    """The reference of a prepared data set, from the cache where it holds a sound one, else computed and kept.
+    """The reference of a prepared data set; see `stored`. Raises MetricError where it holds fewer than 2 images."""
 
-    `cache` is the folder of all references (default: under $HARNESS_CACHE). Entries are written aside and moved into
-    place whole, so processes may share them; one whose files do not match their checksums is computed anew.
+    def compute() -> tuple[torch.Tensor, list[str]]:
+        if len(prepared.images) < 2:
+            raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
+        return _features(prepared.images, extractor), []
+
+    return stored(prepared.fingerprint, extractor, compute, cache=cache)
+
+
+def stored(
+    images: str,
+    extractor: Extractor,
+    compute: Callable[[], tuple[torch.Tensor, list[str]]],
+    *,
+    cache: Path | None = None,
+) -> Reference:
+    """The reference of the images with fingerprint `images`, from the cache where it holds a sound one, else computed.
+
+    `compute` gives the features [N, D] and a name per row (or none). `cache` is the folder of all references (default:
+    under $HARNESS_CACHE). Entries are written aside and moved into place whole, so processes may share them; one whose
+    files do not match their checksums is computed anew.
     """
-    fingerprint = hashlib.sha256(f"{_FORMAT}|{prepared.fingerprint}|{extractor.fingerprint}".encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{_FORMAT}|{images}|{extractor.fingerprint}".encode()).hexdigest()
     folder = (cache or cache_folder() / "references") / fingerprint[:32]
     found = _load(folder, fingerprint, extractor.device)
     if found is not None:
         return found
-    if len(prepared.images) < 2:
-        raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
-    computed = Reference(_features(prepared.images, extractor), fingerprint)
+    features, names = compute()
+    computed = Reference(features, fingerprint, names)
     _save(computed, folder)
     return computed
 
@@ -90,6 +109,7 @@ def _save(found: Reference, folder: Path) -> None:
             "format": _FORMAT,
             "fingerprint": found.fingerprint,
             "kernel_sum": found.kernel_sum,
+            "names": found.names,
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -119,7 +139,7 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
         # Mapped copy-on-write: torch wants writable memory, and no write may reach the file.
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        found = Reference(tensors["features"], fingerprint)
+        found = Reference(tensors["features"], fingerprint, manifest["names"])
         moments = Moments(len(found.features), tensors["mean"], tensors["cov"])
         moments.__dict__["root"] = tensors["root"]
         found.__dict__ |= {"moments": moments, "kernel_sum": float(manifest["kernel_sum"])}

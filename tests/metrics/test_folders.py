@@ -1,4 +1,4 @@
-"""Folders and zips of images give the same scores, and what cannot be read is refused or listed."""
+"""Images of folders and zips: read one by one, broken ones listed, each resized by the extractor's own rule."""
 
 from __future__ import annotations
 
@@ -7,10 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from harness.errors import DataError
-from harness.metrics.folders import read_images, score_folders
+from harness.metrics import folders
+from harness.metrics.folders import ImageFiles, features_of
+
+
+class Means:
+    """An extractor whose features are the mean of each channel and the image's size: no network."""
+
+    name = "means"
+    dim = 5
+    fingerprint = "means"
+    device = torch.device("cpu")
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.dtype == torch.uint8
+        count, _, height, width = images.shape
+        size = torch.tensor([[height, width]]).expand(count, 2)
+        return torch.cat([images.double().mean(dim=(2, 3)), size], dim=1).float()
 
 
 @pytest.fixture
@@ -25,37 +42,85 @@ def folder(tmp_path: Path) -> Path:
 def zipped(folder: Path) -> Path:
     target = folder.parent / "images.zip"
     with zipfile.ZipFile(target, "w") as archive:
-        for path in folder.iterdir():
+        for path in sorted(folder.iterdir()):
             archive.write(path, f"../{path.name}")
         archive.writestr("__MACOSX/._0.png", b"x")
+        archive.writestr("read.me", b"no image")
     return target
 
 
 def test_a_zip_reads_as_its_folder_and_unpacks_nothing(folder: Path) -> None:
     before = sorted(folder.parent.iterdir())
     target = zipped(folder)
-    assert np.array_equal(read_images(target).pixels, read_images(folder).pixels)
+    assert torch.equal(
+        features_of(ImageFiles(target), Means()).features, features_of(ImageFiles(folder), Means()).features
+    )
     assert sorted(folder.parent.iterdir()) == sorted([*before, target])
 
 
-def test_broken_images_are_listed_and_odd_sizes_resized(folder: Path) -> None:
+def test_every_image_comes_in_its_own_size_and_in_the_order_of_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_WINDOW", 4)  # so that the seven files take two windows
+    Image.new("RGB", (8, 4), (10, 20, 30)).save(folder / "1b.png")
+    found = features_of(ImageFiles(folder), Means())
+    assert found.names == ["0.png", "1.png", "1b.png", "2.png", "3.png", "4.png", "5.png"]
+    assert found.features[2].tolist() == [10, 20, 30, 4, 8]
+    assert found.sizes == {(16, 16): 6, (8, 4): 1}
+    for row, name in zip(found.features, found.names, strict=True):
+        pixels = np.asarray(Image.open(folder / name), dtype=float)
+        assert np.allclose(row[:3], pixels.mean(axis=(0, 1)), rtol=1e-5)
+
+
+def test_broken_images_are_listed_with_the_reason(folder: Path) -> None:
     (folder / "broken.png").write_bytes(b"no image")
-    Image.new("RGB", (8, 8)).save(folder / "odd.png")
-    found = read_images(folder)
-    assert found.pixels.shape == (7, 3, 16, 16)
-    assert [name for name, _ in found.skipped] == ["broken.png"]
-    assert found.resized == 1
+    whole = (folder / "0.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    done: list[int] = []
+    found = features_of(ImageFiles(folder), Means(), done.append)
+    assert len(found.features) == 6
+    assert [name for name, _ in found.skipped] == ["broken.png", "cut.png"]
+    assert all(reason for _, reason in found.skipped)
+    assert sum(done) == 8
 
 
-@pytest.mark.parametrize("name", ["nowhere", "text.txt", "empty"])
-def test_what_holds_no_images_is_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_grey_and_transparent_images_are_read_as_rgb(folder: Path) -> None:
+    Image.new("L", (16, 16), 77).save(folder / "grey.png")
+    Image.new("RGBA", (16, 16), (1, 2, 3, 4)).save(folder / "transparent.png")
+    found = features_of(ImageFiles(folder), Means())
+    assert found.features[-2:, :3].tolist() == [[77, 77, 77], [1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere", "no such folder or zip"), ("text.txt", "neither a folder nor a zip"), ("empty", "holds no image")],
+)
+def test_what_holds_no_images_is_refused_by_name(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "text.txt").write_text("no zip")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=name):
-        read_images(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}.*{said}"):
+        ImageFiles(tmp_path / name)
 
 
-def test_a_set_scored_against_itself_is_a_copy(folder: Path) -> None:
-    scores = score_folders(folder, folder, extractors=["efficientnet-lite0"], tau=0.1)["efficientnet-lite0"]
-    assert abs(scores.fid) < 1e-4
-    assert scores.memorization_distance < 1e-5
+def test_a_single_image_is_too_few(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "one.png")
+    (tmp_path / "two.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"1 readable image.*two\.png"):
+        features_of(ImageFiles(tmp_path), Means())
+
+
+def test_a_zip_of_huge_members_is_refused_before_any_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_MOST_BYTES", 1000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", b"0" * 1001)
+    with pytest.raises(DataError, match=r"bomb\.zip: a\.png would take 1,001 bytes"):
+        ImageFiles(tmp_path / "bomb.zip")
+
+
+def test_the_digest_tells_other_content_and_other_names(folder: Path) -> None:
+    first = ImageFiles(folder).digest()
+    assert ImageFiles(folder).digest() == first
+    (folder / "0.png").rename(folder / "9.png")
+    renamed = ImageFiles(folder).digest()
+    (folder / "9.png").write_bytes((folder / "1.png").read_bytes())
+    assert len({first, renamed, ImageFiles(folder).digest()}) == 3

@@ -1,0 +1,128 @@
+"""`harness score`: sets of images against one reference set under every extractor, the real side computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.metrics.folders import Featured, ImageFiles, features_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.metrics.extractors import Extractor
+    from harness.metrics.reference import Reference
+    from harness.metrics.scores import Scores
+
+_LISTED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One set under one extractor."""
+
+    generated: ImageFiles
+    reference: ImageFiles
+    yardstick: str
+    fingerprint: str
+    tau: float
+    images: Featured
+    real: Reference
+    scores: Scores
+
+    def document(self) -> dict[str, Any]:
+        """Everything but the pictures, as plain data for JSON."""
+        return {
+            "generated": str(self.generated.source),
+            "reference": str(self.reference.source),
+            "extractor": self.yardstick,
+            "fingerprint": self.fingerprint,
+            "tau": self.tau,
+            "images": {"generated": len(self.images.names), "reference": len(self.real.features)},
+            "skipped": [{"file": name, "reason": reason} for name, reason in self.images.skipped],
+            "scores": self.scores.numbers(),
+        }
+
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know of the generated images."""
+        source = self.generated.source
+        lines = [f"{source}: skipped {name}: {reason}" for name, reason in self.images.skipped[:_LISTED]]
+        if (more := len(self.images.skipped) - _LISTED) > 0:
+            lines.append(f"{source}: skipped {more} more; --json lists them all")
+        if len(self.images.sizes) > 1:
+            (width, height), _ = self.images.sizes.most_common(1)[0]
+            odd = len(self.images.names) - self.images.sizes[width, height]
+            lines.append(
+                f"{source}: {odd} of {len(self.images.names)} images are not {width}x{height} like most; "
+                "each was resized from its own size by the extractor's rule"
+            )
+        unread = len(self.reference) - len(self.real.features)
+        if unread:
+            lines.append(f"{self.reference.source}: {unread} of {len(self.reference)} files could not be read")
+        return lines
+
+
+class Progress(Protocol):
+    """Who is told how scoring gets on."""
+
+    def begin(self, what: str, files: int) -> None:
+        """`files` files of `what` are next."""
+
+    def advance(self, count: int) -> None:
+        """`count` more files are done with."""
+
+
+def score_sets(
+    generated: Sequence[Path],
+    reference: Path,
+    *,
+    extractors: Sequence[str],
+    tau: float,
+    progress: Progress,
+    device: str | None = None,
+) -> list[Scored]:
+    """Every generated set under every extractor. `device` defaults to the GPU where there is one.
+
+    The reference's features and all that follows from them come from the cache where the same files were a reference
+    before. Raises DataError and MetricError.
+    """
+    real_files = ImageFiles(reference)
+    sets = [ImageFiles(source) for source in generated]
+    import torch
+
+    from harness.metrics import extractor
+
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    found: list[Scored] = []
+    for name in extractors:
+        network = extractor(name, device=place)
+        real = _real_side(real_files, network, progress)
+        for files in sets:
+            progress.begin(f"{files.source} under {name}", len(files))
+            images = features_of(files, network, progress.advance)
+            found.append(
+                Scored(
+                    generated=files,
+                    reference=real_files,
+                    yardstick=name,
+                    fingerprint=network.fingerprint,
+                    tau=tau,
+                    images=images,
+                    real=real,
+                    scores=real.score(images.features, tau=tau),
+                )
+            )
+    return found
+
+
+def _real_side(files: ImageFiles, network: Extractor, progress: Progress) -> Reference:
+    from harness.metrics.reference import stored
+
+    def compute() -> tuple[torch.Tensor, list[str]]:
+        progress.begin(f"{files.source} under {network.name}", len(files))
+        real = features_of(files, network, progress.advance)
+        return real.features, real.names
+
+    return stored(f"files {files.digest()}", network, compute)

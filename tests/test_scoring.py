@@ -1,0 +1,103 @@
+"""`harness score`: several sets against one reference, the real side once, and the page of nearest real images."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from harness.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    torch.set_num_threads(1)
+
+
+def folder(path: Path, seed: int, count: int = 12) -> Path:
+    random = np.random.default_rng(seed)
+    path.mkdir()
+    for index in range(count):
+        coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC).save(path / f"{index:02d}.png")
+    return path
+
+
+def score(*arguments: object) -> str:
+    done = CliRunner().invoke(main, ["score", *map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_a_copy_is_penalised_and_another_set_is_not(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    first, second = json.loads(score(real, other, real, "--json"))
+    assert [one["generated"] for one in (first, second)] == [str(real), str(other)]
+    assert abs(first["scores"]["fid"]) < 1e-4
+    assert first["scores"]["memorization_distance"] < 1e-5
+    assert second["scores"]["memorization_distance"] > 0.01
+    assert second["images"] == {"generated": 12, "reference": 12}
+    assert "sha256" in second["fingerprint"]
+
+
+def test_the_reference_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    before = score(other, real, "--json")
+
+    def refuse(*_: object) -> object:
+        raise AssertionError("a cached reference was read again")
+
+    monkeypatch.setattr("harness.metrics.folders.ImageFiles.pixels", _only(other, refuse))
+    assert score(other, real, "--json") == before
+    (real / "00.png").write_bytes((real / "01.png").read_bytes())
+    with pytest.raises(AssertionError, match="read again"):
+        score(other, real, "--json")
+
+
+def _only(allowed: Path, refuse: object) -> object:
+    from harness.metrics.folders import ImageFiles
+
+    original = ImageFiles.pixels
+    return lambda self, name: (original if self.source == allowed else refuse)(self, name)  # type: ignore[operator]
+
+
+def test_the_table_names_every_set_and_what_was_skipped_or_of_another_size(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    (other / "broken.png").write_bytes(b"no image")
+    Image.new("RGB", (9, 7)).save(other / "odd.png")
+    said = " ".join(score(other, real).split())
+    assert "mifid" in said
+    assert f"{other}: skipped broken.png: " in said
+    assert "1 of 13 images are not 32x32 like most" in said
+
+
+def test_the_page_shows_the_copy_first_beside_its_original(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    (other / "07.png").write_bytes((real / "03.png").read_bytes())
+    score(other, real, "--pairs", tmp_path / "pages" / "pairs.html")
+    page = (tmp_path / "pages" / "pairs.html").read_text(encoding="utf-8")
+    captions = re.findall(r"<figcaption>(\S+) · (\S+) · (\S+)</figcaption>", page)
+    assert captions[0] == ("0.0000", "07.png", "03.png")
+    assert [float(distance) for distance, *_ in captions] == sorted(float(distance) for distance, *_ in captions)
+    assert len(captions) == 12
+    left, right = re.findall(r'<img src="(data:[^"]+)"', page)[:2]
+    assert left == right
+    assert "http" not in page
+
+
+@pytest.mark.parametrize(("extra", "said"), [(["--extractor", "efficientnet"], "did you mean"), ([], "no such folder")])
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, extra: list[str], said: str) -> None:
+    real = folder(tmp_path / "real", 0, count=2)
+    other = real if extra else tmp_path / "nowhere"
+    done = CliRunner().invoke(main, ["score", str(other), str(real), *extra])
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
