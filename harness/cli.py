@@ -14,7 +14,7 @@ from rich.table import Table
 
 from harness import __version__
 from harness.errors import HarnessError
-from harness.settings import DataSettings
+from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings
 
 if TYPE_CHECKING:
     from harness.ablate import Placement
@@ -283,15 +283,27 @@ def sample(run: str, count: int, seed: int, output: Path) -> None:
 @main.command()
 @click.argument("generated", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("reference", type=click.Path(path_type=Path))
-@click.option("--extractor", "extractors", multiple=True, default=("efficientnet-lite0",), show_default=True)
-@click.option("--tau", type=click.FloatRange(0, 1), default=0.1, show_default=True)
+@click.option(
+    "--extractor",
+    "extractors",
+    multiple=True,
+    default=("efficientnet-lite0",),
+    show_default=True,
+    metavar="NAME",
+    help=f"{', '.join([*EXTRACTOR_NAMES, *PRESETS])} or timm:<model>; may be given several times.",
+)
+@click.option(
+    "--tau",
+    type=click.FloatRange(0, 1),
+    help="Memorisation distances below are penalised. Default: a preset's, or 0.1.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with fingerprints and skipped files.")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Also write a page of nearest real images, as HTML.")
 def score(
     generated: tuple[Path, ...],
     reference: Path,
     extractors: tuple[str, ...],
-    tau: float,
+    tau: float | None,
     as_json: bool,
     pairs: Path | None,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.settings import DataSettings, EvaluateSettings
+from harness.settings import PRESETS, DataSettings, EvaluateSettings
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,7 @@ class Yardstick:
     name: str
     extractor: Extractor
     reference: Reference
+    tau: float
 
 
 class Evaluator:
@@ -39,10 +40,11 @@ class Evaluator:
         self.yardsticks: list[Yardstick] = []
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
+            tau = PRESETS[extractor_name].tau if extractor_name in PRESETS else evaluate.tau
             for crop in evaluate.references:
                 prepared = harness.data.prepare(references[crop])
                 name = f"{extractor_name}/{crop}"
-                self.yardsticks.append(Yardstick(name, network, reference(prepared, network)))
+                self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau))
 
     @property
     def facts(self) -> dict[str, str]:
@@ -57,7 +59,7 @@ class Evaluator:
             if yardstick.extractor.name not in features:
                 features[yardstick.extractor.name] = yardstick.extractor(images)
             result = yardstick.reference.score(
-                features[yardstick.extractor.name], tau=self.evaluate.tau, kid=full, manifold=full
+                features[yardstick.extractor.name], tau=yardstick.tau, kid=full, manifold=full
             )
             suffix = "" if position == 0 else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}

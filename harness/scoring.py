@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.metrics.folders import Featured, ImageFiles, features_of
+from harness.settings import PRESETS
 
 if TYPE_CHECKING:
     import torch
@@ -79,11 +80,13 @@ def score_sets(
     reference: Path,
     *,
     extractors: Sequence[str],
-    tau: float,
+    tau: float | None,
     progress: Progress,
     device: str | None = None,
 ) -> list[Scored]:
-    """Every generated set under every extractor. `device` defaults to the GPU where there is one.
+    """Every generated set under every extractor or preset. `device` defaults to the GPU where there is one.
+
+    `tau` None means the preset's own, or 0.1.
 
     The reference's features and all that follows from them come from the cache where the same files were a reference
     before. Raises DataError and MetricError.
@@ -98,6 +101,7 @@ def score_sets(
     found: list[Scored] = []
     for name in extractors:
         network = extractor(name, device=place)
+        threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
         real = _real_side(real_files, network, progress)
         for files in sets:
             progress.begin(f"{files.source} under {name}", len(files))
@@ -108,10 +112,10 @@ def score_sets(
                     reference=real_files,
                     yardstick=name,
                     fingerprint=network.fingerprint,
-                    tau=tau,
+                    tau=threshold,
                     images=images,
                     real=real,
-                    scores=real.score(images.features, tau=tau),
+                    scores=real.score(images.features, tau=threshold),
                 )
             )
     return found

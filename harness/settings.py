@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,7 +14,24 @@ Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
 Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
 Size = Literal[32, 64, 128]
 Precision = Literal["auto", "fp32", "bf16"]
-EXTRACTOR_NAMES = ("efficientnet-lite0",)  # those that need no download; any network of timm goes as timm:<model>
+EXTRACTOR_NAMES = (
+    *("efficientnet-lite0", "efficientnet-lite1"),  # these need no download
+    *("inception", "inception-768", "inception-192", "inception-64", "dinov2", "clip"),
+)  # and any network of timm, as timm:<model>
+
+
+class Preset(NamedTuple):
+    """A published yardstick: its extractor, and the memorisation distance below which it penalises."""
+
+    extractor: str
+    tau: float
+
+
+PRESETS = {
+    "kaggle-public": Preset("inception", 0.1),
+    "kaggle-private": Preset("timm:nasnetalarge.tf_in1k", 0.25),
+}
+"""Yardsticks of the Generative Dog Images competition, accepted wherever an extractor is named."""
 
 
 class Settings(BaseModel):
@@ -42,7 +59,9 @@ class EvaluateSettings(Settings):
     """How every run of a study is scored. Never a factor: the yardstick must not move with the treatment."""
 
     extractors: tuple[str, ...] = Field(
-        default=("efficientnet-lite0",), min_length=1, description="Feature networks; the first gives the objective."
+        default=("efficientnet-lite0",),
+        min_length=1,
+        description="Feature networks or presets; the first gives the objective.",
     )
     references: tuple[Crop, ...] = Field(
         default=("square",), min_length=1, description="Crops of the study's data that make the reference sets."
@@ -51,7 +70,9 @@ class EvaluateSettings(Settings):
     samples: int = Field(default=1000, ge=16, le=100_000, description="Generated images in the final score.")
     interim_samples: int = Field(default=500, ge=16, description="Generated images in a score during training.")
     times: int = Field(default=4, ge=1, le=1000, description="Scores per run, evenly spaced, the last at the end.")
-    tau: float = Field(default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised.")
+    tau: float = Field(
+        default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised; a preset has its own."
+    )
     precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
     grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
 
@@ -59,8 +80,9 @@ class EvaluateSettings(Settings):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in EXTRACTOR_NAMES and not name.startswith("timm:"):
-                raise ValueError(f"there is no extractor '{name}'; {nearest(name, [*EXTRACTOR_NAMES, 'timm:<model>'])}")
+            known = [*EXTRACTOR_NAMES, *PRESETS, "timm:<model>"]
+            if name not in known[:-1] and not name.startswith("timm:"):
+                raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
         return names
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from harness.errors import MetricError
-from harness.metrics.extractors import Extractor, file_sha256
+from harness.metrics.extractors import Extractor
+from harness.metrics.extractors.weights import file_sha256
 from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder

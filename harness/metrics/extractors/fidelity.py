@@ -1,0 +1,131 @@
+"""Networks through torch-fidelity: the FID Inception, DINOv2 and CLIP, each with the package's own resize and range.
+
+All resize by TensorFlow 1's bilinear rule without antialiasing, straight to a square, and run in float32: the numbers
+are those of the benchmarks that made these networks yardsticks. torch-fidelity is an optional extra.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.errors import MetricError
+from harness.metrics.extractors.network import Extractor, check_images
+from harness.metrics.extractors.weights import Weights, file_sha256, load_state, state_sha256
+from harness.settings import Precision
+
+INCEPTION = Weights(
+    "weights-inception-2015-12-05-6726825d.pth",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    "6726825d",
+)
+CLIP = Weights(
+    "ViT-B-32.pt",
+    "https://openaipublic.azureedge.net/clip/models/"
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+)
+
+
+class FidelityNetwork:
+    """An extractor made of one of torch-fidelity's, which maps uint8 [N, 3, H, W] to a tuple with [N, dim]."""
+
+    def __init__(self, name: str, network: nn.Module, *, dim: int, about: str, device: str | torch.device) -> None:
+        import torch_fidelity
+
+        self.name = name
+        self.dim = dim
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.batch = 16 if self.device.type == "cpu" else 128
+        self.fingerprint = f"{name}; dim {dim}; {about}; precision fp32; torch-fidelity {torch_fidelity.__version__}"
+
+    @torch.inference_mode()
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        out = torch.empty(len(images), self.dim, dtype=torch.float32, device=self.device)
+        for start in range(0, len(images), self.batch):
+            batch = images[start : start + self.batch].to(self.device)
+            out[start : start + self.batch] = self.network(batch)[0]
+        return out
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        check_images(self.name, images)
+        return self._features(images).clone()
+
+
+@dataclass(frozen=True)
+class Width:
+    """A place in the FID Inception where features are taken."""
+
+    layer: str
+    dim: int
+
+
+INCEPTIONS = {
+    "inception": Width("2048", 2048),
+    "inception-768": Width("768", 768),
+    "inception-192": Width("192", 192),
+    "inception-64": Width("64", 64),
+}
+
+
+def inception(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+    """The network of FID (TensorFlow's Inception of 2015-12-05), at pool_3 or at an earlier width."""
+    module = _module("feature_extractor_inceptionv3", name, precision)
+    path = INCEPTION.find(name) if weights is None else weights
+    width = INCEPTIONS[name]
+    # torch-fidelity would unpickle the file whole: what it gets is a copy that holds tensors and nothing else.
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights.pth"
+        torch.save(load_state(path), copy)
+        try:
+            network = module.FeatureExtractorInceptionV3(
+                "inception-v3-compat", [width.layer], feature_extractor_weights_path=str(copy)
+            )
+        except RuntimeError as error:
+            raise MetricError(f"extractor '{name}': {path} does not hold the weights of the FID Inception") from error
+    about = f"weights sha256 {file_sha256(path)}; input 299 tf1-bilinear; (x - 128) / 128"
+    return FidelityNetwork(name, network, dim=width.dim, about=about, device=device)
+
+
+def clip(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+    """The image side of CLIP ViT-B/32 (Radford et al. 2021, arXiv:2103.00020)."""
+    module = _module("feature_extractor_clip", name, precision)
+    if weights is not None:
+        CLIP.check(weights, name)
+    path = weights or CLIP.find(name)
+    network = module.FeatureExtractorCLIP("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(path))
+    about = f"weights sha256 {file_sha256(path)}; input 224 tf1-bilinear; CLIP mean and std"
+    return FidelityNetwork(name, network, dim=512, about=about, device=device)
+
+
+def dinov2(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+    """DINOv2 ViT-L/14, the network that Stein et al. 2023 (arXiv:2306.04675) found nearest to human judgement."""
+    elsewhere = "timm:vit_large_patch14_dinov2.lvd142m reads a weights file"
+    if weights is not None:
+        raise MetricError(f"extractor '{name}' comes through torch.hub and takes no weights file; {elsewhere}")
+    module = _module("feature_extractor_dinov2", name, precision)
+    try:
+        network = module.FeatureExtractorDinoV2("dinov2-vit-l-14", ["dinov2"])
+    except Exception as error:  # torch.hub raises many kinds
+        raise MetricError(
+            f"extractor '{name}': torch.hub could not load facebookresearch/dinov2 ({type(error).__name__}); fill "
+            f"{torch.hub.get_dir()} on a machine with network, or {elsewhere}"
+        ) from error
+    about = f"weights sha256 {state_sha256(network)}; input 224 tf1-bilinear; ImageNet mean and std"
+    return FidelityNetwork(name, network, dim=1024, about=about, device=device)
+
+
+def _module(module: str, name: str, precision: Precision) -> Any:
+    if precision == "bf16":
+        raise MetricError(f"extractor '{name}' runs in float32 alone; set evaluate.precision to auto or fp32")
+    try:
+        return importlib.import_module(f"torch_fidelity.{module}")
+    except ImportError as error:
+        raise MetricError(f"extractor '{name}' needs torch-fidelity: pip install torch-fidelity") from error
