@@ -1,4 +1,4 @@
-"""The benchmark networks through torch-fidelity: the same numbers as its own and pytorch-fid's; where weights are from."""
+"""The benchmark networks are those of torch-fidelity and pytorch-fid; their weights are found, fetched, checked."""
 
 from __future__ import annotations
 
