@@ -178,6 +178,8 @@ def _print_plan(plan: Plan) -> None:
     for contrast in plan.contrasts:
         contrasts.add_row(contrast.name, str(len(contrast.pairs)))
     console.print(contrasts)
+    for line in plan.confounding:
+        console.print(f"confounded: {line}", highlight=False, markup=False)
     for dropped in plan.dropped:
         console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
 

@@ -85,7 +85,7 @@ def _schema(model: type[BaseModel], keys: tuple[str | int, ...]) -> dict[str, An
         whole = model.model_json_schema()
     except Exception:  # a recipe may hold types that JSON schema cannot say; the wording then falls back on pydantic's
         return {}
-    schema: dict[str, Any] = whole
+    schema = _resolved(whole, whole)
     for key in keys:
         if isinstance(key, int):
             schema = schema.get("items", {})
@@ -93,9 +93,14 @@ def _schema(model: type[BaseModel], keys: tuple[str | int, ...]) -> dict[str, An
             schema = schema.get("properties", {}).get(key, schema.get("additionalProperties", {}))
         if not isinstance(schema, dict):
             return {}
-        if "$ref" in schema:
-            schema = {**whole.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **schema}
+        schema = _resolved(schema, whole)
     return schema
+
+
+def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    return {**whole.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **schema}
 
 
 def _options(schema: dict[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,16 +24,45 @@ MOST_SEEDS = 10_000
 NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
+Kind = Literal[
+    "one-at-a-time",
+    "leave-one-out",
+    "ladder",
+    "full-factorial",
+    "fractional-factorial",
+    "plackett-burman",
+    "union",
+]
+_MEANING: dict[str, tuple[str, ...]] = {
+    "on": ("leave-one-out", "ladder", "fractional-factorial", "plackett-burman"),
+    "order": ("ladder",),
+    "resolution": ("fractional-factorial",),
+    "of": ("union",),
+}
+"""Which kinds of design a key has a meaning for."""
+
+
 class DesignSettings(Settings):
     """Which cells are run, and which are held against each other."""
 
-    kind: Literal["one-at-a-time", "leave-one-out", "full-factorial"] = Field(
-        default="one-at-a-time", description="How factors are combined into cells."
-    )
+    kind: Kind = Field(default="one-at-a-time", description="How factors are combined into cells.")
     on: dict[str, Level] = Field(
         default={},
-        description="leave-one-out: the level at which a factor counts as on; its first where it is not named.",
+        description="Designs of two levels: the one at which a factor counts as on; its first where it is not named.",
         json_schema_extra={"allowed": "a mapping of factor to one of its levels, like {crop: square}"},
+    )
+    order: tuple[str, ...] = Field(
+        default=(),
+        description="ladder: the factors from the first rung up; null: as in the spec.",
+        json_schema_extra={"allowed": "a list of every factor, like [crop, margin]"},
+    )
+    resolution: Literal[3, 4, 5] | None = Field(
+        default=None, description="fractional-factorial: 3, 4 (the default) or 5; more confounds less and runs more."
+    )
+    of: tuple[DesignSettings, ...] = Field(
+        default=(),
+        description="union: the designs to unite.",
+        json_schema_extra={"allowed": "a list of designs, like [one-at-a-time, {kind: leave-one-out, on: {...}}]"},
     )
 
 
@@ -87,6 +116,13 @@ def _line(document: Marked, keys: Keys, text: str) -> str:
     return f"{documents.at(document, keys).place}: {dotted}: {text}"
 
 
+def _kinds_by_name(raw: Any) -> Any:
+    """The design section with `of: [ladder]` written out as `of: [{kind: ladder}]`."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("of"), list):
+        return raw
+    return {**raw, "of": [{"kind": part} if isinstance(part, str) else _kinds_by_name(part) for part in raw["of"]]}
+
+
 class _Check:
     """Goes through a document section by section and keeps every refusal."""
 
@@ -108,7 +144,7 @@ class _Check:
         evaluate = self.section("evaluate", EvaluateSettings)
         self.distinct("evaluate", "extractors")
         self.distinct("evaluate", "references")
-        design = self.section("design", DesignSettings)
+        design = self.section("design", DesignSettings, _kinds_by_name)
         budget = self.budget()
         factors = self.factors()
         recipe = self.recipe()
@@ -117,7 +153,7 @@ class _Check:
             raw = {"train": self.mapping("train"), "data": self.mapping("data")}
             FactorCheck(factors, raw, recipe.settings, self.refuse, self.same_source).run()  # type: ignore[arg-type]
         if design is not None and factors is not None:
-            self.on(design, factors)
+            self.design(design, factors)
         if self.refused or not (data and evaluate and design and budget and recipe and train and factors):
             raise SpecError("\n".join(self.refused))
         return Spec(
@@ -138,8 +174,8 @@ class _Check:
         value = self.raw.get(key)
         return value if isinstance(value, dict) else {}
 
-    def section(self, key: str, model: type[Model]) -> Model | None:
-        raw = self.raw.get(key)
+    def section(self, key: str, model: type[Model], read: Callable[[Any], Any] = lambda raw: raw) -> Model | None:
+        raw = read(self.raw.get(key))
         built, refusals = build(model, {} if raw is None else raw)
         for keys, text in refusals:
             self.refuse((key, *keys), text)
@@ -227,12 +263,25 @@ class _Check:
                 self.refuse(("factors", name, *keys), text)
         return factors if len(factors) == len(raw) else None
 
-    def on(self, design: DesignSettings, factors: dict[str, Factor]) -> None:
-        if design.on and design.kind != "leave-one-out":
-            self.refuse(("design", "on"), f"has no meaning for {design.kind}; leave it out or use kind: leave-one-out")
+    def design(self, design: DesignSettings, factors: dict[str, Factor], keys: Keys = ("design",)) -> None:
+        for key, kinds in _MEANING.items():
+            if getattr(design, key) and design.kind not in kinds:
+                text = f"has no meaning for {design.kind}; leave it out or use kind: {' or '.join(kinds)}"
+                self.refuse((*keys, key), text)
         for name, level in design.on.items():
             if name not in factors:
-                self.refuse(("design", "on", name), f"there is no factor '{name}'; {nearest(name, factors)}")
+                self.refuse((*keys, "on", name), f"there is no factor '{name}'; {nearest(name, factors)}")
             elif label(level) not in (known := [label(each) for each in factors[name].levels]):
                 text = f"{shown(level)} is no level of factor '{name}'; {nearest(label(level), known)}"
-                self.refuse(("design", "on", name), text)
+                self.refuse((*keys, "on", name), text)
+        for index, name in enumerate(design.order):
+            if name not in factors:
+                self.refuse((*keys, "order", index), f"there is no factor '{name}'; {nearest(name, factors)}")
+            elif name in design.order[:index]:
+                self.refuse((*keys, "order", index), f"'{name}' is named twice; name it once")
+        if design.order and (missing := [name for name in factors if name not in design.order]):
+            self.refuse((*keys, "order"), f"leaves out {', '.join(missing)}; name every factor, or take it away")
+        for index, part in enumerate(design.of):
+            if part.kind == "union":
+                self.refuse((*keys, "of", index), "a union cannot hold another; name its designs here")
+            self.design(part, factors, (*keys, "of", index))

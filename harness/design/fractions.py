@@ -1,0 +1,76 @@
+"""Two-level fractions: their rows of signs from pyDOE, and what they confound, from the signs themselves.
+
+Box, Hunter and Hunter, Statistics for Experimenters, chapter 6; Plackett and Burman 1946, Biometrika 33.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+DEFAULT_RESOLUTION = 4
+
+Signs = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def regular(factors: int, resolution: int) -> Signs:
+    """[runs, factors] of -1 and +1: the smallest regular fraction of at least this resolution."""
+    import pydoe
+
+    return np.asarray(pydoe.fracfact_by_res(factors, resolution), dtype=np.int64)
+
+
+def plackett_burman(factors: int) -> Signs:
+    """[runs, factors] of -1 and +1, runs the next multiple of 4 above `factors`; the last row has every trick off."""
+    import pydoe
+
+    return np.asarray(pydoe.pbdesign(factors), dtype=np.int64)
+
+
+def words(signs: Signs, order: int = 2) -> dict[tuple[int, ...], Signs]:
+    """The contrast column of every effect of up to `order` factors."""
+    count = signs.shape[1]
+    return {
+        word: signs[:, list(word)].prod(axis=1)
+        for size in range(1, order + 1)
+        for word in itertools.combinations(range(count), size)
+    }
+
+
+def confounding(signs: Signs, names: list[str]) -> tuple[str, ...]:
+    """What main effects and two-factor interactions are confounded with each other, a line per group."""
+    columns = words(signs)
+    effects = list(columns)
+    lines: list[str] = []
+    seen: set[tuple[int, ...]] = set()
+    for position, effect in enumerate(effects):
+        overlaps = {other: int(columns[effect] @ columns[other]) for other in effects[position + 1 :]}
+        same = {other: overlap for other, overlap in overlaps.items() if abs(overlap) == len(signs)}
+        if same and effect not in seen:
+            named = [f"{'' if overlap > 0 else '-'}{_named(other, names)}" for other, overlap in same.items()]
+            lines.append(" = ".join([_named(effect, names), *named]))
+        seen.update(same)
+    partly = _partly(columns, len(signs))
+    if partly:
+        lines.append(
+            f"each main effect holds up to {partly:.2g} of every interaction of two other factors, plus or minus"
+        )
+    return tuple(lines)
+
+
+def _partly(columns: dict[tuple[int, ...], Signs], runs: int) -> float:
+    """The largest share, below all, of a two-factor interaction that a main effect holds."""
+    shares = [
+        abs(int(column @ other)) / runs
+        for word, column in columns.items()
+        if len(word) == 1
+        for pair, other in columns.items()
+        if len(pair) == 2
+    ]
+    return max((share for share in shares if share < 1), default=0.0)
+
+
+def _named(word: tuple[int, ...], names: list[str]) -> str:
+    return " x ".join(names[position] for position in word)

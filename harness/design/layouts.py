@@ -1,0 +1,195 @@
+"""What each kind of design wants to run: cells by name, and contrasts between them, possible or not."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from harness.design import fractions
+from harness.design.model import Contrast
+from harness.factors import Level, label
+from harness.spec import DesignSettings, Spec
+
+BASELINE = "baseline"
+ALL_ON = "all on"
+MOST_CELLS = 4096
+
+Levels = dict[str, Level]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Cells by name, the control first; contrasts; what is confounded with what; whether every cell is needed."""
+
+    cells: dict[str, Levels]
+    contrasts: tuple[Contrast, ...]
+    confounding: tuple[str, ...] = ()
+    whole: bool = False
+
+
+def one_at_a_time(spec: Spec, design: DesignSettings) -> Layout:
+    """Every level alone against the baseline: what does each trick add to the plain recipe?"""
+    baseline = baseline_levels(spec)
+    cells = {BASELINE: baseline}
+    contrasts = []
+    for name, factor in spec.factors.items():
+        for level in factor.levels:
+            cell = cell_name({name: level}, spec)
+            cells[cell] = {**baseline, name: level}
+            contrasts.append(_contrast(spec, design, name, level, ((cell, BASELINE),)))
+    return Layout(cells=cells, contrasts=tuple(contrasts))
+
+
+def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
+    """All tricks on against all but one: what does each trick still add to the full recipe?
+
+    A contrast is all on (treated) against without (control), so that its sign means what it means elsewhere.
+    """
+    on = on_levels(spec, design)
+    cells = {ALL_ON: on}
+    contrasts = []
+    for name, factor in spec.factors.items():
+        cells[f"without {name}"] = {**on, name: factor.baseline}
+        contrasts.append(_contrast(spec, design, name, on[name], ((ALL_ON, f"without {name}"),)))
+    return Layout(cells=cells, contrasts=tuple(contrasts))
+
+
+def ladder(spec: Spec, design: DesignSettings) -> Layout:
+    """One trick on top of the other, in order: the additive path of a paper's ablation table.
+
+    A contrast is a rung against the one below, so that what a trick seems worth depends on its place in the order.
+    """
+    on = on_levels(spec, design)
+    below, levels = BASELINE, baseline_levels(spec)
+    cells = {BASELINE: levels}
+    contrasts = []
+    for name in design.order or spec.factors:
+        levels = {**levels, name: on[name]}
+        rung = cell_name(levels, spec)
+        cells[rung] = levels
+        contrasts.append(_contrast(spec, design, name, on[name], ((rung, below),)))
+        below = rung
+    return Layout(cells=cells, contrasts=tuple(contrasts))
+
+
+def full_factorial(spec: Spec, design: DesignSettings) -> Layout:
+    """Every combination of levels: what does each trick add on average over all settings of the others?"""
+    count = math.prod(len(factor.every_level) for factor in spec.factors.values())
+    if count > MOST_CELLS:
+        text = f"'full-factorial' makes {count} cells, at most {MOST_CELLS} are planned; take away factors or levels"
+        raise spec.refusal(("design", "kind"), text)
+    combinations = itertools.product(*(factor.every_level for factor in spec.factors.values()))
+    cells = {}
+    for combination in combinations:
+        levels = dict(zip(spec.factors, combination, strict=True))
+        cells[cell_name(levels, spec)] = levels
+    contrasts = []
+    for name, factor in spec.factors.items():
+        for level in factor.levels:
+            treated = {cell: levels for cell, levels in cells.items() if label(levels[name]) == label(level)}
+            pairs = tuple(
+                (cell, cell_name({**levels, name: factor.baseline}, spec)) for cell, levels in treated.items()
+            )
+            contrasts.append(_contrast(spec, design, name, level, pairs))
+    return Layout(cells=cells, contrasts=tuple(contrasts))
+
+
+def fractional_factorial(spec: Spec, design: DesignSettings) -> Layout:
+    """A fraction of the two-level factorial: main effects of many tricks from few cells, at a stated confounding."""
+    resolution = design.resolution or fractions.DEFAULT_RESOLUTION
+    if len(spec.factors) < resolution:
+        text = (
+            f"'fractional-factorial' of resolution {resolution} needs at least {resolution} factors, here are "
+            f"{len(spec.factors)}; use full-factorial, or a lower resolution"
+        )
+        raise spec.refusal(("design", "kind"), text)
+    return _two_level(spec, design, fractions.regular(len(spec.factors), resolution))
+
+
+def plackett_burman(spec: Spec, design: DesignSettings) -> Layout:
+    """The fewest cells that screen so many tricks for main effects, each mixed a little with all interactions."""
+    return _two_level(spec, design, fractions.plackett_burman(len(spec.factors)))
+
+
+def union(spec: Spec, design: DesignSettings) -> Layout:
+    """Several designs at once, a cell that several want being run once."""
+    if not design.of:
+        text = "'union' unites nothing; name its designs, like of: [one-at-a-time, leave-one-out]"
+        raise spec.refusal(("design", "kind"), text)
+    cells: dict[str, Levels] = {}
+    names: dict[tuple[str, ...], str] = {}
+    contrasts: dict[str, Contrast] = {}
+    confounding: list[str] = []
+    whole = False
+    for part in design.of:
+        layout = DESIGNS[part.kind](spec, part)
+        own = {}
+        for name, levels in layout.cells.items():
+            own[name] = names.setdefault(tuple(map(label, levels.values())), name)
+            cells.setdefault(own[name], levels)
+        for contrast in layout.contrasts:
+            pairs = tuple((own[treated], own[control]) for treated, control in contrast.pairs)
+            name = contrast.name if contrast.name not in contrasts else f"{contrast.name} ({part.kind})"
+            contrasts.setdefault(name, replace(contrast, name=name, pairs=pairs))
+        confounding += [f"{part.kind}: {line}" for line in layout.confounding]
+        whole = whole or layout.whole
+    return Layout(cells=cells, contrasts=tuple(contrasts.values()), confounding=tuple(confounding), whole=whole)
+
+
+DESIGNS: dict[str, Callable[[Spec, DesignSettings], Layout]] = {
+    "one-at-a-time": one_at_a_time,
+    "leave-one-out": leave_one_out,
+    "ladder": ladder,
+    "full-factorial": full_factorial,
+    "fractional-factorial": fractional_factorial,
+    "plackett-burman": plackett_burman,
+    "union": union,
+}
+
+
+def baseline_levels(spec: Spec) -> Levels:
+    """Every factor at its baseline."""
+    return {name: factor.baseline for name, factor in spec.factors.items()}
+
+
+def on_levels(spec: Spec, design: DesignSettings) -> Levels:
+    """Every factor at the level that counts as on: the one under `on`, else its first."""
+    on = {name: factor.levels[0] for name, factor in spec.factors.items()}
+    for name, wanted in design.on.items():
+        on[name] = next(level for level in spec.factors[name].levels if label(level) == label(wanted))
+    return on
+
+
+def cell_name(levels: Levels, spec: Spec) -> str:
+    """A cell's name: the levels that are not the baseline's."""
+    moved = [
+        f"{name}={label(level)}" for name, level in levels.items() if label(level) != label(spec.factors[name].baseline)
+    ]
+    return ", ".join(moved) or BASELINE
+
+
+def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> Layout:
+    off, on = baseline_levels(spec), on_levels(spec, design)
+    rows = sorted(signs.tolist(), key=lambda row: (sum(row), [-sign for sign in row]))  # few tricks first
+    cells = {}
+    for row in rows:
+        levels = {name: (on if sign > 0 else off)[name] for name, sign in zip(spec.factors, row, strict=True)}
+        cells[cell_name(levels, spec)] = levels
+    contrasts = []
+    for name in spec.factors:
+        treated = [cell for cell, levels in cells.items() if label(levels[name]) == label(on[name])]
+        control = [cell for cell in cells if cell not in treated]
+        pairs = tuple(zip(treated, control, strict=True))
+        contrasts.append(_contrast(spec, design, name, on[name], pairs))
+    lines = fractions.confounding(signs, list(spec.factors))
+    return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
+
+
+def _contrast(
+    spec: Spec, design: DesignSettings, factor: str, level: Level, pairs: tuple[tuple[str, str], ...]
+) -> Contrast:
+    baseline = spec.factors[factor].baseline
+    name = f"{factor}: {label(baseline)} -> {label(level)}"
+    return Contrast(name=name, factor=factor, level=level, baseline=baseline, pairs=pairs, design=design.kind)
