@@ -1,0 +1,74 @@
+"""Effects at equal images and at equal training time, read off the learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis import paired
+
+if TYPE_CHECKING:
+    from harness.design import Plan
+
+Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
+_VIEWS = ("delta_equal_images", "delta_equal_time")
+
+
+def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Per contrast the change of MiFID at the last number of images, and at the last training second, that both have.
+
+    Curves are interpolated linearly between scores. A point's training time is its images over the run's images/s.
+    Interim scores may use fewer samples than final ones, which makes all of them higher alike.
+    """
+    done = runs[runs["state"] == "complete"]
+    rates = {
+        (cell, int(seed)): rate
+        for cell, seed, rate in zip(done["cell"], done["seed"], done["images_per_second"], strict=True)
+    }
+    seeds = sorted({seed for _, seed in rates})
+    rows = []
+    for contrast in plan.contrasts:
+        images, time, last = [], [], []
+        for seed in seeds:
+            pairs = [((a, seed), (b, seed)) for a, b in contrast.pairs if (a, seed) in rates and (b, seed) in rates]
+            found = [_differences(curves.get(a, ()), curves.get(b, ()), rates[a], rates[b]) for a, b in pairs]
+            found = [each for each in found if each is not None]
+            if found:
+                by_images, by_time, seconds = np.mean(np.array(found), axis=0)
+                images.append(by_images)
+                time.append(by_time)
+                last.append(seconds)
+        row: dict[str, object] = {
+            "contrast": contrast.name,
+            "factor": contrast.factor,
+            "level": contrast.level,
+            "n": len(images),
+        }
+        for view, values in zip(_VIEWS, (images, time), strict=True):
+            low, high = paired.t_interval(np.array(values))
+            row |= {view: float(np.mean(values)) if values else np.nan, f"{view}_low": low, f"{view}_high": high}
+        row["seconds"] = float(np.mean(last)) if last else np.nan
+        rows.append(row)
+    intervals = [f"{view}{end}" for view in _VIEWS for end in ("", "_low", "_high")]
+    table = pd.DataFrame(rows, columns=["contrast", "factor", "level", "n", *intervals, "seconds"])
+    table["level"] = pd.Series([row["level"] for row in rows], dtype=object)
+    return table
+
+
+def _differences(
+    treated: Sequence[tuple[int, float]], control: Sequence[tuple[int, float]], rate: float, control_rate: float
+) -> tuple[float, float, float] | None:
+    """Difference at the last common images, at the last common second, and that second; None without curves."""
+    if not treated or not control or not rate > 0 or not control_rate > 0:
+        return None
+    (x, y), (u, v) = (np.array(curve, dtype=float).T for curve in (treated, control))
+    images = min(x[-1], u[-1])
+    seconds = min(x[-1] / rate, u[-1] / control_rate)
+    if images < max(x[0], u[0]) or seconds < max(x[0] / rate, u[0] / control_rate):
+        return None  # one curve ends before the other begins
+    at_images = np.interp(images, x, y) - np.interp(images, u, v)
+    at_time = np.interp(seconds, x / rate, y) - np.interp(seconds, u / control_rate, v)
+    return float(at_images), float(at_time), float(seconds)

@@ -1,0 +1,80 @@
+"""A trick added to the plain recipe, taken from the full one, and its Shapley share, side by side."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis import paired
+from harness.analysis.factorial import factorial_effects
+from harness.analysis.shapley import shapley
+from harness.analysis.space import Space
+
+if TYPE_CHECKING:
+    from harness.design import Plan
+
+_VIEWS = ("add_one", "leave_one_out", "shapley")
+
+
+def side_by_side(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
+    """One row per factor that at least two of the views have: its effect in each, with 95 % intervals.
+
+    `disagree` says that adding the trick to the plain recipe and to all the others differ by more than chance: the
+    interval of the difference, paired by seed, excludes 0. `with_whom` then names the factor with which it has the
+    largest estimated interaction, where a factorial tells.
+    """
+    space = Space.of(runs, plan, metric)
+    shares = shapley(runs, plan, metric)
+    fitted = factorial_effects(runs, plan, metric)
+    everything = set(space.factors)
+    rows: list[dict[str, Any]] = []
+    for factor in space.factors:
+        added = _differences(space, {factor}, set())
+        taken = _differences(space, everything, everything - {factor})
+        row: dict[str, Any] = {"factor": factor, "level": space.levels[factor]}
+        row |= _estimate("add_one", added) | _estimate("leave_one_out", taken)
+        row |= dict.fromkeys(("shapley", "shapley_low", "shapley_high"), math.nan)
+        if shares is not None:
+            share = shares[shares["factor"] == factor].iloc[0]
+            row |= {"shapley": share["share"], "shapley_low": share["low"], "shapley_high": share["high"]}
+        change = added - taken
+        low, high = paired.t_interval(change[~np.isnan(change)])
+        row["disagree"] = bool(low > 0 or high < 0)
+        row["with_whom"] = _partner(factor, fitted) if row["disagree"] else ""
+        if sum(not math.isnan(row[view]) for view in _VIEWS) >= 2:
+            rows.append(row)
+    intervals = [f"{view}{end}" for view in _VIEWS for end in ("", "_low", "_high")]
+    table = pd.DataFrame(rows, columns=["factor", "level", *intervals, "disagree", "with_whom"])
+    table["level"] = pd.Series([row["level"] for row in rows], dtype=object)
+    return table
+
+
+def _differences(space: Space, treated: set[str], control: set[str]) -> paired.Vector:
+    """Per seed: the metric with `treated` on less that with `control` on; NaN where a run is missing."""
+    with_it, without = space.position(treated), space.position(control)
+    if with_it is None or without is None:
+        return np.full(space.values.shape[1], np.nan)
+    return np.asarray(space.values[with_it] - space.values[without])
+
+
+def _estimate(view: str, differences: paired.Vector) -> dict[str, float]:
+    known = differences[~np.isnan(differences)]
+    low, high = paired.t_interval(known)
+    return {view: float(np.mean(known)) if len(known) else math.nan, f"{view}_low": low, f"{view}_high": high}
+
+
+def _partner(factor: str, fitted: pd.DataFrame | None) -> str:
+    if fitted is None:
+        return ""
+    pairs = {
+        term: abs(estimate)
+        for term, estimate, order in zip(fitted["term"], fitted["estimate"], fitted["order"], strict=True)
+        if order == 2 and factor in term.split(" x ")
+    }
+    if not pairs:
+        return ""
+    left, right = max(pairs, key=lambda term: pairs[term]).split(" x ")
+    return str(right if left == factor else left)

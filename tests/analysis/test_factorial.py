@@ -1,0 +1,158 @@
+"""Factorial effects and Shapley shares against textbooks, statsmodels' formulas, brute force and known truths."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import statsmodels.formula.api as formulas
+
+from harness.analysis.factorial import factorial_effects
+from harness.analysis.shapley import shapley
+
+_SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+studies = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(studies)
+study, everything, name = studies.study, studies.everything, studies.name
+
+
+def test_the_pilot_plant_of_box_hunter_and_hunter() -> None:
+    # Statistics for Experimenters, 2nd edition, chapter 5: yields of a 2^3 in T, C and K, one run a cell.
+    yields = {"": 60, "T": 72, "C": 54, "CT": 68, "K": 52, "KT": 83, "CK": 45, "CKT": 80}
+    plan, runs = study("TCK", everything("TCK"), lambda on, seed: float(yields["".join(sorted(on))]), seeds=1)
+    table = factorial_effects(runs, plan, "mifid")
+    assert table is not None
+    found = dict(zip(table["term"], table["estimate"], strict=True))
+    main = {"T": 23.0, "C": -5.0, "K": 1.5}
+    interactions = {"T x C": 1.5, "T x K": 10.0, "C x K": 0.0}  # half the difference of effects, as the book has it
+    expected = main | {term: 2 * value for term, value in interactions.items()}
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("missing", [(), (("AB", 1), ("C", 0))])
+def test_estimates_intervals_and_p_are_those_of_statsmodels_formulas(missing: tuple[tuple[str, int], ...]) -> None:
+    random = np.random.default_rng(3)
+
+    def outcome(on: frozenset[str], seed: int) -> float | str:
+        drawn = float(100 + 5 * seed - 9 * ("A" in on) + 4 * ({"A", "B"} <= on) + random.normal(0, 2))
+        return "failed" if (name(on), seed) in missing else drawn
+
+    plan, runs = study("ABC", everything("ABC"), outcome, seeds=4)
+    table = factorial_effects(runs, plan, "mifid")
+    assert table is not None
+    data = runs[runs["state"] == "complete"].copy()
+    for factor in "ABC":
+        data[factor] = [0.5 if factor in cell and cell != "baseline" else -0.5 for cell in data["cell"]]
+    data["block"] = [f"seed {seed}" for seed in data["seed"]]
+    fit = formulas.ols("mifid ~ block + A + B + C + A:B + A:C + B:C", data).fit()
+    interval = fit.conf_int()
+    for row in table.to_dict("records"):
+        term = row["term"].replace(" x ", ":")
+        assert row["estimate"] == pytest.approx(fit.params[term])
+        assert (row["low"], row["high"]) == pytest.approx(tuple(interval.loc[term]))
+        assert row["p"] == pytest.approx(fit.pvalues[term])
+        assert row["n_runs"] == len(data)
+
+
+def test_a_known_interaction_is_recovered_with_intervals_that_cover_it() -> None:
+    random = np.random.default_rng(0)
+    covered, studies_made = 0, 200
+    for _ in range(studies_made):
+        plan, runs = study(
+            "ABC",
+            everything("ABC"),
+            lambda on, seed: float(100 + 10 * seed - 6 * ("A" in on) - 8 * ({"B", "C"} <= on) + random.normal(0, 3)),
+            seeds=3,
+        )
+        table = factorial_effects(runs, plan, "mifid")
+        assert table is not None
+        row = table[table["term"] == "B x C"].iloc[0]
+        covered += row["low"] <= -8 <= row["high"]
+    # 95 % of 200, give or take three standard deviations of a binomial.
+    assert 0.904 <= covered / studies_made <= 0.997
+
+
+def test_terms_that_a_fraction_confounds_are_named_together() -> None:
+    half = [on for on in everything("ABCD") if len(on) % 2 == 0]  # I = ABCD
+    plan, runs = study("ABCD", half, lambda on, seed: float(10 * ("A" in on) + seed), seeds=2)
+    plan = _with_contrasts(plan, "ABCD")
+    table = factorial_effects(runs, plan, "mifid")
+    assert table is not None
+    aliased = dict(zip(table["term"], table["aliased_with"], strict=True))
+    assert aliased["A x B"] == "C x D"
+    assert aliased["A x C"] == "B x D"
+    assert aliased["A x D"] == "B x C"
+    assert aliased["A"] == ""
+    assert len(table) == 7
+    assert dict(zip(table["term"], table["estimate"], strict=True))["A"] == pytest.approx(10)
+
+
+def _with_contrasts(plan: object, factors: str) -> object:
+    from dataclasses import replace
+
+    from harness.design import Contrast
+
+    pair = ((plan.cells[-1].name, plan.cells[0].name),)  # type: ignore[attr-defined]
+    contrasts = tuple(
+        Contrast(name=factor, factor=factor, level="on", baseline="off", pairs=pair) for factor in factors
+    )
+    return replace(plan, contrasts=contrasts)  # type: ignore[type-var]
+
+
+def test_one_at_a_time_has_no_factorial_structure() -> None:
+    plan, runs = study("ABC", [frozenset(), *map(frozenset, "ABC")], lambda on, seed: 1.0 * len(on) + seed)
+    assert factorial_effects(runs, plan, "mifid") is None
+    assert shapley(runs, plan, "mifid") is None
+
+
+def _brute_force(value: dict[frozenset[str], float], factors: str) -> dict[str, float]:
+    orders = list(itertools.permutations(factors))
+    shares = dict.fromkeys(factors, 0.0)
+    for order in orders:
+        for position, factor in enumerate(order):
+            before = frozenset(order[:position])
+            shares[factor] += (value[before | {factor}] - value[before]) / len(orders)
+    return shares
+
+
+@pytest.mark.parametrize("factors", ["AB", "ABCD", "ABCDE"])
+def test_shapley_shares_are_the_mean_over_all_orders_and_add_up(factors: str) -> None:
+    random = np.random.default_rng(len(factors))
+    values = [{on: float(random.normal(100, 20)) for on in everything(factors)} for _ in range(3)]
+    plan, runs = study(factors, everything(factors), lambda on, seed: values[seed][on])
+    table = shapley(runs, plan, "mifid")
+    assert table is not None
+    expected = [_brute_force(value, factors) for value in values]
+    for row in table.to_dict("records"):
+        assert row["share"] == pytest.approx(np.mean([shares[row["factor"]] for shares in expected]))
+        assert row["n"] == 3
+        assert row["low"] < row["share"] < row["high"]
+    assert table["share"].sum() == pytest.approx(table.attrs["total"], rel=1e-12)
+    total = np.mean([value[frozenset(factors)] - value[frozenset()] for value in values])
+    assert table.attrs["total"] == pytest.approx(total)
+
+
+def test_the_airport_game_has_its_known_solution() -> None:
+    # Littlechild and Owen 1973: a runway costs as much as its largest user needs; each segment is shared by its users.
+    needs = {"A": 8.0, "B": 11.0, "C": 13.0, "D": 18.0}
+    plan, runs = study("ABCD", everything("ABCD"), lambda on, seed: max((needs[f] for f in on), default=0.0), seeds=1)
+    table = shapley(runs, plan, "mifid")
+    assert table is not None
+    assert dict(zip(table["factor"], table["share"], strict=True)) == pytest.approx({"A": 2, "B": 3, "C": 4, "D": 9})
+
+
+def test_a_seed_that_lacks_a_cell_takes_no_part_in_shapley() -> None:
+    plan, runs = study(
+        "AB",
+        everything("AB"),
+        lambda on, seed: "diverged" if (seed, name(on)) == (1, "A") else float(len(on) * (1 + seed)),
+    )
+    table = shapley(runs, plan, "mifid")
+    assert table is not None
+    assert table["n"].tolist() == [2, 2]
+    assert table["share"].tolist() == pytest.approx([2.0, 2.0])  # the mean of seeds 0 and 2: (1 + 3) / 2
