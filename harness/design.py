@@ -38,6 +38,7 @@ class Contrast:
     level: Level
     baseline: Level
     pairs: tuple[tuple[str, str], ...]
+    design: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class Plan:
     evaluate: EvaluateSettings
     references: dict[str, DataSettings]
     fingerprint: str
+    confounding: tuple[str, ...] = ()
 
     def cell(self, name: str) -> Cell:
         """The cell called `name`. Raises KeyError where there is none."""
