@@ -29,6 +29,13 @@ def number(value: Any, places: int, *, signed: bool = False) -> str:
     return f"+{text}" if signed and rounded > 0 else text
 
 
+def p_value(value: Any) -> str:
+    """A p value with three decimals."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def with_interval(value: Any, low: Any, high: Any, places: int) -> str:
     """`-3.1 [-4.0, -2.2]`; without its interval where there is none."""
     if value is None or not math.isfinite(value):

@@ -58,7 +58,7 @@ def render(scored: Sequence[Scored]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>Nearest real images</title><style>{CSS}{_CSS}</style></head>\n<body><main>"
+        f"<title>Nearest real images</title><style>{CSS}</style></head>\n<body><main>"
         "<header><h1>Nearest real images</h1>"
         '<p class="lead">Left: a generated image. Right: the real image most like it to the feature network. Pairs are '
         "sorted, the most alike first.</p><p>A copy shows as two equal pictures and a distance near 0. The "
@@ -66,13 +66,6 @@ def render(scored: Sequence[Scored]) -> str:
         "that mean falls below tau.</p></header>"
         f"{body}</main></body></html>\n"
     )
-
-
-_CSS = """
-.pairs { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,13rem),1fr)); gap:1rem; }
-.pairs div { display:grid; grid-template-columns:1fr 1fr; gap:3px; align-items:center; }
-.pairs img { width:100%; height:auto; display:block; border-radius:3px; }
-"""
 
 
 def _section(scored: Scored) -> str:

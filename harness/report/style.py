@@ -2,9 +2,11 @@
 
 CSS = """
 :root { --paper:#fbfaf8; --card:#fff; --ink:#1d1f23; --soft:#5d636d; --line:#dfdcd6; --good:#1a7348; --bad:#b02e22;
-  --open:#6a707a; --accent:#2b5f9e; color-scheme:light dark; }
+  --open:#6a707a; --accent:#2b5f9e;
+  --cool:#7fb2e5; --warm:#f0a860; --s0:#0b6aa8; --s1:#b65a00; --s2:#7a4fa3; color-scheme:light dark; }
 @media (prefers-color-scheme:dark) { :root { --paper:#15171a; --card:#1d2024; --ink:#e8e6e1; --soft:#a2a8b1;
-  --line:#363a41; --good:#5fc492; --bad:#f08a7c; --open:#9aa1ab; --accent:#83b4ef; } }
+  --line:#363a41; --good:#5fc492; --bad:#f08a7c; --open:#9aa1ab; --accent:#83b4ef;
+  --cool:#2c6fb0; --warm:#a8600f; --s0:#6db5ee; --s1:#f0a04b; --s2:#c39be6; } }
 * { box-sizing:border-box; }
 body { margin:0; background:var(--paper); color:var(--ink); overflow-wrap:break-word;
   font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif; }
@@ -46,12 +48,38 @@ svg path.seed { fill:none; stroke:var(--accent); stroke-width:1; opacity:.45; }
 svg path.mean { fill:none; stroke:var(--accent); stroke-width:2.4; }
 svg path.control { fill:none; stroke:var(--soft); stroke-width:1.5; stroke-dasharray:4 3; }
 svg .point { fill:var(--accent); } svg .control.point { fill:var(--soft); }
+svg path.band { fill:var(--accent); opacity:.18; stroke:none; }
+svg.dots, svg.waterfall, svg.scatter, svg.heat { max-width:33rem; margin-bottom:1.5rem; }
+svg.heat.wide { max-width:46rem; min-width:38rem; }
+svg .remark { fill:var(--bad); font-size:11px; font-weight:600; } svg .name { font-size:11px; paint-order:stroke;
+  stroke:var(--paper); stroke-width:3px; stroke-linejoin:round; }
+svg .bar.s0 { stroke:var(--s0); } svg .dot.s0 { fill:var(--s0); } svg .bar.s1 { stroke:var(--s1); }
+svg .dot.s1 { fill:var(--s1); } svg .bar.s2 { stroke:var(--s2); } svg .dot.s2 { fill:var(--s2); }
+svg rect.cool, svg rect.step.cool { fill:var(--cool); } svg rect.warm, svg rect.step.warm { fill:var(--warm); }
+svg rect.whole { fill:var(--open); } svg rect.main { fill:none; stroke:var(--line); }
+svg rect.empty { fill:none; stroke:var(--line); stroke-dasharray:3 3; }
+svg rect.sure { fill:none; stroke:var(--ink); stroke-width:2; }
+svg .strong, svg text.main { font-weight:700; } svg text.tiny { font-size:10px; }
+svg text.good { fill:var(--good); } svg text.bad { fill:var(--bad); }
+svg .whisker { stroke:var(--ink); stroke-width:1.2; fill:none; } svg .whisker.faint { opacity:.35; }
+svg .joint { stroke:var(--soft); stroke-width:1; stroke-dasharray:2 3; }
+svg path.front { fill:none; stroke:var(--accent); stroke-width:1.6; }
+svg .dot.front { fill:var(--accent); stroke:var(--paper); stroke-width:1.2; }
+svg .dot.off { fill:var(--paper); stroke:var(--open); stroke-width:1.6; }
+.found { font-size:1.2rem; } .short { padding-left:1.2rem; max-width:46rem; } .short li { margin:.25rem 0; }
+.pairs { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr)); gap:1rem; }
+.pairs div { display:grid; grid-template-columns:1fr 1fr; gap:3px; align-items:center; }
+.pairs img { width:100%; height:auto; display:block; border-radius:3px; image-rendering:auto; }
+section h3 { margin:1.6rem 0 .4rem; } .card h3 { margin:0; }
+pre.spec { background:var(--card); border:1px solid var(--line); border-radius:6px; padding:.8rem 1rem; overflow-x:auto;
+  font:.85rem/1.5 ui-monospace,Menlo,Consolas,monospace; white-space:pre-wrap; overflow-wrap:anywhere; }
 dl { display:grid; grid-template-columns:minmax(8rem,max-content) minmax(0,1fr); gap:.25rem 1.2rem; margin:.5rem 0; }
 dd { margin:0; overflow-wrap:anywhere; white-space:pre-wrap; } code { font:.9em ui-monospace,Menlo,Consolas,monospace; }
 @media (max-width:34rem) { main { padding:1.5rem 1rem 3rem; } dl { grid-template-columns:1fr; gap:0; }
   dd { margin-bottom:.5rem; } }
 @media print { :root { --paper:#fff; --card:#fff; --ink:#000; --soft:#444; --line:#bbb; --good:#1a7348; --bad:#b02e22;
-  --open:#555; --accent:#2b5f9e; } body { font-size:10.5pt; } main { max-width:none; padding:0; }
+  --open:#555; --accent:#2b5f9e;
+  --cool:#7fb2e5; --warm:#f0a860; --s0:#0b6aa8; --s1:#b65a00; --s2:#7a4fa3; print-color-adjust:exact; } body { font-size:10.5pt; } main { max-width:none; padding:0; }
   h2 { break-after:avoid; margin-top:1.6rem; } tr { break-inside:avoid; } .scroll { overflow:visible; }
   .many { grid-template-columns:repeat(3,1fr); } .cards { grid-template-columns:repeat(2,1fr); } }
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,14 +21,18 @@ CAPTION = (
 
 
 def cells(answer: pd.DataFrame) -> list[dict[str, str]]:
-    """The answer's rows as text: trick, change, n, mifid, delta, seconds, verdict."""
+    """The answer's rows as text: trick, change, n, mifid, delta, seconds, verdict.
+
+    Where the rows come from several designs, the change names its own.
+    """
     rows = answer.to_dict("records")
+    several = "design" in answer and answer["design"].nunique() > 1
     level = decimals(answer["mifid"], 3)
     change, seconds = _places(answer, "delta_mifid"), _places(answer, "delta_train_seconds")
     return [
         {
             "trick": str(row["trick"]),
-            "change": f"{row['from']} → {row['to']}",
+            "change": f"{row['from']} → {row['to']}" + (f" ({row['design']})" if several else ""),
             "n": str(row["n_seeds"]),
             "mifid": written(row["mifid"], max(level, min(change, 3))),
             "delta": _interval(row, "delta_mifid", change),
@@ -74,21 +79,28 @@ def terminal(answer: pd.DataFrame) -> Group:
 
 
 _HEADINGS = ("trick", "level", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")
+_RIGHT = (False, False, True, True, True, True, False)
 
 
 def markdown(answer: pd.DataFrame) -> str:
     """The answer as a Markdown table with its caption and notes."""
-    lines = [f"| {' | '.join(_HEADINGS)} |", "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
-    for row in cells(answer):
-        lines.append("| " + " | ".join(_markdown(value) for value in row.values()) + " |")
-    lines += ["", CAPTION]
-    notes = answer.attrs.get("notes", [])
-    if notes:
-        lines += ["", *(f"- {_markdown(note)}" for note in notes)]
+    table = grid_markdown(_HEADINGS, _RIGHT, (list(row.values()) for row in cells(answer)))
+    notes = "".join(f"- {escape_markdown(note)}\n" for note in answer.attrs.get("notes", []))
+    return f"{table}\n{CAPTION}\n" + (f"\n{notes}" if notes else "")
+
+
+def grid_markdown(heads: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [
+        f"| {' | '.join(map(escape_markdown, heads))} |",
+        f"| {' | '.join('---:' if r else '---' for r in right)} |",
+    ]
+    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """`text` with nothing in it that Markdown reads as its own."""
     for character in "\\|*_`<[":
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ")
@@ -111,6 +123,8 @@ _LATEX = {
     "→": r"$\to$",
     "Δ": r"$\Delta$",
     "–": "--",
+    "×": r"$\times$",
+    "…": r"\ldots{}",
     "“": "``",
     "”": "''",
     "’": "'",
@@ -123,21 +137,30 @@ def _latex(text: str) -> str:
 
 def latex(answer: pd.DataFrame) -> str:
     """The answer as a LaTeX table; needs the package booktabs."""
+    return "% needs \\usepackage{booktabs}\n" + grid_latex(
+        CAPTION, _HEADINGS, _RIGHT, (list(row.values()) for row in cells(answer))
+    )
+
+
+def grid_latex(caption: str, heads: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:
+    """A LaTeX table with the rules of booktabs."""
     lines = [
-        "% needs \\usepackage{booktabs}",
         "\\begin{table}",
         "  \\centering",
-        f"  \\caption{{{_latex(CAPTION)}}}",
-        "  \\begin{tabular}{llrrrrl}",
+        f"  \\caption{{{_latex(caption)}}}",
+        f"  \\begin{{tabular}}{{{''.join('r' if r else 'l' for r in right)}}}",
         "    \\toprule",
-        f"    {' & '.join(_latex(heading) for heading in _HEADINGS)} \\\\",
+        f"    {' & '.join(_latex(head) for head in heads)} \\\\",
         "    \\midrule",
     ]
-    for row in cells(answer):
-        # A cell that begins with [ would be read as the optional argument of the \\ before it; none does.
-        lines.append(f"    {' & '.join(_latex(value) for value in row.values())} \\\\")
+    # A row that began with [ would be read as the optional argument of the \\ before it.
+    lines += [f"    {{}}{row}" if row.startswith("[") else f"    {row}" for row in map(_latex_row, rows)]
     lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def _latex_row(values: Sequence[str]) -> str:
+    return " & ".join(_latex(value) for value in values) + " \\\\"
 
 
 def csv(answer: pd.DataFrame) -> str:

@@ -18,8 +18,10 @@ from rich.console import Console
 
 from harness.analysis import answer
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
-from harness.report import ReportData, html, plots, svg, tables
+from harness.report import ReportData, html, plots, tables
 from harness.report.numbers import decimals, number, with_interval
+from harness.report.svg import shapes
+from harness.report.svg.curves import band
 from harness.settings import Budget, EvaluateSettings
 
 TRICKS = {"crop": ("resize", "square", -22.0), "split_bn": (False, True, 0.3), "margin": (None, 0.8, 14.0)}
@@ -146,13 +148,14 @@ def test_the_forest_figure_has_every_trick_with_its_interval(report: ReportData)
 
 
 def test_ticks_are_round_and_inside() -> None:
-    assert svg.ticks(-23, 21) == [-20, -10, 0, 10, 20]
-    assert svg.ticks(0, 0.07) == [0, 0.02, 0.04, 0.06]
-    assert svg.ticks(3, 3) == [3]
+    assert shapes.ticks(-23, 21) == [-20, -10, 0, 10, 20]
+    assert shapes.ticks(0, 0.07) == [0, 0.02, 0.04, 0.06]
+    assert shapes.ticks(3, 3) == [3]
 
 
 def test_a_mean_curve_uses_only_the_points_that_every_seed_has() -> None:
-    assert svg.mean_curve([[(1, 4.0), (2, 2.0)], [(1, 6.0)], []]) == [(1, 5.0)]
+    (only,) = band([[(1, 4.0), (2, 2.0)], [(1, 6.0)], []])
+    assert (only.images, only.mean) == (1, 5.0)
 
 
 class _Page(HTMLParser):

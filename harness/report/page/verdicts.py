@@ -1,0 +1,140 @@
+"""What the page answers first: which trick to keep, how surely, at what price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from harness.report import ReportData
+from harness.report.numbers import number, p_value
+from harness.report.page.parts import section, table
+from harness.report.sheets import disagreement
+from harness.report.svg.forest import forest
+from harness.report.tables import CAPTION, cells, tone
+
+_MOST_NOTES = 12
+
+
+def opening(report: ReportData) -> str:
+    """The title, the answer in a few lines, what was run, and what a reader must know."""
+    plan = report.plan
+    tricks = list(dict.fromkeys(contrast.factor for contrast in plan.contrasts))
+    seeds = len({run.seed for run in plan.runs})
+    complete = int((report.runs["state"] == "complete").sum())
+    size = (
+        f"{plan.budget.images:,} images" if plan.budget.images is not None else f"{plan.budget.seconds:g} s of training"
+    )
+    left = len(report.notes) - _MOST_NOTES
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
+    notes += f"<li>and {left} notes more</li>" if left > 0 else ""
+    return (
+        f"<header><h1>{escape(plan.study)}</h1>"
+        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and at what '
+        f"cost in run time?</p>{_short(report)}<p>The {escape(plan.recipe)} recipe was trained in "
+        f"{len(plan.cells):,} cells ({escape(plan.design)}), {seeds} {'seed' if seeds == 1 else 'seeds'} each, {size} a "
+        f"run; {complete:,} of {len(plan.runs):,} runs are complete.</p></header>"
+        + (f'<ul class="notes">{notes}</ul>' if notes else "")
+    )
+
+
+def _short(report: ReportData) -> str:
+    """One line per kind of answer: keep, leave out, depends on the design, undecided."""
+    kinds: dict[str, list[str]] = {"keep": [], "drop": [], "depends": [], "open": []}
+    texts = cells(report.answer)
+    rows = list(zip(report.answer.to_dict("records"), texts, strict=True))
+    for trick, to in dict.fromkeys((row["trick"], row["to"]) for row, _ in rows):
+        same = [(row, text) for row, text in rows if (row["trick"], row["to"]) == (trick, to)]
+        tones = {tone(text["verdict"]) for _, text in same}
+        kind = (
+            "depends"
+            if {"good", "bad"} <= tones
+            else "keep"
+            if "good" in tones
+            else "drop"
+            if "bad" in tones
+            else "open"
+        )
+        name = f"{trick} ({same[0][0]['from']} → {to})"
+        best = [pair for pair in same if tone(pair[1]["verdict"]) == {"keep": "good", "drop": "bad"}.get(kind)]
+        kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(_how(*pair) for pair in best or same)}")
+    kept = [line.split(": ")[0] for line in kinds["keep"]]
+    answer = f"Keep {_listing(kept)}." if kept else "No trick is shown to help."
+    lines = [f"<li><b>Keep</b> {escape(line)}</li>" for line in kinds["keep"]]
+    lines += [f"<li><b>Leave out</b> {escape(line)}</li>" for line in kinds["drop"]]
+    lines += [f"<li><b>It depends:</b> {escape(line)}</li>" for line in kinds["depends"]]
+    if kinds["open"]:
+        lines.append(f"<li><b>Undecided:</b> {escape(_listing(kinds['open']))}</li>")
+    if report.views is not None:
+        lines += [
+            f"<li><b>Mind</b> {escape(str(row['factor']))}: its views {escape(disagreement(row))}</li>"
+            for row in report.views.to_dict("records")
+            if row["disagree"]
+        ]
+    return f'<p class="found"><strong>{escape(answer)}</strong></p><ul class="short">{"".join(lines)}</ul>'
+
+
+def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
+    """How much, how surely, at what price, in one line."""
+    words = f"{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
+    if "(" in text["change"]:
+        words = f"{text['change'].partition('(')[2].rstrip(')')} {words}"
+    if math.isfinite(row["delta_train_seconds"]):
+        words += f"; costs {text['seconds']} s a run"
+        if math.isfinite(row["train_seconds_ratio"]):
+            words += f" (×{number(row['train_seconds_ratio'], 2)})"
+    return words
+
+
+def _listing(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) or "these tricks"
+
+
+def verdicts(report: ReportData) -> str:
+    """A card per contrast."""
+    rows = report.answer.to_dict("records")
+    cards = [_card(row, text) for row, text in zip(rows, cells(report.answer), strict=True)]
+    return section("Verdicts", f'<div class="cards">{"".join(cards)}</div>')
+
+
+def _card(row: Mapping[Any, Any], text: dict[str, str]) -> str:
+    verdict = text["verdict"]
+    lines = [
+        f"<h3>{escape(text['trick'])} <span class='soft'>{escape(text['change'])}</span></h3>",
+        f'<p class="verdict">{escape(verdict)}</p>',
+        f'<p class="size">{escape(text["delta"])}</p>',
+    ]
+    if math.isfinite(row["delta_mifid_relative"]):
+        change = 100 * row["delta_mifid_relative"]
+        lines.append(
+            f'<p class="small soft">MiFID, {number(change, 1, signed=True)} % of the control; {text["n"]} paired '
+            f"{'seed' if row['n_seeds'] == 1 else 'seeds'}, adjusted p {escape(p_value(row['p_holm']))}</p>"
+        )
+    if math.isfinite(row["delta_train_seconds"]):
+        lines.append(
+            f'<p class="small soft">Cost: {escape(text["seconds"])} s of training a run '
+            f"(×{number(row['train_seconds_ratio'], 2)})</p>"
+        )
+    needed = row["seeds_needed"]
+    if verdict.startswith(("no evidence", "may")) and needed is not None and needed == needed:  # NA is not itself
+        lines.append(
+            '<p class="small soft">If the effect is as large as it looks, '
+            f"{f'about {needed}' if needed <= 1000 else 'more than 1,000'} seeds would show it (80 % power, corrected)."
+            "</p>"
+        )
+    return f'<article class="card {tone(verdict)}">{"".join(lines)}</article>'
+
+
+def effects(report: ReportData) -> str:
+    """The forest plot and the table of effects."""
+    figure = f"<figure>{forest(report.answer)}</figure>" if len(report.answer) else ""
+    heads = ("trick", "level", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")
+    kinds = ("", "", "n", "n", "n", "n", "")
+    rows = [zip(text.values(), [*kinds[:-1], tone(text["verdict"])], strict=True) for text in cells(report.answer)]
+    return section(
+        "Effects",
+        figure + table(zip(heads, kinds, strict=True), rows) + f'<p class="small soft">{escape(CAPTION)} Runs are '
+        "paired by seed: both runs of a pair share their initial weights where the networks are alike, their noise and "
+        "their order of images. The intervals are not corrected for several tricks.</p>",
+    )

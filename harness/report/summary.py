@@ -1,0 +1,75 @@
+"""The whole answer as text: effects first, then the further answers, for terminal, Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.report import ReportData, tables
+from harness.report.sheets import Sheet, rank_sentences, sheets
+
+_STYLES = {"good": "bold green", "bad": "bold red", "": ""}
+
+
+def designed(report: ReportData) -> pd.DataFrame:
+    """The answer with the design that each row belongs to, so that a union of designs can tell its rows apart."""
+    answer, contrasts = report.answer, report.plan.contrasts
+    if "design" in answer or len(answer) != len(contrasts):
+        return answer
+    return answer.assign(design=[contrast.design for contrast in contrasts])
+
+
+def terminal(report: ReportData) -> Group:
+    """The answer and the further ones for a terminal of 100 columns or so."""
+    parts: list[RenderableType] = [tables.terminal(designed(report))]
+    for sheet in sheets(report):
+        parts += [Text(), Text(sheet.title, style="bold"), sheet_table(sheet), Text(sheet.reading, style="dim")]
+    parts += [Text(line) for line in rank_sentences(report)]
+    return Group(*parts)
+
+
+def sheet_table(sheet: Sheet) -> Table:
+    """A sheet for the terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, right in zip(sheet.names, sheet.right, strict=True):
+        table.add_column(name, justify="right" if right else "left")
+    for row, tone in zip(sheet.rows, sheet.tones or [""] * len(sheet.rows), strict=True):
+        table.add_row(*(Text(value) for value in row[:-1]), Text(row[-1], style=_STYLES[tone]))
+    return table
+
+
+def markdown(report: ReportData) -> str:
+    """The answer and the further ones, each under its heading."""
+    parts = [tables.markdown(designed(report))]
+    for sheet in sheets(report):
+        grid = tables.grid_markdown(sheet.names, sheet.right, sheet.rows)
+        parts.append(f"## {tables.escape_markdown(sheet.title)}\n\n{grid}\n{tables.escape_markdown(sheet.reading)}\n")
+    parts += [f"{tables.escape_markdown(line)}\n" for line in rank_sentences(report)]
+    return "\n".join(parts)
+
+
+def latex(report: ReportData) -> str:
+    """The answer and the further ones as LaTeX tables; needs the package booktabs."""
+    parts = [tables.latex(designed(report))]
+    parts += [
+        tables.grid_latex(f"{sheet.title}. {sheet.reading}", sheet.names, sheet.right, sheet.rows)
+        for sheet in sheets(report)
+    ]
+    return "\n".join(parts)
+
+
+def csv(report: ReportData) -> dict[str, str]:
+    """Name -> every column of that answer at full precision, the effects first."""
+    frames = {
+        "effects": designed(report),
+        "views": report.views,
+        "interactions": report.factorial,
+        "shapley": report.shapley,
+        "pareto": report.pareto,
+        "equal": report.equal,
+        "agreement": report.agreement,
+    }
+    return {name: tables.csv(frame) for name, frame in frames.items() if frame is not None}
