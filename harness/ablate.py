@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from harness import provenance
 from harness.coordinator import RUNS, Coordinator, Outcome, tags_of
@@ -199,8 +200,14 @@ def plan_document(plan: Plan) -> dict[str, object]:
 def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
     """What the report is made of: the run table, the answer, curves, and one sample grid per cell."""
     from harness.analysis import answer
+    from harness.analysis.agreement import agreement
+    from harness.analysis.equal import at_equal
+    from harness.analysis.factorial import factorial_effects
+    from harness.analysis.pareto import pareto
+    from harness.analysis.shapley import shapley
+    from harness.analysis.views import side_by_side
 
-    runs = store.run_table(plan)
+    runs, curves = store.run_table(plan), store.curves(plan)
     answered = answer(runs, plan)
     notes = [f"{count} of {len(runs)} runs {state}" for state, count in _unfinished(runs).items()]
     provenance_facts = {name.removeprefix("provenance."): value for name, value in facts.items()}
@@ -208,10 +215,17 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         plan=plan,
         runs=runs,
         answer=answered,
-        curves=store.curves(plan),
+        curves=curves,
         grids=_grids(store.name, plan, runs),
         provenance={"study": store.name, "storage": store.storage, **provenance_facts},
         notes=[*notes, *answered.attrs["notes"]],
+        factorial=factorial_effects(runs, plan, "mifid"),
+        shapley=shapley(runs, plan, "mifid"),
+        views=side_by_side(runs, plan, "mifid"),
+        pareto=pareto(runs, plan),
+        equal=at_equal(curves, runs, plan),
+        agreement=agreement(runs, plan),
+        spec_text=yaml.safe_dump(store.recall("spec"), sort_keys=False, allow_unicode=True),
     )
 
 
@@ -232,14 +246,15 @@ def _grids(study: str, plan: Plan, runs: pd.DataFrame) -> dict[str, Path]:
 
 def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     """The answer as metrics, files, notes and a figure, where MLflow and Optuna show them."""
-    from harness.report import html, plots, tables
+    from harness.report import html, plots, summary
 
     page = RUNS / store.name / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(html.render(report), encoding="utf-8")
     tracker.artifact(tracker.parent, page)
-    tracker.text(tracker.parent, tables.markdown(report.answer), "effects.md")
-    tracker.text(tracker.parent, tables.csv(report.answer), "effects.csv")
+    tracker.text(tracker.parent, summary.markdown(report), "report.md")
+    for name, text in summary.csv(report).items():
+        tracker.text(tracker.parent, text, f"{name}.csv")
     tracker.text(tracker.parent, report.runs.to_csv(index=False), "runs.csv")
     done = report.runs[report.runs["state"] == "complete"]
     metrics = [("runs_complete", float(len(done)), 0), ("best_mifid", float(done["mifid"].min()), 0)]
@@ -248,7 +263,7 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
         columns = ("delta_mifid", "delta_mifid_low", "delta_mifid_high", "delta_train_seconds", "p_holm")
         metrics += [(f"{name}/{column}", float(contrast[column]), 0) for column in columns]
     tracker.log(tracker.parent, metrics)
-    store.study_note(f"# {store.name}\n\n{tables.markdown(report.answer)}\n")
+    store.study_note(f"# {store.name}\n\n{summary.markdown(report)}\n")
     store.study_figure(plots.forest_figure(report.answer), "effects")
 
 

@@ -98,18 +98,19 @@ def ablate(
     if outcome.interrupted:
         click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
         sys.exit(130)
-    _print_report(report)
+    _print_report(report, brief=True)
+    click.echo(f"for curves, costs and samples: harness report {spec} --format html --output report.html")
     if outcome.failed:
         click.echo(f"error: {outcome.failed} run(s) failed: {outcome.reasons[0]}", err=True)
         sys.exit(1)
 
 
-def _print_report(report: Any) -> None:
-    from harness.report import tables
+def _print_report(report: Any, *, brief: bool = False) -> None:
+    from harness.report import summary, tables
 
     console = Console()
     console.print()
-    console.print(tables.terminal(report.answer))
+    console.print(tables.terminal(summary.designed(report)) if brief else summary.terminal(report))
     for line in report.notes:
         console.print(f"note: {line}", highlight=False, markup=False)
 
@@ -203,16 +204,16 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
 
     by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
     found = load_report(storage, load(Path(study), overrides) if by_spec else study)
-    from harness.report import html, tables
+    from harness.report import html, summary
 
     if kind == "table" and output is None:
         _print_report(found)
         return
     text = {
-        "table": lambda: tables.markdown(found.answer),
-        "markdown": lambda: tables.markdown(found.answer),
-        "latex": lambda: tables.latex(found.answer),
-        "csv": lambda: tables.csv(found.answer),
+        "table": lambda: summary.markdown(found),
+        "markdown": lambda: summary.markdown(found),
+        "latex": lambda: summary.latex(found),
+        "csv": lambda: summary.csv(found)["effects"],
         "html": lambda: html.render(found),
     }[kind]()
     if output is None:

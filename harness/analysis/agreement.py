@@ -25,8 +25,8 @@ def yardsticks(runs: pd.DataFrame) -> list[str]:
 def agreement(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
     """Per contrast its effect on MiFID under each yardstick; None where the study has one alone.
 
-    Columns `effect[<yardstick>]` with `_low` and `_high` after the bracket hold the changes in per cent of the control
-    (yardsticks have different scales); `signs_differ` flags tricks that one yardstick likes and another does not.
+    Columns `effect[<yardstick>]`, `low[...]` and `high[...]` hold the changes, each on its yardstick's own scale;
+    `signs_differ` flags tricks that one yardstick likes and another does not.
     `attrs["rank_agreement"]` maps pairs of yardsticks to Kendall's tau-b of the cells' mean MiFIDs.
     """
     names = yardsticks(runs)
@@ -41,12 +41,12 @@ def agreement(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
     )
     for name in names:
         found = effects(runs, plan, name)
-        per_cent = 100 / found["mean_control"]
-        for column, end in (("effect", ""), ("low", "_low"), ("high", "_high")):
-            table[f"effect[{name}]{end}"] = found[column] * per_cent
+        for column in ("effect", "low", "high"):
+            table[f"{column}[{name}]"] = found[column]
     signs = np.sign(table[[f"effect[{name}]" for name in names]].to_numpy(dtype=float))
     table["signs_differ"] = (np.nanmin(signs, axis=1) < 0) & (np.nanmax(signs, axis=1) > 0)
     means = {name: _means(runs, plan, name) for name in names}
+    table.attrs["rank_statistic"] = "Kendall's tau-b"
     table.attrs["rank_agreement"] = {
         (one, other): _tau(means[one], means[other]) for one, other in itertools.combinations(names, 2)
     }

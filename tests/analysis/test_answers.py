@@ -138,8 +138,8 @@ def test_a_trick_that_one_yardstick_likes_and_another_does_not_is_flagged() -> N
     table = agreement(runs, plan)
     assert table is not None
     a, b = row(table, factor="A"), row(table, factor="B")
-    assert a["effect[mifid]"] == pytest.approx(-10)  # per cent of 100
-    assert a["effect[mifid/other/square]"] == pytest.approx(-10)  # 5 of 50
+    assert a["effect[mifid]"] == a["low[mifid]"] == a["high[mifid]"] == pytest.approx(-10)
+    assert a["effect[mifid/other/square]"] == pytest.approx(-5)
     assert not a["signs_differ"]
     assert b["signs_differ"]
     # Means 100, 90, 95 and 50, 45, 52: of three pairs two are alike ranked, one is not.
