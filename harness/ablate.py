@@ -18,7 +18,7 @@ from harness.documents import plain
 from harness.errors import StudyError
 from harness.launch import open_launcher
 from harness.progress import open_display
-from harness.report import ReportData
+from harness.report import Picture, ReportData
 from harness.settings import DataSettings
 from harness.spec import Spec
 from harness.study import StudyStore
@@ -225,6 +225,7 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         pareto=pareto(runs, plan),
         equal=at_equal(curves, runs, plan),
         agreement=agreement(runs, plan),
+        pairs=_pairs(store.name, plan, runs),
         spec_text=yaml.safe_dump(store.recall("spec"), sort_keys=False, allow_unicode=True),
     )
 
@@ -242,6 +243,20 @@ def _grids(study: str, plan: Plan, runs: pd.DataFrame) -> dict[str, Path]:
         if found and run.cell not in grids:
             grids[run.cell] = found[-1]
     return grids
+
+
+def _pairs(study: str, plan: Plan, runs: pd.DataFrame) -> list[tuple[Picture, Picture, float]]:
+    """Images beside their nearest real ones, of the complete run that memorises most and still has them."""
+    from harness.gan.grid import load_pairs
+
+    done = runs[runs["state"] == "complete"].sort_values("memorization_distance")
+    keys = {(run.cell, run.seed): run.key for run in plan.runs}
+    for cell, seed in zip(done["cell"], done["seed"], strict=True):
+        folder = RUNS / study / keys[cell, seed]
+        if (folder / "nearest.png").exists():
+            distances = json.loads((folder / "nearest.json").read_text(encoding="utf-8"))
+            return [(*pair, d) for pair, d in zip(load_pairs(folder / "nearest.png"), distances, strict=True)]
+    return []
 
 
 def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.settings import PRESETS, DataSettings, EvaluateSettings
 
@@ -22,6 +22,16 @@ class Yardstick:
     extractor: Extractor
     reference: Reference
     tau: float
+    images: Any  # the reference's, uint8 [N, 3, S, S]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Generated images beside the real ones most like them: both uint8 [N, 3, S, S], and 1 - |cos| of each pair."""
+
+    generated: torch.Tensor
+    real: torch.Tensor
+    distances: list[float]
 
 
 class Evaluator:
@@ -44,12 +54,24 @@ class Evaluator:
             for crop in evaluate.references:
                 prepared = harness.data.prepare(references[crop])
                 name = f"{extractor_name}/{crop}"
-                self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau))
+                self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
 
     @property
     def facts(self) -> dict[str, str]:
         """Fingerprints of what every number was measured with, to be logged beside it."""
         return {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
+
+    def closest(self, images: torch.Tensor, count: int) -> Likeness:
+        """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
+        import numpy as np
+        import torch
+
+        yardstick = self.yardsticks[0]
+        found = yardstick.reference.nearest(yardstick.extractor(images))
+        order = found.distances.nan_to_num(torch.inf).argsort(stable=True)[:count].cpu()
+        real = np.stack([yardstick.images[int(found.nearest[index])] for index in order])
+        distances = [float(found.distances[index]) for index in order]
+        return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
 
     def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
         """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density and coverage."""

@@ -76,3 +76,14 @@ def test_a_preset_keeps_its_own_tau(evaluator: Evaluator) -> None:
 def test_every_number_has_its_fingerprint(evaluator: Evaluator) -> None:
     assert evaluator.facts["yardstick.kaggle-private/bbox"] == "kaggle-private"
     assert len(evaluator.facts) == 4
+
+
+def test_the_closest_images_are_those_that_were_copied_from_the_reference(evaluator: Evaluator) -> None:
+    images = GENERATED.clone()
+    images[7] = torch.from_numpy(PIXELS["square"][3])
+    images[2] = torch.from_numpy(PIXELS["square"][31])
+    found = evaluator.closest(images, 2)
+    assert found.distances == pytest.approx([0, 0], abs=1e-12)
+    assert torch.equal(found.generated, images[[2, 7]])
+    assert torch.equal(found.real, torch.from_numpy(PIXELS["square"][[31, 3]]))
+    assert len(evaluator.closest(images, 1000).distances) == len(images)

@@ -1,7 +1,8 @@
-"""Sample grids as PNG files."""
+"""Sample grids, and samples above their nearest real images, as PNG files."""
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -19,6 +20,34 @@ def save_grid(images: Tensor, path: Path, *, columns: int, gap: int = 2) -> None
         canvas.paste(Image.fromarray(array), (column * (width + gap), row * (height + gap)))
     if height < 64:
         canvas = canvas.resize((canvas.width * 2, canvas.height * 2), Image.Resampling.NEAREST)
+    _write(canvas, path)
+
+
+def save_pairs(upper: Tensor, lower: Tensor, path: Path) -> None:
+    """Write two lots of uint8 [N, 3, S, S] images one above the other, without gaps and at their own size."""
+    count, _, side, _ = upper.shape
+    canvas = Image.new("RGB", (count * side, 2 * side))
+    for row, images in enumerate((upper, lower)):
+        for column, array in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
+            canvas.paste(Image.fromarray(array).resize((side, side)), (column * side, row * side))
+    _write(canvas, path)
+
+
+def load_pairs(path: Path) -> list[tuple[bytes, bytes]]:
+    """The (upper, lower) images that `save_pairs` wrote, each as a PNG."""
+    with Image.open(path) as opened:
+        canvas = opened.convert("RGB")
+    side = canvas.height // 2
+
+    def tile(column: int, row: int) -> bytes:
+        buffer = io.BytesIO()
+        canvas.crop((column * side, row * side, (column + 1) * side, (row + 1) * side)).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    return [(tile(column, 0), tile(column, 1)) for column in range(canvas.width // side)]
+
+
+def _write(canvas: Image.Image, path: Path) -> None:
     half_written = path.with_name(f".{path.name}.{os.getpid()}")
     canvas.save(half_written, format="PNG")
     half_written.replace(path)

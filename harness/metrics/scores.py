@@ -13,7 +13,7 @@ from harness.metrics.features import check_features
 from harness.metrics.frechet import Moments, frechet_distance, moments
 from harness.metrics.kernel import kernel_distance, kernel_sum
 from harness.metrics.manifold import manifold, radii
-from harness.metrics.memorization import memorization, unit_rows
+from harness.metrics.memorization import Memorization, memorization, unit_rows
 
 _EPSILON = 1e-15
 
@@ -61,6 +61,11 @@ class RealSide:
     @cached_property
     def radii(self) -> torch.Tensor:
         return radii(self.features)
+
+    def nearest(self, generated: torch.Tensor) -> Memorization:
+        """The nearest real image of each of [M, D] generated ones, and how far it is."""
+        generated = check_features("generated", generated, dim=self.features.shape[1])
+        return memorization(generated.to(self.features.device), self.features, self.unit)
 
     def score(self, generated: torch.Tensor, *, tau: float, kid: bool = True, manifold: bool = True) -> Scores:
         """Scores of [M, D] generated features; `kid` and `manifold` cost the most and may be left out."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from harness.recipes import RunContext
 
+_PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
+
 
 class DcganSettings(Settings):
     """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
@@ -214,7 +216,19 @@ class _Session:
         count = evaluate.samples if final else evaluate.interim_samples
         scores: dict[str, float] = self.evaluator.score(images[:count], full=final)
         self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
+        if final:
+            self._keep_closest(images[:_SEARCHED])
         return scores
+
+    def _keep_closest(self, images: Tensor) -> None:
+        from harness.events import Artifact
+        from harness.gan.grid import save_pairs
+
+        found = self.evaluator.closest(images, _PAIRS)
+        path = self.run.directory / "nearest.png"
+        save_pairs(found.generated, found.real, path)
+        (self.run.directory / "nearest.json").write_text(json.dumps(found.distances), encoding="utf-8")
+        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(path), kind="nearest"))
 
 
 def resolve_device(wanted: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from pydantic import ValidationError
 
 from harness.errors import DataError, StudyError
+from harness.evaluation import Likeness
 from harness.events import Artifact, Event, Progress, Scored, Started
 from harness.gan import checkpoint
 from harness.recipes import Interrupted, Recipe, RunContext
@@ -44,6 +45,9 @@ class PlainEvaluator:
     def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
         type(self).killed()
         return {"mifid": images.float().mean().item(), "fid": images.float().std().item()}
+
+    def closest(self, images: torch.Tensor, count: int) -> Likeness:
+        return Likeness(images[:count], images[:count].flip(0), [0.5] * len(images[:count]))
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +110,7 @@ def test_a_run_tells_what_it_does_in_order(tmp_path: Path) -> None:
     summary = Dcgan().train(SETTINGS, context)
     assert isinstance(events[0], Started)
     assert [(e.images, e.final) for e in events if isinstance(e, Scored)] == [(240, False), (480, True)]
-    assert {e.kind for e in events if isinstance(e, Artifact)} == {"grid", "checkpoint", "generator"}
+    assert {e.kind for e in events if isinstance(e, Artifact)} == {"grid", "checkpoint", "generator", "nearest"}
     assert all(Path(e.path).stat().st_size > 0 for e in events if isinstance(e, Artifact))
     shown = [x for c in curves(*events) for x, _ in c["score/real"]]
     assert shown == [200, 240, 400, 480]
