@@ -55,7 +55,7 @@ def test_a_second_reference_comes_from_the_cache_and_scores_the_same(tmp_path, p
         assert scores.numbers() == pytest.approx(plain.numbers(), rel=1e-9)
         assert scores.nearest.tolist() == plain.nearest.tolist()
     assert [path.name for path in tmp_path.iterdir()] == [entry(tmp_path).name]
-    assert torch.allclose(second.root @ second.root, second.cov)
+    assert torch.allclose(second.factor @ second.factor.T, second.cov)
 
 
 def test_other_data_or_another_extractor_has_an_entry_of_its_own(tmp_path, photos):
