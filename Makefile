@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: ablate check test test-all format install clean
+.PHONY: ablate bench-metrics check test test-all format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
@@ -14,6 +14,10 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/pytest -m "slow or not slow"
+
+bench-metrics: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/metrics.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

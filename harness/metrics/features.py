@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 
 from harness.errors import MetricError
 
-BLOCK_ELEMENTS = 4_000_000  # float64 elements of one temporary: 32 MB
+BLOCK_ELEMENTS = 4_000_000  # elements of one temporary: 32 MB in float64
 
 
 def check_features(name: str, features: torch.Tensor, dim: int | None = None) -> torch.Tensor:
@@ -42,3 +43,8 @@ def row_blocks(rows: int, width: int) -> Iterator[slice]:
     """Slices over `rows` such that a float64 block of `width` columns stays within `BLOCK_ELEMENTS`."""
     step = max(1, BLOCK_ELEMENTS // max(1, width))
     return (slice(start, min(rows, start + step)) for start in range(0, rows, step))
+
+
+def pair_blocks(rows: int, dim: int) -> Iterator[slice]:
+    """Slices over `rows` of `dim` columns, such that the products of two blocks stay within `BLOCK_ELEMENTS` too."""
+    return row_blocks(rows, max(dim, math.isqrt(BLOCK_ELEMENTS)))

@@ -1,8 +1,8 @@
 """The Frechet distance between Gaussians fitted to features, in the symmetric form that is always real.
 
 d^2 = |mu_r - mu_g|^2 + tr S_r + tr S_g - 2 tr (S_r S_g)^1/2 (Heusel et al. 2017, arXiv:1706.08500, equation 6). The
-last trace is the sum of the square roots of the eigenvalues of the symmetric matrix S_r^1/2 S_g S_r^1/2, which has the
-same spectrum as S_r S_g; with fewer samples than dimensions the smaller G S_r G^T has its nonzero ones.
+last trace is the sum of the square roots of the eigenvalues of the symmetric matrix L^T S_g L with S_r = L L^T, which
+has the same spectrum as S_r S_g; with fewer samples than dimensions the smaller G S_r G^T has its nonzero ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 
 from harness.metrics.features import check_features, row_blocks
 
+_PANELS = 8
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -24,13 +26,20 @@ class Moments:
     cov: torch.Tensor
 
     @cached_property
-    def root(self) -> torch.Tensor:
-        """The symmetric square root of the covariance, [D, D] float64."""
-        return symmetric_root(self.cov)
+    def factor(self) -> torch.Tensor:
+        """A matrix L with L L^T the covariance, [D, D] float64."""
+        return symmetric_factor(self.cov)
 
 
-def symmetric_root(cov: torch.Tensor) -> torch.Tensor:
-    """Positive semidefinite square root of a symmetric positive semidefinite [D, D] float64 matrix."""
+def symmetric_factor(cov: torch.Tensor) -> torch.Tensor:
+    """L with L L^T = `cov`, a symmetric positive semidefinite [D, D] float64 matrix.
+
+    Cholesky's where the matrix is definite beyond rounding, else the symmetric square root.
+    """
+    factor: torch.Tensor
+    factor, failed = torch.linalg.cholesky_ex(cov)
+    if not bool(failed) and bool(factor.diagonal().square().min() > 1e-12 * cov.diagonal().max()):
+        return factor
     values, vectors = torch.linalg.eigh(cov)
     # Rounding leaves the null space at about +-eps * largest, whose root would be 1e-8 instead of 0.
     values = torch.where(values > torch.finfo(cov.dtype).eps * values[-1], values, torch.zeros_like(values))
@@ -47,11 +56,16 @@ def moments(features: torch.Tensor) -> Moments:
         mean += features[rows].sum(dim=0, dtype=torch.float64)
     mean /= count
     cov = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
+    panels = list(range(0, dim, max(1, -(-dim // _PANELS))))
     for rows in row_blocks(count, dim):
         centred = features[rows].double() - mean
-        cov.addmm_(centred.T, centred)
+        # The lower triangle of panels only: the matrix is symmetric.
+        for start, stop in zip(panels, [*panels[1:], dim], strict=True):
+            cov[start:, start:stop].addmm_(centred[:, start:].T, centred[:, start:stop])
     cov /= count - 1
-    return Moments(count, mean, (cov + cov.T) / 2)
+    for start, stop in zip(panels, [*panels[1:], dim], strict=True):
+        cov[start:stop, stop:] = cov[stop:, start:stop].T
+    return Moments(count, mean, cov)
 
 
 def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
@@ -59,17 +73,58 @@ def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
     generated = check_features("generated", generated, dim=real.mean.shape[0])
     count, dim = generated.shape
     if count < dim:
-        mean = generated.mean(dim=0, dtype=torch.float64)
-        factor = (generated.double() - mean) / (count - 1) ** 0.5
+        factor, mean = _sample_factor(generated)
+        return _distance(real, mean, factor.square().sum(), torch.linalg.eigvalsh(factor @ real.cov @ factor.T), count)
+    fitted = moments(generated)
+    product = real.factor.T @ fitted.cov @ real.factor
+    return _distance(real, fitted.mean, fitted.cov.trace(), torch.linalg.eigvalsh(product), count)
+
+
+def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, torch.Tensor]:
+    """(`frechet_distance`, its derivative [M] float64 by the weight of each generated row, whose mean is zero).
+
+    The empirical influence function (Hampel 1974): with z = x - mu_g, c = M / (M - 1) and K = L^T S_g L it is
+    2 (mu_g - mu_r).z + c |z|^2 - tr S_g - (c z^T L K^-1/2 L^T z - tr K^1/2).
+    """
+    generated = check_features("generated", generated, dim=real.mean.shape[0])
+    count, dim = generated.shape
+    scale = count / (count - 1)
+    if count < dim:
+        factor, mean = _sample_factor(generated)
+        values, vectors = torch.linalg.eigh(factor @ real.cov @ factor.T)
+        roots = values.clamp(min=0).sqrt()
+        cross = count * (vectors.square() @ roots)
         trace = factor.square().sum()
-        product = factor @ real.cov @ factor.T
+        squared = count * factor.square().sum(dim=1)
+        along = factor @ (mean - real.mean) * (count - 1) ** 0.5
     else:
         fitted = moments(generated)
         mean, trace = fitted.mean, fitted.cov.trace()
-        product = real.root @ fitted.cov @ real.root
-    values = torch.linalg.eigvalsh((product + product.T) / 2)
+        values, vectors = torch.linalg.eigh(real.factor.T @ fitted.cov @ real.factor)
+        roots = values.clamp(min=0).sqrt()
+        # What rounding leaves of a null space has no direction to speak of.
+        inverse = torch.where(values > dim * torch.finfo(values.dtype).eps * values[-1], roots, torch.inf).rsqrt()
+        whitened = real.factor @ vectors.mul_(inverse)
+        cross, squared, along = (torch.empty(count, dtype=torch.float64, device=generated.device) for _ in range(3))
+        for rows in row_blocks(count, dim):
+            centred = generated[rows].double() - mean
+            along[rows] = centred @ (mean - real.mean)
+            squared[rows] = scale * torch.linalg.vecdot(centred, centred)
+            cross[rows] = scale * (centred @ whitened).square_().sum(dim=1)
+    influence = 2 * along + squared - trace - (cross - roots.sum())
+    return _distance(real, mean, trace, values, count), influence
+
+
+def _sample_factor(generated: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(G [M, D] float64 with G^T G the covariance, the mean)."""
+    mean = generated.mean(dim=0, dtype=torch.float64)
+    factor = generated.to(torch.float64, copy=True).sub_(mean)
+    return factor.div_((generated.shape[0] - 1) ** 0.5), mean
+
+
+def _distance(real: Moments, mean: torch.Tensor, trace: torch.Tensor, eigenvalues: torch.Tensor, count: int) -> float:
     # The product has at most this rank; what is left beyond it is rounding, whose roots would add up.
-    rank = min(real.count - 1, count - 1, dim)
-    cross = values[-rank:].clamp(min=0).sqrt().sum()
+    rank = min(real.count - 1, count - 1, mean.shape[0])
+    cross = eigenvalues[-rank:].clamp(min=0).sqrt().sum()
     distance = (real.mean - mean).square().sum() + real.cov.trace() + trace - 2 * cross
     return max(0.0, float(distance))

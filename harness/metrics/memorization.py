@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.metrics.features import row_blocks
+from harness.metrics.features import pair_blocks, row_blocks
+from harness.metrics.screening import is_dense, product_error
 
-_CANDIDATES = 8
+_WAITING = 100_000  # pairs to be computed anew before they are
 
 
 @dataclass(frozen=True)
@@ -24,51 +25,89 @@ class Memorization:
     nearest: torch.Tensor
 
 
-def unit_rows(features: torch.Tensor) -> torch.Tensor:
-    """[N, D] float32 rows of length 1; rows of zeros stay zeros."""
-    unit = torch.empty(features.shape, dtype=torch.float32, device=features.device)
-    for rows in row_blocks(*features.shape):
-        unit[rows] = _unit(features[rows]).float()
-    return unit
+def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
+    """Memorisation distance of [M, D] generated from [N, D] real features.
 
-
-def memorization(generated: torch.Tensor, real: torch.Tensor, real_unit: torch.Tensor | None = None) -> Memorization:
-    """Memorisation distance of [M, D] generated from [N, D] real features; `real_unit` are `unit_rows(real)`.
-
-    One float32 matrix product screens the pairs; the best of each row are then recomputed in float64 as
-    |u - (+-v)|^2 / 2, which keeps its relative precision where 1 - cos would cancel. Rows in which float32 cannot
-    tell the candidates from the rest are compared with all real rows in float64. Where every row of a side is zeros,
-    no image resembles another and the distance is 1.
+    float32 products of the unit rows rule most pairs out; the rest are computed in float64 as |u - (+-v)|^2 / 2, which
+    keeps its relative precision where 1 - cos would cancel. Of equally near real images the first is named. Where every
+    row of a side is zeros, no image resembles another and the distance is 1.
     """
-    real_unit = unit_rows(real) if real_unit is None else real_unit
-    count = generated.shape[0]
-    distances = torch.full((count,), torch.nan, dtype=torch.float64, device=generated.device)
+    count, dim = generated.shape
+    distances = torch.full((count,), torch.inf, dtype=torch.float64, device=generated.device)
     nearest = torch.full((count,), -1, dtype=torch.int64, device=generated.device)
-    kept = (generated != 0).any(dim=1).nonzero().flatten()
-    usable = (real_unit != 0).any(dim=1)
-    if kept.numel() == 0 or not bool(usable.any()):
-        return Memorization(1.0, distances, nearest)
-    candidates = min(_CANDIDATES, real.shape[0])
-    # Worst rounding of a float32 dot product of unit rows, of which the rows' own rounding is a part.
-    slack = 4e-7 * max(1.0, real.shape[1] ** 0.5 / 8)
-    for block in row_blocks(kept.numel(), max(real.shape[0], real.shape[1] * (candidates + 1))):
-        rows = kept[block]
-        unit = _unit(generated[rows])
-        similarity = (unit.float() @ real_unit.T).abs_()
-        similarity[:, ~usable] = -1.0
-        best, index = similarity.topk(candidates, dim=1)
-        index = index.sort(dim=1).values  # so that the first of equals is the lowest index
-        exact = _distances(unit[:, None, :], _unit(real[index]))
-        exact = exact.masked_fill(~usable[index], torch.inf)
-        closest, place = exact.min(dim=1)
-        distances[rows] = closest
-        nearest[rows] = index.gather(1, place[:, None]).squeeze(1)
-        if candidates < real.shape[0]:
-            unsure = (best[:, 0] - best[:, -1] < 2 * slack).nonzero().flatten()
-            for row in unsure.tolist():
-                value, winner = _nearest_of_all(unit[row], real, similarity[row] >= best[row, 0] - 2 * slack)
-                distances[rows[row]], nearest[rows[row]] = value, winner
-    return Memorization(float(distances[kept].mean()), distances, nearest)
+    units = _unit_rows(generated, torch.float32)
+    kept = (units != 0).any(dim=1)
+    # The most similar so far, less its rounding: what is less similar for sure is not the nearest.
+    surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(~kept, torch.inf)
+    pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for columns in pair_blocks(*real.shape):
+        block = _unit_rows(real[columns], torch.float32)
+        empty = ~(block != 0).any(dim=1)
+        for rows in pair_blocks(*generated.shape):
+            similarity = units[rows] @ block.T
+            pairs, most = _possible(similarity, surest[rows], empty, dim)
+            if is_dense(pairs, *similarity.shape):
+                precise = _unit_rows(generated[rows], torch.float64) @ _unit_rows(real[columns], torch.float64).T
+                pairs, most = _possible(precise, surest[rows], empty, dim)
+            pending.append((pairs + pairs.new_tensor([rows.start, columns.start]), most))
+        if sum(len(pairs) for pairs, _ in pending) > _WAITING:
+            _settle(pending, surest, generated, real, distances, nearest)
+    _settle(pending, surest, generated, real, distances, nearest)
+    found = nearest >= 0
+    distances[~found] = torch.nan
+    return Memorization(float(distances[found].mean()) if bool(found.any()) else 1.0, distances, nearest)
+
+
+def _possible(
+    similarity: torch.Tensor, surest: torch.Tensor, empty: torch.Tensor, dim: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pairs that may be nearest, by their cosines, and the most that each |cosine| can be.
+
+    Raises `surest` in place and makes `similarity` absolute; `empty` real rows take no part.
+    """
+    error = product_error(dim, similarity.dtype)
+    similarity.abs_()[:, empty] = -torch.inf
+    torch.maximum(surest, similarity.amax(dim=1).double() - error, out=surest)
+    floor = (surest - error).to(similarity.dtype)
+    # One rounding step lower, so that narrowing the floor loses no pair.
+    floor = torch.nextafter(floor, torch.full_like(floor, -torch.inf))
+    pairs = (similarity >= floor[:, None]).nonzero()
+    return pairs, similarity[pairs[:, 0], pairs[:, 1]].double() + error
+
+
+def _settle(
+    pending: list[tuple[torch.Tensor, torch.Tensor]],
+    surest: torch.Tensor,
+    generated: torch.Tensor,
+    real: torch.Tensor,
+    distances: torch.Tensor,
+    nearest: torch.Tensor,
+) -> None:
+    """Empties `pending` into `distances` and `nearest`."""
+    if not pending:
+        return
+    pairs = torch.cat([pairs[most >= surest[pairs[:, 0]]] for pairs, most in pending])
+    pending.clear()
+    exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
+    for block in row_blocks(len(pairs), 2 * generated.shape[1]):
+        exact[block] = _distances(_unit(generated[pairs[block, 0]]), _unit(real[pairs[block, 1]]))
+    # Real images ascend within a row already, so stable sorts put the first of the nearest first.
+    order = exact.sort(stable=True).indices
+    order = order[pairs[order, 0].sort(stable=True).indices]
+    rows = pairs[order, 0]
+    first = torch.ones_like(rows, dtype=torch.bool)
+    first[1:] = rows[1:] != rows[:-1]
+    chosen = order[first]
+    chosen = chosen[exact[chosen] < distances[pairs[chosen, 0]]]
+    distances[pairs[chosen, 0]], nearest[pairs[chosen, 0]] = exact[chosen], pairs[chosen, 1]
+
+
+def _unit_rows(features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """[N, D] rows of length 1; rows of zeros stay zeros."""
+    unit = torch.empty(features.shape, dtype=dtype, device=features.device)
+    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
+        unit[rows] = _unit(features[rows])
+    return unit
 
 
 def _unit(features: torch.Tensor) -> torch.Tensor:
@@ -83,12 +122,3 @@ def _distances(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     near = (generated - real).square().sum(dim=-1)
     far = (generated + real).square().sum(dim=-1)
     return torch.minimum(near, far) / 2
-
-
-def _nearest_of_all(unit: torch.Tensor, real: torch.Tensor, possible: torch.Tensor) -> tuple[torch.Tensor, int]:
-    index = possible.nonzero().flatten()
-    distance = torch.cat(
-        [_distances(unit, _unit(real[index[block]])) for block in row_blocks(index.numel(), real.shape[1])]
-    )
-    place = int(distance.argmin())
-    return distance[place], int(index[place])

@@ -23,7 +23,8 @@ from harness.settings import cache_folder
 
 _FORMAT = 2
 _MANIFEST = "manifest.json"
-_ARRAYS = ("features", "unit", "mean", "cov", "root", "radii")
+_ARRAYS = ("features", "mean", "cov", "factor", "radii")
+_NUMBERS = ("kernel_sum", "memorization_baseline")
 
 
 class Prepared(Protocol):
@@ -54,9 +55,9 @@ class Reference(RealSide):
         return self.moments.cov
 
     @property
-    def root(self) -> torch.Tensor:
-        """[D, D] float64, the covariance's symmetric square root."""
-        return self.moments.root
+    def factor(self) -> torch.Tensor:
+        """[D, D] float64, a matrix L with L L^T the covariance."""
+        return self.moments.factor
 
 
 def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = None) -> Reference:
@@ -109,8 +110,8 @@ def _save(found: Reference, folder: Path) -> None:
         manifest = {
             "format": _FORMAT,
             "fingerprint": found.fingerprint,
-            "kernel_sum": found.kernel_sum,
             "names": found.names,
+            "numbers": {name: getattr(found, name) for name in _NUMBERS},
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -142,9 +143,9 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         found = Reference(tensors["features"], fingerprint, manifest["names"])
         moments = Moments(len(found.features), tensors["mean"], tensors["cov"])
-        moments.__dict__["root"] = tensors["root"]
-        found.__dict__ |= {"moments": moments, "kernel_sum": float(manifest["kernel_sum"])}
-        found.__dict__ |= {"unit": tensors["unit"], "radii": tensors["radii"]}
+        moments.__dict__["factor"] = tensors["factor"]
+        found.__dict__ |= {"moments": moments, "radii": tensors["radii"]}
+        found.__dict__ |= {name: float(manifest["numbers"][name]) for name in _NUMBERS}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found

@@ -55,7 +55,17 @@ def test_a_second_reference_comes_from_the_cache_and_scores_the_same(tmp_path, p
         assert scores.numbers() == pytest.approx(plain.numbers(), rel=1e-9)
         assert scores.nearest.tolist() == plain.nearest.tolist()
     assert [path.name for path in tmp_path.iterdir()] == [entry(tmp_path).name]
-    assert torch.allclose(second.root @ second.root, second.cov)
+    assert torch.allclose(second.factor @ second.factor.T, second.cov)
+
+
+def test_the_baseline_is_the_distance_of_odd_rows_from_even_ones_and_is_kept(tmp_path, photos):
+    first = reference(photos, Means(), cache=tmp_path)
+    unit = torch.nn.functional.normalize(first.features.double(), dim=1)
+    expected = (1 - (unit[1::2] @ unit[::2].T).abs()).min(dim=1).values.mean()
+    assert first.memorization_baseline == pytest.approx(float(expected), rel=1e-9)
+    again = reference(photos, Means(), cache=tmp_path)
+    assert "memorization_baseline" in vars(again)
+    assert again.memorization_baseline == first.memorization_baseline
 
 
 def test_other_data_or_another_extractor_has_an_entry_of_its_own(tmp_path, photos):
