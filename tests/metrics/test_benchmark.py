@@ -1,5 +1,6 @@
 """The benchmark of the metrics runs, says what is missing, and its contenders agree."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,13 +15,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def printed(tmp_path_factory) -> str:
     nowhere = tmp_path_factory.mktemp("none") / "photos"
     call = [sys.executable, "benchmarks/metrics.py", "--quick", "--photos", str(nowhere)]
-    return subprocess.run(call, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(call, cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def test_the_table_holds_every_contender_and_none_failed(printed):
     assert "failed" not in printed
     names = [line[:41].split(maxsplit=1) for line in printed.splitlines() if re.match(r"(MiFID|FID|KID) ", line)]
-    assert [group for group, _ in names] == ["MiFID"] * 5 + ["FID"] * 3 + ["KID"] * 3
+    assert [group for group, _ in names] == ["MiFID"] * 5 + ["FID"] * 3 + ["KID"] * 2
     assert "skipped: no photos at" in printed
 
 
