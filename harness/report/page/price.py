@@ -37,7 +37,7 @@ def equal(report: ReportData) -> str:
         return ""
     rows = [
         Row(
-            str(row["contrast"]),
+            sheets.contrast(row),
             {
                 title: (row[name], row[f"{name}_low"], row[f"{name}_high"])
                 for name, title in _AT.items()

@@ -10,7 +10,6 @@ from typing import Any
 from harness.report import ReportData
 from harness.report.numbers import number, p_value
 from harness.report.page.parts import section, table
-from harness.report.sheets import disagreement
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
 
@@ -68,7 +67,8 @@ def _short(report: ReportData) -> str:
         lines.append(f"<li><b>Undecided:</b> {escape(_listing(kinds['open']))}</li>")
     if report.views is not None:
         lines += [
-            f"<li><b>Mind</b> {escape(str(row['factor']))}: its views {escape(disagreement(row))}</li>"
+            f"<li><b>Mind</b> {escape(str(row['factor']))}: alone, in the full recipe and as a Shapley share it is not worth "
+            f"the same{escape(f'; it depends on {whom}' if (whom := row.get('with_whom')) else '')}</li>"
             for row in report.views.to_dict("records")
             if row["disagree"]
         ]

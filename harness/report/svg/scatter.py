@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from harness.report.labels import Box, place
+from harness.report.sheets import numbered
 from harness.report.svg import shapes
 
 Scale = Callable[[float], float]
@@ -37,13 +38,11 @@ def staircase(pareto: pd.DataFrame) -> list[tuple[float, float]]:
     return corners
 
 
-def importance_order(pareto: pd.DataFrame, control: str) -> pd.DataFrame:
-    """The cells in the order in which they deserve a label: the front, the control, then by MiFID."""
-    return (
-        pareto.assign(_number=range(1, len(pareto) + 1), _rank=~pareto["on_front"] & (pareto["cell"] != control))
-        .sort_values(["_rank", "mifid"], kind="stable")
-        .reset_index(drop=True)
-    )
+def by_right_to_a_label(pareto: pd.DataFrame, control: str) -> pd.DataFrame:
+    """The cells, numbered as in the table, in the order in which they deserve a label: front and control, then MiFID."""
+    rows = numbered(pareto)
+    later = ~rows["on_front"] & (rows["cell"] != control)
+    return rows.assign(_later=later).sort_values(["_later", "number"], kind="stable").reset_index(drop=True)
 
 
 def choices(name: str, number: int) -> list[str]:
@@ -53,7 +52,7 @@ def choices(name: str, number: int) -> list[str]:
 
 def scatter(pareto: pd.DataFrame, control: str) -> str:
     """Cells as points with both intervals; those on the front filled and joined, the control a square."""
-    rows = importance_order(pareto, control)
+    rows = by_right_to_a_label(pareto, control)
     across = span(rows["train_seconds_low"], rows["train_seconds"], rows["train_seconds_high"])
     down = span(rows["mifid_low"], rows["mifid"], rows["mifid_high"])
 
@@ -86,7 +85,7 @@ def scatter(pareto: pd.DataFrame, control: str) -> str:
     for row, at in zip(rows.to_dict("records"), points, strict=True):
         shape = "square" if row["cell"] == control else "circle"
         body.append(shapes.mark(shape, *at, "dot front" if row["on_front"] else "dot off", 4.5))
-    texts = [choices(name, number) for name, number in zip(rows["cell"], rows["_number"], strict=True)]
+    texts = [choices(name, number) for name, number in zip(rows["cell"], rows["number"], strict=True)]
     frame = Box(_LEFT + 2, 2, _WIDTH - 2, _HEIGHT - _BOTTOM - 2)
     for label in place(points, texts, frame=frame, size=lambda words: (shapes.width_of(words, 11), 13), avoid=bars):
         if label is not None:
