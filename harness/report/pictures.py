@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -49,7 +49,7 @@ _STYLE = {
 
 
 def pictures(report: ReportData, folder: Path) -> list[Path]:
-    """One PNG of 150 dpi in `folder` per answer that the report has, named as `harness.report.plots.figures` names it."""
+    """One PNG of 150 dpi in `folder` per answer that the report has, named as `harness.report.plots.figures` does."""
     from matplotlib import rc_context
 
     report = replace(report, answer=designed(report))
@@ -75,7 +75,8 @@ def pictures(report: ReportData, folder: Path) -> list[Path]:
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
     return figure, figure.add_subplot()
 
 
@@ -245,10 +246,10 @@ def _pareto(report: ReportData) -> Figure | None:
     if corners:
         path = [(corners[0][0], down[1]), *corners, (across[1], corners[-1][1])]
         axes.plot([x for x, _ in path], [y for _, y in path], color=ACCENT, linewidth=1.2, zorder=1)
-    axes.set_xlabel("training seconds a run")
+    axes.set_xlabel("training seconds a run (#: the cell’s number in the report’s table)")
     axes.set_ylabel("MiFID (lower is better)")
     axes.set_title("MiFID against training time; the line is the front, the square the control")
-    _label(figure, axes, [choices(cell, n) for cell, n in zip(rows["cell"], rows["number"], strict=True)], rows)
+    _label(figure, axes, choices(rows, report.plan.control), rows)
     return figure
 
 
@@ -301,7 +302,7 @@ def _curves(report: ReportData) -> Figure | None:
                 [p.images for p in control], [p.mean for p in control], color="#6b7280", linestyle="--", linewidth=1
             )
         axes.plot(images, [p.mean for p in points], color=ACCENT, linewidth=1.8)
-        axes.set_title(fitted(name, 210, 9), weight="normal", size=8.5)
+        axes.set_title(fitted(name, 165, 8.5), weight="normal", size=8.5)
     if values and min(values) > 0:
         if max(values) > 4 * min(values):
             several[0].set_yscale("log")

@@ -22,11 +22,11 @@ from harness.report.tables import cells, tone
 COLOURS = {"good": "#1a7f52", "bad": "#b3362b", "open": "#6b7280"}
 SERIES = ("#0b6aa8", "#b65a00", "#7a4fa3")
 ACCENT = "#2b5f9e"
-SCALE = ((0.0, "#2c7cc4"), (0.5, "#ffffff"), (1.0, "#e08a2e"))  # better to worse, told apart by the colour-blind
+SCALE = ((0.0, "#4f94d4"), (0.5, "#ffffff"), (1.0, "#e8a04e"))  # better to worse, told apart by the colour-blind
 
 
 def figures(report: ReportData) -> dict[str, Any]:
-    """Name -> plotly figure of every answer that the report has: forest, views, interactions, shapley, pareto, curves."""
+    """Name -> plotly figure: forest, and views, interactions, shapley, pareto, curves where the report has them."""
     report = replace(report, answer=designed(report))
     made: dict[str, Callable[[ReportData], Any]] = {
         "forest": lambda report: forest_figure(report.answer) if len(report.answer) else None,

@@ -62,9 +62,10 @@ def side_by_side(report: ReportData) -> Sheet | None:
         "Add-one, leave-one-out and Shapley side by side",
         heads,
         rows,
-        "Alone: the trick added to the plain recipe; in the full recipe: what it still adds to all the others; Shapley: "
-        "the average over every order of adding them. Below 0 is better; where they disagree, the trick's worth depends "
-        "on the trick named.",
+        "Alone: the trick added to the plain recipe; in the full recipe: what it still adds to all the "
+        "others; Shapley: the average over every order of adding them. "
+        "Below 0 is better; where they disagree, the trick’s worth "
+        "depends on the trick named.",
         tones,
     )
 
@@ -94,8 +95,9 @@ def interactions(report: ReportData) -> Sheet | None:
         "Main effects and interactions",
         (*heads, "cannot be told from") if aliased else heads,
         rows,
-        "A main effect is what a trick changes on average over the other tricks; an interaction is how much one trick's "
-        "effect changes when the other is on: below 0 the two are better together than their sum, above 0 worse."
+        "A main effect is what a trick changes on average over the other tricks; an interaction is how much "
+        "one trick’s effect changes when the other is on: "
+        "below 0 the two are better together than their sum, above 0 worse."
         + _left_out(len(ordered))
         + (f" {_sentence(note)}" if note else ""),
         [("good" if row["estimate"] < 0 else "bad") if row["p_holm"] < ALPHA else "" for row in ordered[:MOST_ROWS]],
@@ -170,7 +172,7 @@ def pareto(report: ReportData) -> Sheet | None:
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a Pareto table with the numbers that plots call them by: the front from the cheapest, then by MiFID."""
+    """The cells with the numbers that plots call them by: the front from the cheapest on, then by MiFID."""
     front = table[table["on_front"]].sort_values("train_seconds", kind="stable")
     others = table[~table["on_front"]].sort_values("mifid", kind="stable")
     ordered = pd.concat([front, others], ignore_index=True)
@@ -321,8 +323,9 @@ def importances(report: ReportData) -> Sheet | None:
         "Optuna’s importances",
         ("parameter", *(f">{name}" for name in report.importances)),
         rows,
-        "How much of the spread of MiFID a model fitted to the trials puts down to each parameter. They are not effects: "
-        "they have no sign, no interval and no pairing by seed, and they say nothing of cost; decide by the effects.",
+        "How much of the spread of MiFID a model fitted to the trials puts down to each parameter. They "
+        "are not effects: they have no sign, no interval and no pairing by seed, "
+        "and they say nothing of cost; decide by the effects.",
     )
 
 

@@ -141,8 +141,8 @@ def repeat(report: ReportData) -> str:
     return section(
         "How to repeat it",
         f"<p>Save the spec below as <code>{name}</code>, check out the commit, and give the "
-        "command; the seeds fix weights, noise and the order of images, so that a CPU makes the same numbers again and a "
-        f"GPU nearly so.</p>{facts(values)}<pre class='spec'>{escape(report.spec_text)}</pre>",
+        "command; the seeds fix weights, noise and the order of images, so that a CPU makes the same numbers again "
+        f"and a GPU nearly so.</p>{facts(values)}<pre class='spec'>{escape(report.spec_text)}</pre>",
     )
 
 
