@@ -62,9 +62,10 @@ def side_by_side(report: ReportData) -> Sheet | None:
         "Add-one, leave-one-out and Shapley side by side",
         heads,
         rows,
-        "Alone: the trick added to the plain recipe; in the full recipe: what it still adds to all the others; Shapley: "
-        "the average over every order of adding them. Below 0 is better; where they disagree, the trick's worth depends "
-        "on the trick named.",
+        "Alone: the trick added to the plain recipe; in the full recipe: what it still adds to all the "
+        "others; Shapley: the average over every order of adding them. "
+        "Below 0 is better; where they disagree, the trick’s worth "
+        "depends on the trick named.",
         tones,
     )
 
@@ -94,8 +95,9 @@ def interactions(report: ReportData) -> Sheet | None:
         "Main effects and interactions",
         (*heads, "cannot be told from") if aliased else heads,
         rows,
-        "A main effect is what a trick changes on average over the other tricks; an interaction is how much one trick's "
-        "effect changes when the other is on: below 0 the two are better together than their sum, above 0 worse."
+        "A main effect is what a trick changes on average over the other tricks; an interaction is how much "
+        "one trick’s effect changes when the other is on: "
+        "below 0 the two are better together than their sum, above 0 worse."
         + _left_out(len(ordered))
         + (f" {_sentence(note)}" if note else ""),
         [("good" if row["estimate"] < 0 else "bad") if row["p_holm"] < ALPHA else "" for row in ordered[:MOST_ROWS]],
@@ -146,26 +148,35 @@ def pareto(report: ReportData) -> Sheet | None:
         return None
     mifid, seconds = decimals(table["mifid"], 3), decimals(table["train_seconds"], 3)
     worth = _places_of(table["mifid_per_second"], 2)
+    table = numbered(table)
     rows = []
-    for position, row in enumerate(table.to_dict("records")[:MOST_ROWS], start=1):
+    for row in table.to_dict("records")[:MOST_ROWS]:
         rows.append(
             (
-                f"#{position} {row['cell']}",
+                f"#{row['number']} {row['cell']}",
                 str(row["n"]),
                 plain_interval(row["mifid"], row["mifid_low"], row["mifid_high"], mifid),
                 plain_interval(row["train_seconds"], row["train_seconds_low"], row["train_seconds_high"], seconds),
                 number(row["mifid_per_second"], worth, signed=True),
-                "on the front" if row["on_front"] else "",
+                "yes" if row["on_front"] else "",
             )
         )
     return Sheet(
         "MiFID against training time",
-        ("cell", ">n", ">MiFID [95 %]", ">train s [95 %]", ">MiFID gained per extra second", "front"),
+        ("cell", ">n", ">MiFID [95 %]", ">train s [95 %]", ">MiFID gained per extra second", "on the front"),
         rows,
         "A cell is on the front where no other is both better and cheaper, by their means; pick the front's cell that "
         "you can pay for. Seconds come from runs that had their device alone." + _left_out(len(table)),
         ["good" if front else "" for front in table["on_front"][:MOST_ROWS]],
     )
+
+
+def numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells with the numbers that plots call them by: the front from the cheapest on, then by MiFID."""
+    front = table[table["on_front"]].sort_values("train_seconds", kind="stable")
+    others = table[~table["on_front"]].sort_values("mifid", kind="stable")
+    ordered = pd.concat([front, others], ignore_index=True)
+    return ordered.assign(number=range(1, len(ordered) + 1))
 
 
 def equal(report: ReportData) -> Sheet | None:
@@ -178,7 +189,7 @@ def equal(report: ReportData) -> Sheet | None:
     for row in table.to_dict("records"):
         at_images, at_time = (_estimate(row, f"delta_equal_{what}", places) for what in ("images", "time"))
         seconds = number(row["seconds"], _places_of(table["seconds"], 3))
-        rows.append((str(row["contrast"]), str(row["n"]), at_images, at_time, seconds, _price_in_words(row)))
+        rows.append((contrast(row), str(row["n"]), at_images, at_time, seconds, _price_in_words(row)))
     return Sheet(
         "At equal images and at equal time",
         ("contrast", ">n", ">Δ MiFID, equal images [95 %]", ">Δ MiFID, equal time [95 %]", ">at s", "reading"),
@@ -229,12 +240,12 @@ def agreement(report: ReportData) -> Sheet | None:
             with_interval(row[f"effect[{name}]"], row[f"low[{name}]"], row[f"high[{name}]"], places[name])
             for name in names
         )
-        rows.append((str(row["contrast"]), *values, "signs differ" if row["signs_differ"] else "same sign"))
+        rows.append((contrast(row), *values, "flips" if row["signs_differ"] else "same"))
     return Sheet(
         "Two yardsticks",
         ("contrast", *(f">Δ {yardstick_name(name)} [95 %]" for name in names), "sign"),
         rows,
-        "The same runs under every feature network and reference set: their sizes do not compare, their signs do; an "
+        "The same runs under every feature network and reference set: sizes do not compare, their signs do; an "
         "effect that changes its sign is a fact about the yardstick as much as about the trick.",
         ["bad" if row["signs_differ"] else "" for row in table.to_dict("records")],
     )
@@ -312,8 +323,9 @@ def importances(report: ReportData) -> Sheet | None:
         "Optuna’s importances",
         ("parameter", *(f">{name}" for name in report.importances)),
         rows,
-        "How much of the spread of MiFID a model fitted to the trials puts down to each parameter. They are not effects: "
-        "they have no sign, no interval and no pairing by seed, and they say nothing of cost; decide by the effects.",
+        "How much of the spread of MiFID a model fitted to the trials puts down to each parameter. They "
+        "are not effects: they have no sign, no interval and no pairing by seed, "
+        "and they say nothing of cost; decide by the effects.",
     )
 
 
@@ -327,6 +339,11 @@ def plain_interval(value: float, low: float, high: float, places: int) -> str:
 
 def _trick(row: dict[Any, Any]) -> str:
     return f"{row['factor']}: {label(row['level'])}"
+
+
+def contrast(row: dict[Any, Any]) -> str:
+    """A contrast's name with a true arrow."""
+    return str(row["contrast"]).replace(" -> ", " → ")
 
 
 def _estimate(row: dict[Any, Any], name: str, places: int) -> str:

@@ -39,7 +39,8 @@ figure { margin:0; break-inside:avoid; }
 svg.plot { width:100%; height:auto; display:block; } svg.forest { max-width:33rem; margin-bottom:1.5rem; }
 svg text { font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif; fill:var(--ink); }
 svg .tick { fill:var(--soft); font-size:11px; } svg .label { font-weight:600; font-size:12.5px; }
-svg .value { font-variant-numeric:tabular-nums; }
+svg .value { font-variant-numeric:tabular-nums; } svg .label, svg.forest .value, svg.waterfall .value, svg .remark {
+  paint-order:stroke; stroke:var(--paper); stroke-width:3px; stroke-linejoin:round; }
 svg .grid { stroke:var(--line); stroke-width:1; } svg .zero { stroke:var(--ink); stroke-width:1.2; }
 svg .bar { stroke:var(--open); stroke-width:2; fill:none; } svg .dot { fill:var(--open); }
 svg .bar.good { stroke:var(--good); } svg .dot.good { fill:var(--good); }
@@ -75,11 +76,14 @@ pre.spec { background:var(--card); border:1px solid var(--line); border-radius:6
   font:.85rem/1.5 ui-monospace,Menlo,Consolas,monospace; white-space:pre-wrap; overflow-wrap:anywhere; }
 dl { display:grid; grid-template-columns:minmax(8rem,max-content) minmax(0,1fr); gap:.25rem 1.2rem; margin:.5rem 0; }
 dd { margin:0; overflow-wrap:anywhere; white-space:pre-wrap; } code { font:.9em ui-monospace,Menlo,Consolas,monospace; }
-@media (max-width:34rem) { main { padding:1.5rem 1rem 3rem; } dl { grid-template-columns:1fr; gap:0; }
+@media (max-width:34rem) { .scroll td:not(.n) { min-width:6.5rem; }
+  main { padding:1.5rem 1rem 3rem; } dl { grid-template-columns:1fr; gap:0; }
   dd { margin-bottom:.5rem; } }
 @media print { :root { --paper:#fff; --card:#fff; --ink:#000; --soft:#444; --line:#bbb; --good:#1a7348; --bad:#b02e22;
   --open:#555; --accent:#2b5f9e;
-  --cool:#7fb2e5; --warm:#f0a860; --s0:#0b6aa8; --s1:#b65a00; --s2:#7a4fa3; print-color-adjust:exact; } body { font-size:10.5pt; } main { max-width:none; padding:0; }
+  --cool:#7fb2e5; --warm:#f0a860; --s0:#0b6aa8; --s1:#b65a00; --s2:#7a4fa3; print-color-adjust:exact; }
+  body { font-size:10.5pt; } table { font-size:8pt; } td.n, th.n { white-space:normal; } th,td { padding-right:.5rem; }
+  svg.heat.wide { min-width:0; } main { max-width:none; padding:0; }
   h2 { break-after:avoid; margin-top:1.6rem; } tr { break-inside:avoid; } .scroll { overflow:visible; }
   .many { grid-template-columns:repeat(3,1fr); } .cards { grid-template-columns:repeat(2,1fr); } }
 """

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from harness.analysis import answer
+from harness.analysis import answer, label
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
 from harness.report import ReportData
 from harness.settings import Budget, EvaluateSettings
@@ -70,7 +70,7 @@ def make_plan(tricks: list[str], cells: list[tuple[Any, ...]], seeds: int) -> Pl
         alone, without = list(bare), list(full)
         alone[position], without[position] = 1, 0
         known = {"factor": trick, "level": level, "baseline": base}
-        title = f"{trick}: {base} -> {level}"
+        title = f"{trick}: {label(base)} -> {label(level)}"
         pair, other = (name(tuple(alone)), name(bare)), (name(full), name(tuple(without)))
         contrasts.append(Contrast(name=title, pairs=(pair,), design="one-at-a-time", **known))
         contrasts.append(Contrast(name=f"{title} (leave-one-out)", pairs=(other,), design="leave-one-out", **known))

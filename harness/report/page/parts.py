@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-import pandas as pd
-
-from harness.report import ReportData
 from harness.report.sheets import Sheet
 
 
@@ -53,21 +50,3 @@ def facts(values: Mapping[str, str]) -> str:
     """A list of names and values."""
     rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in values.items() if value)
     return f"<dl>{rows}</dl>" if rows else ""
-
-
-def chosen(report: ReportData, names: Iterable[str], most: int) -> tuple[list[str], str]:
-    """At most so many of the cells called `names`, in the plan's order, and the sentence that says what was left out.
-
-    Where there are more, the control and the cells with the lowest mean MiFID are kept.
-    """
-    known = set(names)
-    order = [cell.name for cell in report.plan.cells if cell.name in known]
-    if len(order) <= most:
-        return order, ""
-    complete = report.runs[report.runs["state"] == "complete"]
-    means: pd.Series[float] = complete.groupby("cell")["mifid"].mean().sort_values()
-    control = report.plan.control
-    ranked = list(dict.fromkeys([control, *(str(name) for name in means.index), *order]))
-    kept = set([name for name in ranked if name in known][:most])
-    sentence = f" Of {len(order):,} cells, the control and those with the lowest MiFID are shown, {most} in all."
-    return [name for name in order if name in kept], sentence

@@ -24,8 +24,8 @@ def pareto(report: ReportData) -> str:
     if table is None or table.empty:
         return ""
     more = (
-        '<p class="small soft">In the plot: filled points on the line are the front, hollow ones are beaten, the square '
-        "is the control; crosses are 95 % intervals; a number is the cell’s in the table below.</p>"
+        '<p class="small soft">In the plot: filled points on the line are the front, hollow ones are beaten, the '
+        "square is the control; crosses are 95 % intervals; a number is the cell’s in the table below.</p>"
     )
     return sheet_section(sheets.pareto(report), scatter(table, report.plan.control), more)
 
@@ -37,7 +37,7 @@ def equal(report: ReportData) -> str:
         return ""
     rows = [
         Row(
-            str(row["contrast"]),
+            sheets.contrast(row),
             {
                 title: (row[name], row[f"{name}_low"], row[f"{name}_high"])
                 for name, title in _AT.items()
@@ -56,7 +56,9 @@ def yardsticks(report: ReportData) -> str:
     table = report.agreement
     if table is not None and not table.empty:
         flips = int(table["signs_differ"].sum())
-        count = f"{flips} of {len(table)} effects" if flips else f"None of the {len(table)} effects"
-        lines.insert(0, f"{count} {'changes' if flips <= 1 else 'change'} sign between the yardsticks.")
+        count = f"{flips} of {len(table)} effects {'change' if flips > 1 else 'changes'}"
+        lines.insert(
+            0, f"{count} sign between the yardsticks." if flips else "No effect changes its sign between them."
+        )
     more = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return sheet_section(sheets.agreement(report), "", more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -10,10 +11,11 @@ import pandas as pd
 
 from harness.analysis import label
 from harness.report import ReportData, sheets
+from harness.report.chosen import chosen
 from harness.report.numbers import decimals, number
-from harness.report.page.parts import chosen, facts, section, sheet_section, table
+from harness.report.page.parts import facts, section, sheet_section, table
 
-MOST_CELLS = 100
+MOST_CELLS = 60
 _MEASURES = {
     "mifid": "MiFID",
     "fid": "FID",
@@ -90,7 +92,9 @@ def _contrasts(report: ReportData) -> str:
         treated, control = contrast.pairs[0] if contrast.pairs else ("", "")
         more = f" and {len(contrast.pairs) - 1} pairs more" if len(contrast.pairs) > 1 else ""
         design = contrast.design or report.plan.design
-        rows.append([(contrast.name, ""), (design, ""), (f"{treated} against {control}{more}", "")])
+        rows.append(
+            [(contrast.name.replace(" -> ", " → "), ""), (design, ""), (f"{treated} against {control}{more}", "")]
+        )
     return (
         "<h3>Contrasts</h3>"
         '<p class="small soft">An effect is the mean of treated minus control over these pairs of cells, seed by seed.'
@@ -124,21 +128,21 @@ def repeat(report: ReportData) -> str:
     """The command, the spec, the seeds and the versions that make these numbers again."""
     if not report.spec_text:
         return ""
-    known = report.provenance
-    versions = {name.removeprefix("version."): value for name, value in known.items() if name.startswith("version.")}
+    known, name = report.provenance, re.sub(r"[^\w.-]+", "-", report.plan.study).strip("-") + ".yaml"
+    versions = {key.removeprefix("version."): value for key, value in known.items() if key.startswith("version.")}
     values = {
-        "command": f"harness ablate {report.plan.study}.yaml",
+        "command": f"harness ablate {name}",
         "first run as": known.get("command", ""),
         "seeds": _seeds(report),
         "commit": known.get("git.commit", "")
         + (" with uncommitted changes" if known.get("git.dirty") == "true" else ""),
-        "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
+        "versions": ", ".join(f"{key} {value}" for key, value in versions.items()),
     }
     return section(
         "How to repeat it",
-        f"<p>Save the spec below as <code>{escape(report.plan.study)}.yaml</code>, check out the commit, and give the "
-        "command; the seeds fix weights, noise and the order of images, so that a CPU makes the same numbers again and a "
-        f"GPU nearly so.</p>{facts(values)}<pre class='spec'>{escape(report.spec_text)}</pre>",
+        f"<p>Save the spec below as <code>{name}</code>, check out the commit, and give the "
+        "command; the seeds fix weights, noise and the order of images, so that a CPU makes the same numbers again "
+        f"and a GPU nearly so.</p>{facts(values)}<pre class='spec'>{escape(report.spec_text)}</pre>",
     )
 
 

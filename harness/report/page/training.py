@@ -6,11 +6,11 @@ import base64
 from html import escape
 
 from harness.report import Picture, ReportData
-from harness.report.page.parts import chosen, reading, section
+from harness.report.chosen import MOST_CURVES, chosen
+from harness.report.page.parts import reading, section
 from harness.report.svg.curves import MOST_SEEDS, learning_curves
 
-MOST_CURVES = 24
-MOST_GRIDS = 24
+MOST_GRIDS = 12
 MOST_PAIRS = 48
 MOST_BYTES = 8_000_000  # of all pictures of a section together
 

@@ -10,7 +10,6 @@ from typing import Any
 from harness.report import ReportData
 from harness.report.numbers import number, p_value
 from harness.report.page.parts import section, table
-from harness.report.sheets import disagreement
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
 
@@ -31,9 +30,9 @@ def opening(report: ReportData) -> str:
     notes += f"<li>and {left} notes more</li>" if left > 0 else ""
     return (
         f"<header><h1>{escape(plan.study)}</h1>"
-        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and at what '
-        f"cost in run time?</p>{_short(report)}<p>The {escape(plan.recipe)} recipe was trained in "
-        f"{len(plan.cells):,} cells ({escape(plan.design)}), {seeds} {'seed' if seeds == 1 else 'seeds'} each, {size} a "
+        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and '
+        f"at what cost in run time?</p>{_short(report)}<p>The {escape(plan.recipe)} recipe was "
+        f"trained in {len(plan.cells):,} cells ({escape(plan.design)}), {seeds} {'seed' if seeds == 1 else 'seeds'} each, {size} a "
         f"run; {complete:,} of {len(plan.runs):,} runs are complete.</p></header>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
     )
@@ -68,7 +67,8 @@ def _short(report: ReportData) -> str:
         lines.append(f"<li><b>Undecided:</b> {escape(_listing(kinds['open']))}</li>")
     if report.views is not None:
         lines += [
-            f"<li><b>Mind</b> {escape(str(row['factor']))}: its views {escape(disagreement(row))}</li>"
+            f"<li><b>Mind</b> {escape(str(row['factor']))}: alone, in the full recipe and as a Shapley share it is "
+            f"not worth the same{escape(f'; it depends on {whom}' if (whom := row.get('with_whom')) else '')}</li>"
             for row in report.views.to_dict("records")
             if row["disagree"]
         ]

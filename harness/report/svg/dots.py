@@ -52,9 +52,10 @@ def dots(rows: Sequence[Row], series: Sequence[str], title: str, unit: str) -> s
 
 
 def _heading(row: Row, y: float, room: float) -> str:
-    remark = shapes.text(_WIDTH - _RIGHT, y, row.remark, "remark", "end") if row.remark else ""
-    left = room - (shapes.width_of(row.remark, 11, bold=True) + 8 if row.remark else 0)
-    return shapes.text(_LEFT, y, shapes.fitted(row.name, left, 12.5, bold=True), "label") + remark
+    remark = shapes.fitted(row.remark, 0.6 * room, 11, bold=True)
+    left = room - (shapes.width_of(remark, 11, bold=True) + 8 if remark else 0)
+    name = shapes.text(_LEFT, y, shapes.fitted(row.name, left, 12.5, bold=True), "label")
+    return name + (shapes.text(_WIDTH - _RIGHT, y, remark, "remark", "end") if remark else "")
 
 
 def _legend(series: Sequence[str], y: float) -> list[str]:

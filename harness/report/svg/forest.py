@@ -43,15 +43,17 @@ def forest(answer: pd.DataFrame) -> str:
 def axis(x: Callable[[float], float], frame: tuple[float, float], bottom: float, name: str) -> list[str]:
     """Ticks, the line at zero, which way is better, and what the axis is."""
     plot = _WIDTH - _LEFT - _RIGHT
-    marks = shapes.ticks(*frame)
+    marks = shapes.ticks(*frame, about=7)
     body = [shapes.line(x(mark), _TOP - 4, x(mark), bottom, "grid") for mark in marks]
     for mark in marks:
         words = shapes.tick_label(mark, marks)
         half = shapes.width_of(words, 11) / 2
         body.append(shapes.text(min(max(x(mark), half), _WIDTH - half), bottom + 16, words, "tick", "middle"))
     body.append(shapes.line(x(0), _TOP - 8, x(0), bottom, "zero"))
-    body.append(shapes.text(max(x(0) - 6, 60), 13, "← better", "tick", "end"))
-    body.append(shapes.text(max(min(x(0) + 6, _WIDTH - 60), 66), 13, "worse →", "tick"))
+    if x(0) > 64:
+        body.append(shapes.text(x(0) - 6, 13, "← better", "tick", "end"))
+    if x(0) < _WIDTH - 64:
+        body.append(shapes.text(x(0) + 6, 13, "worse →", "tick"))
     body.append(shapes.text(_LEFT + plot / 2, bottom + 34, name, "tick", "middle"))
     return body
 

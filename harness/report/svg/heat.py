@@ -34,12 +34,12 @@ def heat(factorial: pd.DataFrame) -> str:
     factors, entries = matrix(factorial)
     between = [value for (one, other), (value, _) in entries.items() if one != other and math.isfinite(value)]
     strongest = max(map(abs, between), default=0.0) or 1.0
-    places = min(3, decimals(between or [value for value, _ in entries.values()], 2))
+    places = min(3, decimals([strongest], 2))
     side = 54 if len(factors) <= 7 else 48
-    left = min(104.0, max((shapes.width_of(name, 12, bold=True) for name in factors), default=0) + 10)
-    names = [shapes.fitted(name, 94, 12, bold=True) for name in factors]
-    longest = max((shapes.width_of(name, 12, bold=True) for name in names), default=0)
-    top = 14 + longest * 0.72
+    left = min(116.0, max((shapes.width_of(name, 13, bold=True) for name in factors), default=0) + 14)
+    names = [shapes.fitted(name, 100, 13, bold=True) for name in factors]
+    longest = max((shapes.width_of(name, 13, bold=True) for name in names), default=0)
+    top = 16 + longest * 0.72
     width, height = left + side * len(factors) + max(8, longest * 0.72 - side / 2 + 14), top + side * len(factors) + 52
     width = max(width, 300)
     body = []

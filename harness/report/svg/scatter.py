@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from harness.report.labels import Box, place
+from harness.report.sheets import numbered
 from harness.report.svg import shapes
 
 Scale = Callable[[float], float]
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 400, 330, 46, 12, 26, 40
 LONGEST = 26  # characters of a cell's name that stand beside its point; a longer one gets its number of the table
+
+
+CROWD = 12
 
 
 def span(lows: Iterable[float], values: Iterable[float], highs: Iterable[float]) -> tuple[float, float]:
@@ -37,23 +41,30 @@ def staircase(pareto: pd.DataFrame) -> list[tuple[float, float]]:
     return corners
 
 
-def importance_order(pareto: pd.DataFrame, control: str) -> pd.DataFrame:
-    """The cells in the order in which they deserve a label: the front, the control, then by MiFID."""
-    return (
-        pareto.assign(_number=range(1, len(pareto) + 1), _rank=~pareto["on_front"] & (pareto["cell"] != control))
-        .sort_values(["_rank", "mifid"], kind="stable")
-        .reset_index(drop=True)
-    )
+def by_right_to_a_label(pareto: pd.DataFrame, control: str) -> pd.DataFrame:
+    """The cells, numbered as in the table, in the order in which they deserve a label: front, control, others."""
+    rows = numbered(pareto)
+    later = ~rows["on_front"] & (rows["cell"] != control)
+    return rows.assign(_later=later).sort_values(["_later", "number"], kind="stable").reset_index(drop=True)
 
 
-def choices(name: str, number: int) -> list[str]:
-    """What a point may be called: its cell's name where it is short, else its number in the table."""
-    return [name, f"#{number}"] if len(name) <= LONGEST else [f"#{number}"]
+def choices(rows: pd.DataFrame, control: str) -> list[list[str]]:
+    """What each point may be called: its cell's name where it is short, else its number in the table.
+
+    In a crowd only the front and the control go by name, or nobody could tell which point a name belongs to.
+    """
+    known = zip(rows["cell"], rows["number"], rows["on_front"], strict=True)
+    return [
+        [name, f"#{number}"]
+        if len(name) <= LONGEST and (front or name == control or len(rows) <= CROWD)
+        else [f"#{number}"]
+        for name, number, front in known
+    ]
 
 
 def scatter(pareto: pd.DataFrame, control: str) -> str:
     """Cells as points with both intervals; those on the front filled and joined, the control a square."""
-    rows = importance_order(pareto, control)
+    rows = by_right_to_a_label(pareto, control)
     across = span(rows["train_seconds_low"], rows["train_seconds"], rows["train_seconds_high"])
     down = span(rows["mifid_low"], rows["mifid"], rows["mifid_high"])
 
@@ -75,7 +86,7 @@ def scatter(pareto: pd.DataFrame, control: str) -> str:
     for row in rows.to_dict("records"):
         at = (x(row["train_seconds"]), y(row["mifid"]))
         points.append(at)
-        faint = "whisker faint" if len(rows) > 12 and not row["on_front"] else "whisker"
+        faint = "whisker faint" if len(rows) > CROWD and not row["on_front"] else "whisker"
         if math.isfinite(row["mifid_low"]) and math.isfinite(row["mifid_high"]):
             body.append(shapes.line(at[0], y(row["mifid_low"]), at[0], y(row["mifid_high"]), faint))
             bars.append(Box(at[0] - 2, y(row["mifid_high"]), at[0] + 2, y(row["mifid_low"])))
@@ -86,9 +97,10 @@ def scatter(pareto: pd.DataFrame, control: str) -> str:
     for row, at in zip(rows.to_dict("records"), points, strict=True):
         shape = "square" if row["cell"] == control else "circle"
         body.append(shapes.mark(shape, *at, "dot front" if row["on_front"] else "dot off", 4.5))
-    texts = [choices(name, number) for name, number in zip(rows["cell"], rows["_number"], strict=True)]
     frame = Box(_LEFT + 2, 2, _WIDTH - 2, _HEIGHT - _BOTTOM - 2)
-    for label in place(points, texts, frame=frame, size=lambda words: (shapes.width_of(words, 11), 13), avoid=bars):
+    for label in place(
+        points, choices(rows, control), frame=frame, size=lambda words: (shapes.width_of(words, 11), 13), avoid=bars
+    ):
         if label is not None:
             middle = (label.box.left + label.box.right) / 2
             body.append(shapes.text(middle, label.box.bottom - 3, label.text, "name", "middle"))
