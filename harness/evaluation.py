@@ -58,8 +58,12 @@ class Evaluator:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Fingerprints of what every number was measured with, to be logged beside it."""
-        return {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
+        """What every number was measured with, and how far held-out real images are: to be logged beside it."""
+        facts = {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
+        baselines = {
+            f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in self.yardsticks
+        }
+        return facts | baselines
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
         """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
@@ -74,14 +78,14 @@ class Evaluator:
         return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
 
     def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
-        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density and coverage."""
+        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density, coverage, error."""
         scores: dict[str, float] = {}
         features: dict[str, torch.Tensor] = {}
         for position, yardstick in enumerate(self.yardsticks):
             if yardstick.extractor.name not in features:
                 features[yardstick.extractor.name] = yardstick.extractor(images)
             result = yardstick.reference.score(
-                features[yardstick.extractor.name], tau=yardstick.tau, kid=full, manifold=full
+                features[yardstick.extractor.name], tau=yardstick.tau, kid=full, manifold=full, interval=full
             )
             suffix = "" if position == 0 else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}

@@ -43,6 +43,7 @@ class Scored:
             "tau": self.tau,
             "images": {"generated": len(self.images.names), "reference": len(self.real.features)},
             "skipped": [{"file": name, "reason": reason} for name, reason in self.images.skipped],
+            "memorization_baseline": self.real.memorization_baseline,
             "scores": self.scores.numbers(),
         }
 
@@ -59,6 +60,10 @@ class Scored:
                 f"{source}: {odd} of {len(self.images.names)} images are not {width}x{height} like most; "
                 "each was resized from its own size by the extractor's rule"
             )
+        lines.append(
+            f"{self.reference.source}, {self.yardstick}: held-out real images are at a memorisation distance of "
+            f"{self.real.memorization_baseline:.4f}; copies are far below that"
+        )
         unread = len(self.reference) - len(self.real.features)
         if unread:
             lines.append(f"{self.reference.source}: {unread} of {len(self.reference)} files could not be read")
@@ -81,12 +86,13 @@ def score_sets(
     *,
     extractors: Sequence[str],
     tau: float | None,
+    infinity: bool = False,
     progress: Progress,
     device: str | None = None,
 ) -> list[Scored]:
     """Every generated set under every extractor or preset. `device` defaults to the GPU where there is one.
 
-    `tau` None means the preset's own, or 0.1.
+    `tau` None means the preset's own, or 0.1; `infinity` adds FID-infinity.
 
     The reference's features and all that follows from them come from the cache where the same files were a reference
     before. Raises DataError and MetricError.
@@ -115,7 +121,7 @@ def score_sets(
                     tau=threshold,
                     images=images,
                     real=real,
-                    scores=real.score(images.features, tau=threshold),
+                    scores=real.score(images.features, tau=threshold, interval=True, infinity=infinity),
                 )
             )
     return found

@@ -75,7 +75,11 @@ def test_a_preset_keeps_its_own_tau(evaluator: Evaluator) -> None:
 
 def test_every_number_has_its_fingerprint(evaluator: Evaluator) -> None:
     assert evaluator.facts["yardstick.kaggle-private/bbox"] == "kaggle-private"
-    assert len(evaluator.facts) == 4
+    held_out = float(evaluator.facts["memorization_baseline.efficientnet-lite0/square"])
+    real = torch.from_numpy(PIXELS["square"]).flatten(1).double()
+    unit = real / real.norm(dim=1, keepdim=True)
+    assert held_out == pytest.approx(float((1 - unit[1::2] @ unit[::2].T).min(dim=1).values.mean()), abs=6e-5)
+    assert len(evaluator.facts) == 8
 
 
 def test_the_closest_images_are_those_that_were_copied_from_the_reference(evaluator: Evaluator) -> None:

@@ -45,6 +45,7 @@ def test_a_copy_is_penalised_and_another_set_is_not(tmp_path: Path) -> None:
     assert second["scores"]["memorization_distance"] > 0.01
     assert second["images"] == {"generated": 12, "reference": 12}
     assert "sha256" in second["fingerprint"]
+    assert second["memorization_baseline"] > 0.01
 
 
 def test_the_reference_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,8 @@ def test_the_table_names_every_set_and_what_was_skipped_or_of_another_size(tmp_p
     (other / "broken.png").write_bytes(b"no image")
     Image.new("RGB", (9, 7)).save(other / "odd.png")
     said = " ".join(score(other, real).split())
-    assert "mifid" in said
+    assert "mifid_error" in said
+    assert "held-out real images are at a memorisation distance of 0." in said
     assert f"{other}: skipped broken.png: " in said
     assert "1 of 13 images are not 32x32 like most" in said
 
@@ -90,6 +92,12 @@ def test_the_page_shows_the_copy_first_beside_its_original(tmp_path: Path) -> No
     left, right = re.findall(r'<img src="(data:[^"]+)"', page)[:2]
     assert left == right
     assert "http" not in page
+
+
+def test_fid_infinity_is_there_where_it_is_asked_for(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    (plain,), (more,) = json.loads(score(other, real, "--json")), json.loads(score(other, real, "--json", "--infinity"))
+    assert set(more["scores"]) - set(plain["scores"]) == {"fid_infinity"}
 
 
 @pytest.mark.parametrize(("extra", "said"), [(["--extractor", "efficientnet"], "did you mean"), ([], "no such folder")])

@@ -16,13 +16,15 @@ from harness.factors import label
 if TYPE_CHECKING:
     from harness.design import Plan
 
+_PARTS = {"ratio": "ratio", "low": "ratio_low", "high": "ratio_high"}
+
 Study = tuple[str, pd.DataFrame, "Plan"]
 
 
 def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
     """One row per trick that at least two studies have, with its effect in each as a ratio (treated over control).
 
-    Columns `factor`, `level`, `design`; per study `ratio[<name>]` with `_low` and `_high`, `n[<name>]` and
+    Columns `factor`, `level`, `design`; per study `ratio[<name>]`, `low[<name>]`, `high[<name>]`, `n[<name>]` and
     `verdict[<name>]`; `same_sign`; and `differ`: whether the log-ratios of some study and the first differ by more than
     chance (Welch's 95 % interval excludes 0), with the ratio of their ratios `ratio_of_ratios` for the farthest one.
     """
@@ -33,9 +35,10 @@ def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
         found = {name: table[key] for name, table in tables.items() if key in table and table[key]["n"] > 0}
         if len(found) < 2:
             continue
-        row: dict[str, Any] = dict(zip(("factor", "level", "design"), key, strict=True))
+        factor, _, design = key
+        row: dict[str, Any] = {"factor": factor, "level": next(iter(found.values()))["level"], "design": design}
         for name, effect in found.items():
-            row |= {f"ratio[{name}]{end}": effect[f"ratio{end}"] for end in ("", "_low", "_high")}
+            row |= {f"{part}[{name}]": effect[column] for part, column in _PARTS.items()}
             row |= {f"n[{name}]": effect["n"], f"verdict[{name}]": effect["verdict"]}
         first, *others = found.values()
         logs = [math.log(effect["ratio"]) for effect in found.values()]

@@ -48,10 +48,12 @@ def studies(compared: pd.DataFrame) -> list[str]:
 def comparison(compared: pd.DataFrame) -> Sheet:
     """A row per trick: its relative effect in every study, and whether these agree."""
     names = studies(compared)
+    several = "design" in compared and compared["design"].nunique() > 1
     rows, tones = [], []
     for row in compared.to_dict("records"):
         values = [_relative(row, name) for name in names]
-        rows.append((f"{row['factor']}: {label(row['level'])}", *values, _agreement(row)))
+        trick = f"{row['factor']}: {label(row['level'])}" + (f" ({row['design']})" if several else "")
+        rows.append((trick, *values, _agreement(row)))
         tones.append("" if row["same_sign"] and not row["differ"] else "bad")
     return Sheet("The same tricks in several studies", ("trick", *names, "together"), rows, READING, tones)
 
