@@ -17,8 +17,8 @@ from harness.errors import HarnessError
 from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings
 
 if TYPE_CHECKING:
-    from harness.ablate import Placement
     from harness.design import Plan
+    from harness.placement import Placement
     from harness.spec import Spec
 
 _STORAGE = "sqlite:///optuna.db"
@@ -87,10 +87,9 @@ def ablate(
 
     study = load(spec, overrides)
     from harness import ablate as main_job
+    from harness.placement import Options
 
-    options = main_job.Options(
-        storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over
-    )
+    options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
     if dry_run:
         _dry_run(study, options)
         return
@@ -119,11 +118,13 @@ def _dry_run(study: Spec, options: Any) -> None:
     from harness import ablate as main_job
     from harness.calibration import calibrate
     from harness.design import plan as make_plan
+    from harness.design.cap import cap
+    from harness.placement import place
     from harness.progress import duration
 
     plan = make_plan(study)
     main_job.check_data(plan)
-    placement = main_job.place(plan, options)
+    placement = place(plan, options)
     _print_plan(plan)
     main_job.prepare_data(plan, _note)
     estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads)
@@ -148,6 +149,11 @@ def _dry_run(study: Spec, options: Any) -> None:
         f"\n{len(plan.runs)} runs, about {duration(total)} with {slots} on {placement.where}",
         highlight=False,
     )
+    if study.design.max_hours:
+        seconds = {
+            cell: (t["train_seconds"] + t["other_seconds"]) / _speedup(placement) for cell, t in estimates.items()
+        }
+        console.print(main_job.cap_line(cap(plan, seconds, study.design.max_hours), study.design.max_hours))
 
 
 def _speedup(placement: Placement) -> float:
@@ -199,7 +205,7 @@ def _print_plan(plan: Plan) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to the terminal.")
 def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, output: Path | None) -> None:
     """What each trick of a study is worth, at any time: SPEC is its file, STUDY its name in the storage."""
-    from harness.ablate import load_report
+    from harness.answering import load_report
 
     found = load_report(storage, _named(study, overrides))
     from harness.report import html, summary
@@ -228,8 +234,8 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
 @click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
 def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
     """The same tricks in two studies or more. NAME@URL is a study in another storage."""
-    from harness.ablate import load_report
     from harness.analysis.compare import compare as compared
+    from harness.answering import load_report
     from harness.errors import StudyError
     from harness.report.compare import compare_markdown, render_compare
 

@@ -59,6 +59,9 @@ class DesignSettings(Settings):
     resolution: Literal[3, 4, 5] | None = Field(
         default=None, description="fractional-factorial: 3, 4 (the default) or 5; more confounds less and runs more."
     )
+    max_hours: float | None = Field(
+        default=None, gt=0, description="Whole seeds are dropped, the last first, until the study takes no longer."
+    )
     of: tuple[DesignSettings, ...] = Field(
         default=(),
         description="union: the designs to unite.",
@@ -268,6 +271,8 @@ class _Check:
             if getattr(design, key) and design.kind not in kinds:
                 text = f"has no meaning for {design.kind}; leave it out or use kind: {' or '.join(kinds)}"
                 self.refuse((*keys, key), text)
+        if design.max_hours and keys != ("design",):
+            self.refuse((*keys, "max_hours"), "is the whole study's; set it beside `of`, not in one of its designs")
         for name, level in design.on.items():
             if name not in factors:
                 self.refuse((*keys, "on", name), f"there is no factor '{name}'; {nearest(name, factors)}")

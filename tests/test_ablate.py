@@ -11,11 +11,13 @@ import pytest
 from optuna.trial import TrialState
 
 from harness import ablate as main_job
-from harness.ablate import Options
+from harness.answering import load_report, study_name
 from harness.coordinator import Coordinator
+from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.launch.inline import InlineLauncher
+from harness.placement import Options, Placement, place
 from harness.spec import Spec, load
 from harness.study import StudyStore
 
@@ -38,6 +40,13 @@ budget: {images: 100}
 def spec(project: Path, fake_recipe: object) -> Spec:
     (project / "tiny.yaml").write_text(SPEC)
     return load(project / "tiny.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than everything else here: one test has it done, the others do without."""
+    if request.node.name != "test_every_planned_run_is_one_trial_and_one_nested_mlflow_run":
+        monkeypatch.setattr("harness.report.pictures.pictures", lambda *_: [])
 
 
 def run(spec: Spec, options: Options = OPTIONS) -> tuple[object, object, list[str]]:
@@ -67,6 +76,11 @@ def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec) ->
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parents[0].info.run_id}
     assert sorted(r.info.status for r in children) == ["FAILED"] * 3 + ["FINISHED"] * 6
     assert parents[0].info.status == "FINISHED"
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
+    assert {"report.html", "report.md", "effects.csv", "pareto.csv", "spec.json", "plan.json", "pictures"} <= files
+    pictures = {file.path for file in client.list_artifacts(parents[0].info.run_id, "pictures")}
+    assert {"pictures/forest.png", "pictures/pareto.png", "pictures/curves.png"} <= pictures
     complete = report.runs[report.runs["state"] == "complete"].set_index("mlflow_run_id")
     for child in children:
         if child.info.status == "FINISHED":
@@ -101,6 +115,30 @@ def test_more_seeds_go_on_in_the_same_study(spec: Spec, project: Path) -> None:
     assert len(trials()) == 12
 
 
+def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
+    spec: Spec, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = {"now": 1.0}
+
+    def calibrate(plan: Plan, **_: object) -> dict[str, dict[str, float]]:
+        seconds = 3600 * hours["now"] / len(plan.cells)
+        return {cell.name: {"train_seconds": seconds, "other_seconds": 0.0} for cell in plan.cells}
+
+    monkeypatch.setattr("harness.calibration.calibrate", calibrate)
+    capped = load(project / "tiny.yaml", ["design.max_hours=2.5"])
+    _, report, lines = run(capped)
+    assert len(trials()) == 6  # two of the three seeds, an hour each
+    assert any("seeds 2 are dropped, in this order" in line for line in lines)
+    assert set(report.runs["seed"]) == {0, 1}
+    assert not any("missing" in note for note in report.notes)
+    hours["now"] = 0.1  # a faster timing must not add runs to a study that was decided
+    _, _, lines = run(capped)
+    assert any("nothing to add" in line for line in lines)
+    assert len(load_report(STORAGE, capped).runs) == 6
+    run(spec)
+    assert len(trials()) == 9  # without the cap the third seed goes on in the same study
+
+
 def test_another_setting_is_another_study(spec: Spec, project: Path) -> None:
     run(spec)
     run(load(project / "tiny.yaml", ["train.batch=8"]))
@@ -125,7 +163,7 @@ def test_a_recipe_that_always_crashes_ends_the_study_early_with_its_reason(spec:
 
 def test_a_trial_whose_coordinator_died_is_failed_and_run_again(spec: Spec) -> None:
     plan = make_plan(spec)
-    store = StudyStore(STORAGE, main_job.study_name(spec, plan))
+    store = StudyStore(STORAGE, study_name(spec, plan))
     store.create(spec, plan)
     with store.ownership():
         store.reconcile(plan)
@@ -169,7 +207,7 @@ def _hold(storage: str, name: str, spec_path: str, ready: object, release: objec
 
 def test_a_second_coordinator_on_a_live_study_is_refused_by_name(spec: Spec, project: Path) -> None:
     plan = make_plan(spec)
-    name = main_job.study_name(spec, plan)
+    name = study_name(spec, plan)
     StudyStore(STORAGE, name).create(spec, plan)
     context = multiprocessing.get_context("fork")
     ready, release = context.Event(), context.Event()
@@ -186,15 +224,15 @@ def test_a_second_coordinator_on_a_live_study_is_refused_by_name(spec: Spec, pro
 
 def test_a_study_is_reported_by_its_name_as_by_its_spec(spec: Spec) -> None:
     run(spec)
-    by_name = main_job.load_report(STORAGE, "tiny")
-    by_spec = main_job.load_report(STORAGE, spec)
+    by_name = load_report(STORAGE, "tiny")
+    by_spec = load_report(STORAGE, spec)
     assert by_name.answer.equals(by_spec.answer)
 
 
 def test_reporting_an_unknown_study_names_the_known_ones(spec: Spec) -> None:
     run(spec)
     with pytest.raises(StudyError, match="known: tiny-"):
-        main_job.load_report(STORAGE, "nope")
+        load_report(STORAGE, "nope")
 
 
 @pytest.mark.parametrize(
@@ -210,9 +248,9 @@ def test_a_cpu_is_shared_out_by_cores(
     threads: int,
     devices: int,
 ) -> None:
-    monkeypatch.setattr(main_job.provenance, "cores", lambda: cores)
-    placement = main_job.place(make_plan(spec), Options(storage=STORAGE, slots=asked))
-    assert placement == main_job.Placement(devices=["cpu"] * devices, slots=slots, threads=threads)
+    monkeypatch.setattr("harness.provenance.cores", lambda: cores)
+    placement = place(make_plan(spec), Options(storage=STORAGE, slots=asked))
+    assert placement == Placement(devices=["cpu"] * devices, slots=slots, threads=threads)
 
 
 def test_inline_has_one_slot_and_says_so(spec: Spec) -> None:

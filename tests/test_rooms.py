@@ -23,6 +23,7 @@ FLOORS = [
     {"design", "launch", "sampling"},
     {"single", "scoring", "calibration", "study", "tracking", "progress", "analysis"},
     {"report", "coordinator", "doctor"},
+    {"placement", "answering"},
     {"ablate"},
     {"cli"},
 ]
