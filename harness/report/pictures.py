@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def _interactions(report: ReportData) -> Figure | None:
         return None
     values = np.full((len(factors), len(factors)), np.nan)
     places = min(3, decimals([strongest], 2))
-    figure, axes = _canvas(2.4 + 0.68 * len(factors), 1.5 + 0.6 * len(factors))
+    figure, axes = _canvas(1.6 + 0.66 * len(factors), 1.5 + 0.6 * len(factors))
     for row, one in enumerate(factors):
         for column, other in enumerate(factors):
             value, sure = entries.get((one, other), (np.nan, False))
@@ -302,7 +303,7 @@ def _curves(report: ReportData) -> Figure | None:
                 [p.images for p in control], [p.mean for p in control], color="#6b7280", linestyle="--", linewidth=1
             )
         axes.plot(images, [p.mean for p in points], color=ACCENT, linewidth=1.8)
-        axes.set_title(fitted(name, 165, 8.5), weight="normal", size=8.5)
+        axes.set_title("\n".join(wrap(name, 34)[:3]), weight="normal", size=8.5)
     if values and min(values) > 0:
         if max(values) > 4 * min(values):
             several[0].set_yscale("log")

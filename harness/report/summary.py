@@ -35,7 +35,7 @@ def sheet_table(sheet: Sheet) -> Table:
     """A sheet for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name, right in zip(sheet.names, sheet.right, strict=True):
-        table.add_column(name, justify="right" if right else "left")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row, tone in zip(sheet.rows, sheet.tones or [""] * len(sheet.rows), strict=True):
         table.add_row(*(Text(value) for value in row[:-1]), Text(row[-1], style=_STYLES[tone]))
     return table

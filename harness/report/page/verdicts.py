@@ -28,12 +28,14 @@ def opening(report: ReportData) -> str:
     left = len(report.notes) - _MOST_NOTES
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
     notes += f"<li>and {left} notes more</li>" if left > 0 else ""
+    run = (
+        f"The {plan.recipe} recipe was trained in {len(plan.cells):,} cells ({plan.design}), {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'} each, {size} a run; {complete:,} of {len(plan.runs):,} runs are complete."
+    )
     return (
         f"<header><h1>{escape(plan.study)}</h1>"
-        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and '
-        f"at what cost in run time?</p>{_short(report)}<p>The {escape(plan.recipe)} recipe was "
-        f"trained in {len(plan.cells):,} cells ({escape(plan.design)}), {seeds} {'seed' if seeds == 1 else 'seeds'} each, {size} a "
-        f"run; {complete:,} of {len(plan.runs):,} runs are complete.</p></header>"
+        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and at what '
+        f"cost in run time?</p>{_short(report)}<p>{escape(run)}</p></header>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
     )
 
