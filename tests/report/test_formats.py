@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console, RenderableType
 from scipy import stats
 
-from harness.report import ReportData, pictures, plots, summary
+from harness.report import ReportData, html, pictures, plots, summary
 from harness.report.compare import compare_markdown, comparison, render_compare
 from harness.report.failures import failure_rates
 from harness.report.labels import Box, place
@@ -39,6 +39,29 @@ def test_the_terminal_shows_every_answer_and_cuts_no_line(rich: ReportData, widt
     assert "…" not in text
     for sheet in sheets(rich):
         assert sheet.title in text
+
+
+@pytest.mark.parametrize("rows", [0, 1, None])
+def test_one_seed_gives_no_interval_and_still_every_format(rich: ReportData, tmp_path: Path, rows: int | None) -> None:
+    names = ["factorial", "shapley", "views", "pareto", "equal", "agreement"]
+    bare = {}
+    for name in names:
+        table = getattr(rich, name)
+        attrs = {key: math.nan if key in ("total_low", "total_high") else value for key, value in table.attrs.items()}
+        gone = [column for column in table if re.search(r"low|high|^p$|p_holm", str(column))]
+        bare[name] = table.assign(**dict.fromkeys(gone, math.nan)).iloc[:rows]
+        bare[name].attrs = attrs
+    report = dataclasses.replace(rich, **bare)
+    for text in (
+        html.render(report),
+        summary.markdown(report),
+        summary.latex(report),
+        printed(summary.terminal(report)),
+    ):
+        assert not re.search(r"\bnan\b", text)
+    pictures.pictures(report, tmp_path)
+    for figure in plots.figures(report).values():
+        figure.to_json()
 
 
 def test_markdown_holds_the_effects_first_and_then_every_answer_as_a_whole_table(rich: ReportData) -> None:

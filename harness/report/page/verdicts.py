@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from harness.report import ReportData
-from harness.report.numbers import number, p_value
+from harness.report.numbers import decimals, number, p_value
 from harness.report.page.parts import section, table
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
@@ -74,7 +74,26 @@ def _short(report: ReportData) -> str:
             for row in report.views.to_dict("records")
             if row["disagree"]
         ]
+    lines += _best(report)
     return f'<p class="found"><strong>{escape(answer)}</strong></p><ul class="short">{"".join(lines)}</ul>'
+
+
+def _best(report: ReportData) -> list[str]:
+    """The cell with the lowest MiFID and its price, beside the control's."""
+    table = report.pareto
+    if table is None or table.empty:
+        return []
+    places = decimals(table["mifid"], 3), decimals(table["train_seconds"], 3)
+
+    def where(row: Mapping[Any, Any]) -> str:
+        return f"MiFID {number(row['mifid'], places[0])} at {number(row['train_seconds'], places[1])} s a run"
+
+    rows = table.sort_values("mifid").to_dict("records")
+    control = [row for row in rows if row["cell"] == report.plan.control]
+    against = f", against {where(control[0])} of {report.plan.control}" if control and control[0] != rows[0] else ""
+    flattered = f"; the lowest of {len(rows):,} means is a little flattered" if len(rows) > 2 else ""
+    text = f"{rows[0]['cell']}: {where(rows[0])}{against} (n={rows[0]['n']}{flattered})"
+    return [f"<li><b>Best cell</b> {escape(text)}</li>"]
 
 
 def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
