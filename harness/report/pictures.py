@@ -13,18 +13,19 @@ import numpy as np
 from harness.analysis import label
 from harness.report import ReportData
 from harness.report.chosen import MOST_CURVES, chosen, groups
-from harness.report.labels import Box, place
+from harness.report.labels import Box
 from harness.report.numbers import decimals, number
 from harness.report.plots import ACCENT, COLOURS, SCALE, SERIES
 from harness.report.sheets import VIEWS
 from harness.report.summary import designed
 from harness.report.svg.curves import band
 from harness.report.svg.heat import matrix
-from harness.report.svg.scatter import by_right_to_a_label, choices, span, staircase
+from harness.report.svg.scatter import along, by_right_to_a_label, name_points, span, staircase
 from harness.report.svg.shapes import fitted, window
 from harness.report.tables import cells, tone
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -250,11 +251,11 @@ def _pareto(report: ReportData) -> Figure | None:
     axes.set_xlabel("training seconds a run (#: the cell’s number in the report’s table)")
     axes.set_ylabel("MiFID (lower is better)")
     axes.set_title("MiFID against training time; the line is the front, the square the control")
-    _label(figure, axes, choices(rows, report.plan.control), rows)
+    _label(figure, axes, rows, report.plan.control)
     return figure
 
 
-def _label(figure: Figure, axes: Axes, texts: list[list[str]], rows: Any) -> None:
+def _label(figure: Figure, axes: Axes, rows: pd.DataFrame, control: str) -> None:
     """Write the names beside their points, in pixels of the drawn figure."""
     from matplotlib.patheffects import withStroke
 
@@ -263,12 +264,15 @@ def _label(figure: Figure, axes: Axes, texts: list[list[str]], rows: Any) -> Non
     frame = axes.get_window_extent()
     pixels = axes.transData.transform(rows[["train_seconds", "mifid"]].to_numpy(dtype=float))
     scale = figure.dpi / 72
-    placed = place(
+    corners = axes.transData.transform(staircase(rows) or [(0.0, 0.0)])
+    placed = name_points(
         [(float(x), -float(y)) for x, y in pixels],
-        texts,
+        rows,
+        control,
         frame=Box(frame.x0 + 2, -frame.y1, frame.x1, -frame.y0 - 2),
         size=lambda words: (5.3 * scale * len(words), 11 * scale),
         radius=4.5 * scale,
+        avoid=along([(float(x), -float(y)) for x, y in corners]),
     )
     back = axes.transData.inverted()
     for found in placed:

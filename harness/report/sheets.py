@@ -307,7 +307,6 @@ def failures(report: ReportData) -> Sheet | None:
         rows,
         "Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, one that "
         "failed (an error, a lost machine) is not. Intervals are exact binomial ones.",
-        ["bad" if row["rate"] > 0 else "" for row in table.to_dict("records")],
     )
 
 

@@ -43,24 +43,16 @@ def opening(report: ReportData) -> str:
 def _short(report: ReportData) -> str:
     """One line per kind of answer: keep, leave out, depends on the design, undecided."""
     kinds: dict[str, list[str]] = {"keep": [], "drop": [], "depends": [], "open": []}
-    texts = cells(report.answer)
-    rows = list(zip(report.answer.to_dict("records"), texts, strict=True))
+    kept = []
+    rows = list(zip(report.answer.to_dict("records"), cells(report.answer), strict=True))
     for trick, to in dict.fromkeys((row["trick"], row["to"]) for row, _ in rows):
         same = [(row, text) for row, text in rows if (row["trick"], row["to"]) == (trick, to)]
-        tones = {tone(text["verdict"]) for _, text in same}
-        kind = (
-            "depends"
-            if {"good", "bad"} <= tones
-            else "keep"
-            if "good" in tones
-            else "drop"
-            if "bad" in tones
-            else "open"
-        )
+        tones = {tone(text["verdict"]) for _, text in same} - {"open"}
+        kind = {"good": "keep", "bad": "drop"}[tones.pop()] if len(tones) == 1 else "depends" if tones else "open"
         name = f"{trick} ({same[0][0]['from']} → {to})"
-        best = [pair for pair in same if tone(pair[1]["verdict"]) == {"keep": "good", "drop": "bad"}.get(kind)]
-        kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(_how(*pair) for pair in best or same)}")
-    kept = [line.split(": ")[0] for line in kinds["keep"]]
+        kept += [name] if kind == "keep" else []
+        how = [_other(text) if tone(text["verdict"]) == "open" else _how(row, text) for row, text in same]
+        kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(how)}")
     answer = f"Keep {_listing(kept)}." if kept else "No trick is shown to help."
     lines = [f"<li><b>Keep</b> {escape(line)}</li>" for line in kinds["keep"]]
     lines += [f"<li><b>Leave out</b> {escape(line)}</li>" for line in kinds["drop"]]
@@ -96,11 +88,20 @@ def _best(report: ReportData) -> list[str]:
     return [f"<li><b>Best cell</b> {escape(text)}</li>"]
 
 
+def _other(text: Mapping[str, str]) -> str:
+    """What a design says that does not bear the answer out."""
+    return f"{_design(text)}{text['verdict']} ({text['delta']})"
+
+
+def _design(text: Mapping[str, str]) -> str:
+    """The design that a row's change names, where there are several."""
+    within = text["change"].rpartition(" (")
+    return f"{within[2].removesuffix(')')} " if within[1] and text["change"].endswith(")") else ""
+
+
 def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
     """How much, how surely, at what price, in one line."""
-    words = f"{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
-    if "(" in text["change"]:
-        words = f"{text['change'].partition('(')[2].rstrip(')')} {words}"
+    words = f"{_design(text)}{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
     if math.isfinite(row["delta_train_seconds"]):
         words += f"; costs {text['seconds']} s a run"
         if math.isfinite(row["train_seconds_ratio"]):
