@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +13,19 @@ import numpy as np
 from harness.analysis import label
 from harness.report import ReportData
 from harness.report.chosen import MOST_CURVES, chosen, groups
-from harness.report.labels import Box, place
+from harness.report.labels import Box
 from harness.report.numbers import decimals, number
 from harness.report.plots import ACCENT, COLOURS, SCALE, SERIES
 from harness.report.sheets import VIEWS
 from harness.report.summary import designed
 from harness.report.svg.curves import band
 from harness.report.svg.heat import matrix
-from harness.report.svg.scatter import by_right_to_a_label, choices, span, staircase
+from harness.report.svg.scatter import along, by_right_to_a_label, name_points, span, staircase
 from harness.report.svg.shapes import fitted, window
 from harness.report.tables import cells, tone
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -157,7 +159,7 @@ def _interactions(report: ReportData) -> Figure | None:
         return None
     values = np.full((len(factors), len(factors)), np.nan)
     places = min(3, decimals([strongest], 2))
-    figure, axes = _canvas(2.4 + 0.68 * len(factors), 1.5 + 0.6 * len(factors))
+    figure, axes = _canvas(1.6 + 0.66 * len(factors), 1.5 + 0.6 * len(factors))
     for row, one in enumerate(factors):
         for column, other in enumerate(factors):
             value, sure = entries.get((one, other), (np.nan, False))
@@ -249,11 +251,11 @@ def _pareto(report: ReportData) -> Figure | None:
     axes.set_xlabel("training seconds a run (#: the cell’s number in the report’s table)")
     axes.set_ylabel("MiFID (lower is better)")
     axes.set_title("MiFID against training time; the line is the front, the square the control")
-    _label(figure, axes, choices(rows, report.plan.control), rows)
+    _label(figure, axes, rows, report.plan.control)
     return figure
 
 
-def _label(figure: Figure, axes: Axes, texts: list[list[str]], rows: Any) -> None:
+def _label(figure: Figure, axes: Axes, rows: pd.DataFrame, control: str) -> None:
     """Write the names beside their points, in pixels of the drawn figure."""
     from matplotlib.patheffects import withStroke
 
@@ -262,12 +264,15 @@ def _label(figure: Figure, axes: Axes, texts: list[list[str]], rows: Any) -> Non
     frame = axes.get_window_extent()
     pixels = axes.transData.transform(rows[["train_seconds", "mifid"]].to_numpy(dtype=float))
     scale = figure.dpi / 72
-    placed = place(
+    corners = axes.transData.transform(staircase(rows) or [(0.0, 0.0)])
+    placed = name_points(
         [(float(x), -float(y)) for x, y in pixels],
-        texts,
+        rows,
+        control,
         frame=Box(frame.x0 + 2, -frame.y1, frame.x1, -frame.y0 - 2),
         size=lambda words: (5.3 * scale * len(words), 11 * scale),
         radius=4.5 * scale,
+        avoid=along([(float(x), -float(y)) for x, y in corners]),
     )
     back = axes.transData.inverted()
     for found in placed:
@@ -302,7 +307,7 @@ def _curves(report: ReportData) -> Figure | None:
                 [p.images for p in control], [p.mean for p in control], color="#6b7280", linestyle="--", linewidth=1
             )
         axes.plot(images, [p.mean for p in points], color=ACCENT, linewidth=1.8)
-        axes.set_title(fitted(name, 165, 8.5), weight="normal", size=8.5)
+        axes.set_title("\n".join(wrap(name, 34)[:3]), weight="normal", size=8.5)
     if values and min(values) > 0:
         if max(values) > 4 * min(values):
             several[0].set_yscale("log")

@@ -12,11 +12,11 @@ from harness.analysis import label
 from harness.report import ReportData
 from harness.report.chosen import MOST_CURVES, chosen, groups
 from harness.report.numbers import decimals, number
-from harness.report.sheets import VIEWS, numbered
+from harness.report.sheets import VIEWS
 from harness.report.summary import designed
 from harness.report.svg.curves import band
 from harness.report.svg.heat import matrix
-from harness.report.svg.scatter import staircase
+from harness.report.svg.scatter import by_right_to_a_label, staircase
 from harness.report.tables import cells, tone
 
 COLOURS = {"good": "#1a7f52", "bad": "#b3362b", "open": "#6b7280"}
@@ -178,7 +178,7 @@ def _pareto(report: ReportData) -> Any:
     table = report.pareto
     if table is None or table.empty:
         return None
-    rows = numbered(table)
+    rows = by_right_to_a_label(table, report.plan.control)
     corners = staircase(rows)
     figure = go.Figure(
         go.Scatter(

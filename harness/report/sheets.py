@@ -119,7 +119,7 @@ def term(text: str) -> str:
 
 
 def shapley(report: ReportData) -> Sheet | None:
-    """Every trick's share of the change from nothing on to everything on."""
+    """Every trick’s share of the change from nothing on to everything on."""
     table = report.shapley
     if table is None or table.empty:
         return None
@@ -136,7 +136,7 @@ def shapley(report: ReportData) -> Sheet | None:
         "Shapley shares",
         ("trick", ">share of Δ MiFID [95 %]", ">seeds"),
         rows,
-        "A share is the trick's effect averaged over every order in which the tricks could have been added; the shares "
+        "A share is the trick’s effect averaged over every order in which the tricks could have been added; the shares "
         "add up to the whole change from nothing on to everything on.",
     )
 
@@ -165,7 +165,7 @@ def pareto(report: ReportData) -> Sheet | None:
         "MiFID against training time",
         ("cell", ">n", ">MiFID [95 %]", ">train s [95 %]", ">MiFID gained per extra second", "on the front"),
         rows,
-        "A cell is on the front where no other is both better and cheaper, by their means; pick the front's cell that "
+        "A cell is on the front where no other is both better and cheaper, by their means; pick the front’s cell that "
         "you can pay for. Seconds come from runs that had their device alone." + _left_out(len(table)),
         ["good" if front else "" for front in table["on_front"][:MOST_ROWS]],
     )
@@ -307,7 +307,6 @@ def failures(report: ReportData) -> Sheet | None:
         rows,
         "Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, one that "
         "failed (an error, a lost machine) is not. Intervals are exact binomial ones.",
-        ["bad" if row["rate"] > 0 else "" for row in table.to_dict("records")],
     )
 
 

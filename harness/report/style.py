@@ -68,7 +68,7 @@ svg path.front { fill:none; stroke:var(--accent); stroke-width:1.6; }
 svg .dot.front { fill:var(--accent); stroke:var(--paper); stroke-width:1.2; }
 svg .dot.off { fill:var(--paper); stroke:var(--open); stroke-width:1.6; }
 .found { font-size:1.2rem; } .short { padding-left:1.2rem; max-width:46rem; } .short li { margin:.25rem 0; }
-.pairs { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr)); gap:1rem; }
+.pairs { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,9rem),1fr)); gap:1rem; }
 .pairs div { display:grid; grid-template-columns:1fr 1fr; gap:3px; align-items:center; }
 .pairs img { width:100%; height:auto; display:block; border-radius:3px; image-rendering:auto; }
 section h3 { margin:1.6rem 0 .4rem; } .card h3 { margin:0; }

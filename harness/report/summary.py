@@ -11,6 +11,7 @@ from rich.text import Text
 from harness.report import ReportData, tables
 from harness.report.sheets import Sheet, rank_sentences, sheets
 
+_MOST_ROWS = 12  # of a table on the terminal
 _STYLES = {"good": "bold green", "bad": "bold red", "": ""}
 
 
@@ -26,7 +27,10 @@ def terminal(report: ReportData) -> Group:
     """The answer and the further ones for a terminal of 100 columns or so."""
     parts: list[RenderableType] = [tables.terminal(designed(report))]
     for sheet in sheets(report):
-        parts += [Text(), Text(sheet.title, style="bold"), sheet_table(sheet), Text(sheet.reading, style="dim")]
+        parts += [Text(), Text(sheet.title, style="bold"), sheet_table(sheet)]
+        if (left := len(sheet.rows) - _MOST_ROWS) > 0:
+            parts.append(Text(f"and {left} rows more, which the other formats have"))
+        parts.append(Text(sheet.reading, style="dim"))
     parts += [Text(line) for line in rank_sentences(report)]
     return Group(*parts)
 
@@ -34,9 +38,11 @@ def terminal(report: ReportData) -> Group:
 def sheet_table(sheet: Sheet) -> Table:
     """A sheet for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, right in zip(sheet.names, sheet.right, strict=True):
-        table.add_column(name, justify="right" if right else "left")
-    for row, tone in zip(sheet.rows, sheet.tones or [""] * len(sheet.rows), strict=True):
+    rows = sheet.rows[:_MOST_ROWS]
+    for column, (name, right) in enumerate(zip(sheet.names, sheet.right, strict=True)):
+        widest = max((len(row[column]) for row in rows), default=0) if right else None
+        table.add_column(name, justify="right" if right else "left", overflow="fold", min_width=widest)
+    for row, tone in zip(rows, sheet.tones or [""] * len(sheet.rows), strict=False):
         table.add_row(*(Text(value) for value in row[:-1]), Text(row[-1], style=_STYLES[tone]))
     return table
 

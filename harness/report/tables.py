@@ -64,7 +64,7 @@ def tone(verdict: str) -> str:
 def terminal(answer: pd.DataFrame) -> Group:
     """The answer for a terminal of 100 columns or so."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("trick")
+    table.add_column("trick", overflow="fold")
     table.add_column("n", justify="right")
     table.add_column("MiFID", justify="right", no_wrap=True)
     table.add_column("Δ MiFID [95 %]", no_wrap=True)

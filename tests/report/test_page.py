@@ -100,6 +100,7 @@ def test_every_section_that_answers_says_how_to_read_it(rich: ReportData) -> Non
         "adjusted p < 0.001, n=4",  # how sure
         "s a run (×1.51)",  # at what price
         "120 of 128 runs are complete",  # what was run
+        "Best cell crop=square, averaging=0.5, width=2: MiFID 55.6 at 67.2 s a run, against MiFID 90.7 at 40.9 s a run",
         "disagree: depends on averaging",
         "margin × averaging −8.2",
         "better together",

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from harness.report import ReportData
-from harness.report.numbers import number, p_value
+from harness.report.numbers import decimals, number, p_value
 from harness.report.page.parts import section, table
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
@@ -28,12 +28,14 @@ def opening(report: ReportData) -> str:
     left = len(report.notes) - _MOST_NOTES
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
     notes += f"<li>and {left} notes more</li>" if left > 0 else ""
+    run = (
+        f"The {plan.recipe} recipe was trained in {len(plan.cells):,} cells ({plan.design}), {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'} each, {size} a run; {complete:,} of {len(plan.runs):,} runs are complete."
+    )
     return (
         f"<header><h1>{escape(plan.study)}</h1>"
-        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and '
-        f"at what cost in run time?</p>{_short(report)}<p>The {escape(plan.recipe)} recipe was "
-        f"trained in {len(plan.cells):,} cells ({escape(plan.design)}), {seeds} {'seed' if seeds == 1 else 'seeds'} each, {size} a "
-        f"run; {complete:,} of {len(plan.runs):,} runs are complete.</p></header>"
+        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and at what '
+        f"cost in run time?</p>{_short(report)}<p>{escape(run)}</p></header>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
     )
 
@@ -41,24 +43,16 @@ def opening(report: ReportData) -> str:
 def _short(report: ReportData) -> str:
     """One line per kind of answer: keep, leave out, depends on the design, undecided."""
     kinds: dict[str, list[str]] = {"keep": [], "drop": [], "depends": [], "open": []}
-    texts = cells(report.answer)
-    rows = list(zip(report.answer.to_dict("records"), texts, strict=True))
+    kept = []
+    rows = list(zip(report.answer.to_dict("records"), cells(report.answer), strict=True))
     for trick, to in dict.fromkeys((row["trick"], row["to"]) for row, _ in rows):
         same = [(row, text) for row, text in rows if (row["trick"], row["to"]) == (trick, to)]
-        tones = {tone(text["verdict"]) for _, text in same}
-        kind = (
-            "depends"
-            if {"good", "bad"} <= tones
-            else "keep"
-            if "good" in tones
-            else "drop"
-            if "bad" in tones
-            else "open"
-        )
+        tones = {tone(text["verdict"]) for _, text in same} - {"open"}
+        kind = {"good": "keep", "bad": "drop"}[tones.pop()] if len(tones) == 1 else "depends" if tones else "open"
         name = f"{trick} ({same[0][0]['from']} → {to})"
-        best = [pair for pair in same if tone(pair[1]["verdict"]) == {"keep": "good", "drop": "bad"}.get(kind)]
-        kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(_how(*pair) for pair in best or same)}")
-    kept = [line.split(": ")[0] for line in kinds["keep"]]
+        kept += [name] if kind == "keep" else []
+        how = [_other(text) if tone(text["verdict"]) == "open" else _how(row, text) for row, text in same]
+        kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(how)}")
     answer = f"Keep {_listing(kept)}." if kept else "No trick is shown to help."
     lines = [f"<li><b>Keep</b> {escape(line)}</li>" for line in kinds["keep"]]
     lines += [f"<li><b>Leave out</b> {escape(line)}</li>" for line in kinds["drop"]]
@@ -72,14 +66,42 @@ def _short(report: ReportData) -> str:
             for row in report.views.to_dict("records")
             if row["disagree"]
         ]
+    lines += _best(report)
     return f'<p class="found"><strong>{escape(answer)}</strong></p><ul class="short">{"".join(lines)}</ul>'
+
+
+def _best(report: ReportData) -> list[str]:
+    """The cell with the lowest MiFID and its price, beside the control's."""
+    table = report.pareto
+    if table is None or table.empty:
+        return []
+    places = decimals(table["mifid"], 3), decimals(table["train_seconds"], 3)
+
+    def where(row: Mapping[Any, Any]) -> str:
+        return f"MiFID {number(row['mifid'], places[0])} at {number(row['train_seconds'], places[1])} s a run"
+
+    rows = table.sort_values("mifid").to_dict("records")
+    control = [row for row in rows if row["cell"] == report.plan.control]
+    against = f", against {where(control[0])} of {report.plan.control}" if control and control[0] != rows[0] else ""
+    flattered = f"; the lowest of {len(rows):,} means is a little flattered" if len(rows) > 2 else ""
+    text = f"{rows[0]['cell']}: {where(rows[0])}{against} (n={rows[0]['n']}{flattered})"
+    return [f"<li><b>Best cell</b> {escape(text)}</li>"]
+
+
+def _other(text: Mapping[str, str]) -> str:
+    """What a design says that does not bear the answer out."""
+    return f"{_design(text)}{text['verdict']} ({text['delta']})"
+
+
+def _design(text: Mapping[str, str]) -> str:
+    """The design that a row's change names, where there are several."""
+    within = text["change"].rpartition(" (")
+    return f"{within[2].removesuffix(')')} " if within[1] and text["change"].endswith(")") else ""
 
 
 def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
     """How much, how surely, at what price, in one line."""
-    words = f"{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
-    if "(" in text["change"]:
-        words = f"{text['change'].partition('(')[2].rstrip(')')} {words}"
+    words = f"{_design(text)}{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
     if math.isfinite(row["delta_train_seconds"]):
         words += f"; costs {text['seconds']} s a run"
         if math.isfinite(row["train_seconds_ratio"]):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from harness.report.labels import Box, place
-from harness.report.sheets import numbered
+from harness.report.labels import Box, Placed, Size, place
+from harness.report.sheets import MOST_ROWS, numbered
 from harness.report.svg import shapes
 
 Scale = Callable[[float], float]
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 400, 330, 46, 12, 26, 40
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 400, 360, 46, 12, 26, 40
 LONGEST = 26  # characters of a cell's name that stand beside its point; a longer one gets its number of the table
 
 
@@ -42,23 +43,51 @@ def staircase(pareto: pd.DataFrame) -> list[tuple[float, float]]:
 
 
 def by_right_to_a_label(pareto: pd.DataFrame, control: str) -> pd.DataFrame:
-    """The cells, numbered as in the table, in the order in which they deserve a label: front, control, others."""
+    """The cells to draw, with their numbers in the table; front and control choose their labels first."""
     rows = numbered(pareto)
     later = ~rows["on_front"] & (rows["cell"] != control)
-    return rows.assign(_later=later).sort_values(["_later", "number"], kind="stable").reset_index(drop=True)
+    return (
+        rows.assign(_later=later)
+        .sort_values(["_later", "number"], kind="stable")
+        .head(MOST_ROWS)
+        .reset_index(drop=True)
+    )
 
 
-def choices(rows: pd.DataFrame, control: str) -> list[list[str]]:
-    """What each point may be called: its cell's name where it is short, else its number in the table.
+def name_points(
+    points: Sequence[tuple[float, float]],
+    rows: pd.DataFrame,
+    control: str,
+    *,
+    frame: Box,
+    size: Size,
+    radius: float,
+    avoid: Sequence[Box],
+) -> list[Placed | None]:
+    """A label for every point that has room: its cell's name where it is short, else its number in the table.
 
-    In a crowd only the front and the control go by name, or nobody could tell which point a name belongs to.
+    In a crowd only the front and the control go by name, or nobody could tell which point a name belongs to; and where
+    their names leave a point without a label, they go by number as well.
     """
-    known = zip(rows["cell"], rows["number"], rows["on_front"], strict=True)
+    known = list(zip(rows["cell"], rows["number"], rows["on_front"], strict=True))
+
+    def attempt(named: Callable[[str, bool], bool]) -> list[Placed | None]:
+        texts = [
+            [cell, f"#{number}"] if len(cell) <= LONGEST and named(cell, front) else [f"#{number}"]
+            for cell, number, front in known
+        ]
+        return place(points, texts, frame=frame, size=size, radius=radius, avoid=avoid)
+
+    full = attempt(lambda cell, front: front or cell == control or len(rows) <= CROWD)
+    short = attempt(lambda cell, front: cell == control) if None in full else full
+    return short if short.count(None) < full.count(None) else full
+
+
+def along(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The strip that a line of level and upright stretches fills."""
     return [
-        [name, f"#{number}"]
-        if len(name) <= LONGEST and (front or name == control or len(rows) <= CROWD)
-        else [f"#{number}"]
-        for name, number, front in known
+        Box(min(a[0], b[0]) - 2, min(a[1], b[1]) - 2, max(a[0], b[0]) + 2, max(a[1], b[1]) + 2)
+        for a, b in itertools.pairwise(corners)
     ]
 
 
@@ -77,12 +106,12 @@ def scatter(pareto: pd.DataFrame, control: str) -> str:
         return _HEIGHT - _BOTTOM - (value - down[0]) / (down[1] - down[0]) * (_HEIGHT - _TOP - _BOTTOM)
 
     body = _axes(x, y, across, down)
-    corners = staircase(rows)
-    if corners:
-        path = "L".join(f"{x(seconds):.1f} {y(mifid):.1f}" for seconds, mifid in corners)
-        end = f"L{_WIDTH - _RIGHT:.1f} {y(corners[-1][1]):.1f}"
-        body.append(f'<path d="M{x(corners[0][0]):.1f} {_TOP:.1f}L{path}{end}" class="front"/>')
     points, bars = [], []
+    corners = [(x(seconds), y(mifid)) for seconds, mifid in staircase(rows)]
+    if corners:
+        corners = [(corners[0][0], float(_TOP)), *corners, (float(_WIDTH - _RIGHT), corners[-1][1])]
+        bars += along(corners)
+        body.append(f'<path d="M{"L".join(f"{a:.1f} {b:.1f}" for a, b in corners)}" class="front"/>')
     for row in rows.to_dict("records"):
         at = (x(row["train_seconds"]), y(row["mifid"]))
         points.append(at)
@@ -98,9 +127,10 @@ def scatter(pareto: pd.DataFrame, control: str) -> str:
         shape = "square" if row["cell"] == control else "circle"
         body.append(shapes.mark(shape, *at, "dot front" if row["on_front"] else "dot off", 4.5))
     frame = Box(_LEFT + 2, 2, _WIDTH - 2, _HEIGHT - _BOTTOM - 2)
-    for label in place(
-        points, choices(rows, control), frame=frame, size=lambda words: (shapes.width_of(words, 11), 13), avoid=bars
-    ):
+    labels = name_points(
+        points, rows, control, frame=frame, size=lambda words: (shapes.width_of(words, 11), 13), radius=5.5, avoid=bars
+    )
+    for label in labels:
         if label is not None:
             middle = (label.box.left + label.box.right) / 2
             body.append(shapes.text(middle, label.box.bottom - 3, label.text, "name", "middle"))

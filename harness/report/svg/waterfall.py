@@ -11,7 +11,7 @@ from harness.report.numbers import decimals, number
 from harness.report.svg import shapes
 from harness.report.svg.forest import axis
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _STEP = 400, 10, 10, 30, 40
+_WIDTH, _LEFT, _RIGHT, _TOP, _STEP = 400, 10, 64, 30, 40  # the shares stand at the right, clear of the axis
 
 
 def waterfall(shapley: pd.DataFrame) -> str:
@@ -43,8 +43,8 @@ def waterfall(shapley: pd.DataFrame) -> str:
         last = position == len(steps) - 1
         kind = "whole" if last else "cool" if share < 0 else "warm"
         left, right = sorted((x(begin), x(begin + share)))
-        body.append(shapes.text(_LEFT, y - 11, shapes.fitted(name, plot - 70, 12.5, bold=True), "label"))
-        body.append(shapes.text(_WIDTH - _RIGHT, y - 11, number(share, places, signed=True), "value", "end"))
+        body.append(shapes.text(_LEFT, y - 11, shapes.fitted(name, plot, 12.5, bold=True), "label"))
+        body.append(shapes.text(_WIDTH - 8, y + 4, number(share, places, signed=True), "value", "end"))
         width = max(right - left, 1.5)
         body.append(
             f'<rect x="{left:.1f}" y="{y - 6:.1f}" width="{width:.1f}" height="12" rx="2" class="step {kind}"/>'
