@@ -16,7 +16,6 @@ test-all: $(READY)
 	$(BIN)/pytest -m "slow or not slow"
 
 bench-metrics: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/metrics.py
 
 check: $(READY)

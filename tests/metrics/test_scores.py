@@ -259,6 +259,26 @@ def test_kid_is_torchmetrics_own():
     assert kernel_distance(real, generated)[0] == pytest.approx(float(theirs), rel=1e-6)
 
 
+def test_fid_is_torchmetrics_own():
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    real, generated = draw(400, 24, seed=1), draw(300, 24, seed=2)
+    sides = [(x.double().mean(0), torch.cov(x.double().T)) for x in (real, generated)]
+    theirs = fid._compute_fid(*sides[0], *sides[1])
+    assert score_features(real, generated).fid == pytest.approx(float(theirs), rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "m", "dim"), [(150, 100, 16), (200, 300, 64)])
+def test_precision_and_recall_are_torch_fidelitys_own(n, m, dim):
+    prc = pytest.importorskip("torch_fidelity.metric_prc")
+    real, generated = draw(n + m, dim, rank=4, seed=3).split([n, m])
+    generated = generated + 0.3 * draw(m, dim, rank=4, seed=4).sub(draw(1, dim, seed=4))
+    precision, recall = prc.calculate_precision_recall_full(generated, real, neighborhood=3)
+    scores = score_features(real, generated)
+    assert 0 < scores.precision < 1
+    assert 0 < scores.recall < 1
+    assert (scores.precision, scores.recall) == pytest.approx((precision, recall), rel=1e-6)
+
+
 def test_the_blocks_of_a_large_score_add_up(monkeypatch):
     real, generated = draw(90, 12, seed=1).float(), draw(70, 12, seed=2).float()
     whole = score_features(real, generated)
