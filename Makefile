@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: ablate bench-metrics check test test-all format install clean
+.PHONY: ablate bench-metrics bench-stats check test test-all format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
@@ -17,6 +17,9 @@ test-all: $(READY)
 
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py
+
+bench-stats: $(READY)
+	$(BIN)/python benchmarks/statistics.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

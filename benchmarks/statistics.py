@@ -1,0 +1,157 @@
+"""Do the answers keep their promises? Simulated studies with a known truth, and the time that a large one takes.
+
+    make bench-stats
+
+Every setting is 2,000 simulated studies of six tricks (one-at-a-time, normal outcomes paired by seed). Promised: 95 %
+intervals that cover the truth in 93 to 97 % of the studies, and "helps" or "hurts" of any trick in at most 5 % of the
+studies in which no trick does anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis import answer, effects
+from harness.analysis.factorial import factorial_effects
+from harness.analysis.shapley import shapley
+from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.settings import Budget, EvaluateSettings
+
+On = frozenset[int]
+
+
+def name(on: On) -> str:
+    return "+".join(f"trick {i}" for i in sorted(on)) or "baseline"
+
+
+def plan_of(tricks: int, cells: Iterable[On], seeds: int) -> Plan:
+    """A plan over two-level tricks; every contrast holds the pairs of cells that differ in its trick alone."""
+    cells = list(cells)
+    present = set(cells)
+    factors = [f"trick {i}" for i in range(tricks)]
+    return Plan(
+        study="simulated",
+        recipe="dcgan",
+        design="simulated",
+        cells=tuple(
+            Cell(
+                name=name(on), levels={f: "on" if i in on else "off" for i, f in enumerate(factors)}, train={}, data={}
+            )
+            for on in cells
+        ),
+        contrasts=tuple(
+            Contrast(
+                name=f"{factor}: off -> on",
+                factor=factor,
+                level="on",
+                baseline="off",
+                pairs=tuple((name(on), name(on - {i})) for on in cells if i in on and on - {i} in present),
+            )
+            for i, factor in enumerate(factors)
+        ),
+        runs=tuple(PlannedRun(cell=name(on), seed=s, key=f"{name(on)} {s}") for s in range(seeds) for on in cells),
+        dropped=(),
+        control=name(cells[0]),
+        budget=Budget(images=1000),
+        evaluate=EvaluateSettings(),
+        references={},
+        fingerprint="",
+    )
+
+
+def runs_of(cells: Iterable[On], seeds: int, outcome: Callable[[On, int], float]) -> pd.DataFrame:
+    rows = [(name(on), seed, outcome(on, seed)) for seed in range(seeds) for on in cells]
+    table = pd.DataFrame(rows, columns=["cell", "seed", "mifid"])
+    return table.assign(state="complete", slots_per_device=1, train_seconds=10.0, images_per_second=100.0)
+
+
+def simulate(tricks: int, seeds: int, truth: float, studies: int, random: np.random.Generator) -> dict[str, float]:
+    """Coverage of the t and bootstrap intervals, and how often any trick, and the first, is said to help or hurt."""
+    cells = [frozenset(), *(frozenset({i}) for i in range(tricks))]
+    plan = plan_of(tricks, cells, seeds)
+    covered = boot = 0
+    said = first = 0
+    for _ in range(studies):
+        levels, noise = random.normal(0, 10, seeds), random.normal(0, 5, (len(cells), seeds))
+        order = {on: index for index, on in enumerate(cells)}
+        runs = runs_of(cells, seeds, lambda on, s: 100 + levels[s] + noise[order[on], s] + truth * (0 in on))  # noqa: B023
+        table = effects(runs, plan, "mifid")
+        row = table.iloc[0]
+        covered += row["low"] <= truth <= row["high"]
+        boot += row["boot_low"] <= truth <= row["boot_high"]
+        firm = table["verdict"].isin(["helps", "hurts"])
+        said += bool(firm.any())
+        first += bool(firm.iloc[0])
+    return {"covered": covered / studies, "bootstrap": boot / studies, "any": said / studies, "first": first / studies}
+
+
+def interactions(studies: int, random: np.random.Generator) -> tuple[float, float, float]:
+    """Mean estimate and coverage of an interaction of -8 in a 2^3 with 3 seeds, and the largest Shapley sum error."""
+    cells = [frozenset(some) for size in range(4) for some in itertools.combinations(range(3), size)]
+    plan = plan_of(3, cells, 3)
+    estimates, covered, error = [], 0, 0.0
+    for _ in range(studies):
+        noise = random.normal(0, 3, (8, 3))
+        order = {on: index for index, on in enumerate(cells)}
+        runs = runs_of(cells, 3, lambda on, s: 100 + 10 * s + noise[order[on], s] - 8 * ({1, 2} <= on))  # noqa: B023
+        fitted = factorial_effects(runs, plan, "mifid")
+        assert fitted is not None
+        row = fitted[fitted["term"] == "trick 1 x trick 2"].iloc[0]
+        estimates.append(row["estimate"])
+        covered += row["low"] <= -8 <= row["high"]
+        shares = shapley(runs, plan, "mifid")
+        assert shares is not None
+        error = max(error, abs(shares["share"].sum() - shares.attrs["total"]))
+    return float(np.mean(estimates)), covered / studies, error
+
+
+def large(random: np.random.Generator) -> tuple[int, dict[str, float]]:
+    """Runs of a large study of 12 tricks, and the seconds that each part of its answer takes."""
+    cells = [frozenset(np.flatnonzero(random.random(12) < 0.5).tolist()) for _ in range(1200)]
+    cells += [frozenset(), *(frozenset({i}) for i in range(12))]
+    cells = list(dict.fromkeys([*cells[-13:], *cells]))
+    seeds = math.ceil(10_000 / len(cells))
+    plan = plan_of(12, cells, seeds)
+    runs = runs_of(cells, seeds, lambda on, s: 100 + s - 2 * len(on) + random.normal())
+    times = {}
+    for part, call in {
+        "answer": lambda: answer(runs, plan),
+        "factorial": lambda: factorial_effects(runs, plan, "mifid"),
+    }.items():
+        start = time.perf_counter()
+        assert call() is not None
+        times[part] = time.perf_counter() - start
+    return len(runs), times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=2000, help="simulated studies a setting")
+    options = parser.parse_args()
+    random = np.random.default_rng(0)
+    print(f"{options.studies:,} simulated studies of 6 tricks a setting")
+    print("| seeds | truth of trick 0 | t interval covers | bootstrap covers | any verdict | verdict on trick 0 |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for seeds, truth in ((3, 0.0), (5, 0.0), (10, 0.0), (3, -20.0), (5, -20.0), (10, -20.0)):
+        found = simulate(6, seeds, truth, options.studies, random)
+        print(
+            f"| {seeds} | {truth:g} | {found['covered']:.3f} | {found['bootstrap']:.3f} | {found['any']:.3f} | "
+            f"{found['first']:.3f} |",
+            flush=True,
+        )
+    mean, covered, error = interactions(options.studies, random)
+    print(f"\nAn interaction of -8 in a 2^3 with 3 seeds: mean estimate {mean:.3f}, interval covers {covered:.3f}")
+    print(f"Shapley shares add up to the total within {error:.1e}")
+    runs, times = large(random)
+    print(f"\n{runs:,} runs x 12 tricks: " + ", ".join(f"{part} {seconds:.1f} s" for part, seconds in times.items()))
+
+
+if __name__ == "__main__":
+    main()
