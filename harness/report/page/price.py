@@ -25,7 +25,8 @@ def pareto(report: ReportData) -> str:
         return ""
     more = (
         '<p class="small soft">In the plot: filled points on the line are the front, hollow ones are beaten, the '
-        "square is the control; crosses are 95 % intervals; a number is the cell’s in the table below.</p>"
+        "square is the control; crosses are 95 % intervals; a number is the cell’s in the table below, "
+        "and a point without any found no room for it.</p>"
     )
     return sheet_section(sheets.pareto(report), scatter(table, report.plan.control), more)
 
