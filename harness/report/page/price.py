@@ -7,6 +7,7 @@ from html import escape
 
 from harness.report import ReportData, sheets
 from harness.report.page.parts import sheet_section
+from harness.report.sheet import contrast
 from harness.report.svg.dots import Row, dots
 from harness.report.svg.scatter import scatter
 
@@ -38,7 +39,7 @@ def equal(report: ReportData) -> str:
         return ""
     rows = [
         Row(
-            sheets.contrast(row),
+            contrast(row),
             {
                 title: (row[name], row[f"{name}_low"], row[f"{name}_high"])
                 for name, title in _AT.items()
