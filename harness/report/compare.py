@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.analysis import label
 from harness.report.numbers import ABSENT, number
-from harness.report.sheets import Sheet
+from harness.report.sheet import Sheet
 from harness.report.summary import sheet_table
 from harness.report.tables import escape_markdown, grid_markdown
 

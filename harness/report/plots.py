@@ -69,6 +69,8 @@ def _errors(values: pd.Series[float], low: pd.Series[float], high: pd.Series[flo
         "array": (high - values).fillna(0),
         "arrayminus": (values - low).fillna(0),
         "color": colour,
+        "thickness": 1.2,
+        "width": 3,
     }
 
 
@@ -85,18 +87,23 @@ def _views(report: ReportData) -> Any:
     table = report.views
     if table is None or table.empty:
         return None
-    table = table.iloc[::-1]
     names = [f"{row['factor']}: {label(row['level'])}" for row in table.to_dict("records")]
     figure = go.Figure()
-    for (name, title), colour, symbol in zip(VIEWS.items(), SERIES, ("circle", "square", "diamond"), strict=True):
+    symbols = ("circle", "square", "diamond")
+    for lane, ((name, title), colour, symbol) in enumerate(zip(VIEWS.items(), SERIES, symbols, strict=True)):
         if name not in table or not table[name].notna().any():
             continue
         errors = _errors(table[name], table[f"{name}_low"], table[f"{name}_high"], colour)
         marker = {"size": 9, "color": colour, "symbol": symbol}
-        figure.add_trace(go.Scatter(x=table[name], y=names, name=title, mode="markers", marker=marker, error_x=errors))
+        heights = [position + 0.2 * (lane - 1) for position in range(len(names))]
+        shared: dict[str, Any] = {"name": title, "mode": "markers", "marker": marker, "error_x": errors}
+        hover = "%{text}: %{x:.3g}"
+        figure.add_trace(go.Scatter(x=table[name], y=heights, text=names, hovertemplate=hover, **shared))
     figure.add_vline(x=0, line_width=1, line_color=COLOURS["open"])
-    figure.update_layout(scattermode="group")
-    return _dressed(figure, "Each trick alone, in the full recipe, and as a Shapley share", "Δ MiFID", 2 * len(table))
+    _dressed(figure, "Each trick alone, in the full recipe, and as a Shapley share", "Δ MiFID")
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False)
+    figure.update_layout(height=200 + 60 * len(names))
+    return figure
 
 
 def _interactions(report: ReportData) -> Any:
@@ -165,7 +172,6 @@ def _shapley(report: ReportData) -> Any:
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed")
     title = "Shapley shares add up to the change from nothing on to everything on"
     _dressed(figure, title, "Δ MiFID against nothing on", len(shares))
     figure.update_yaxes(autorange="reversed")
@@ -199,7 +205,7 @@ def _pareto(report: ReportData) -> Any:
             go.Scatter(
                 x=part["train_seconds"],
                 y=part["mifid"],
-                mode="markers+text",
+                mode="markers+text" if title == "on the front" else "markers",
                 text=[f"#{n}" for n in part["number"]],
                 textposition="top right",
                 customdata=part[["cell", "n"]],
@@ -233,6 +239,7 @@ def _curves(report: ReportData) -> Any:
                 go.Scatter(
                     x=[p.images for p in edge] + [p.images for p in reversed(edge)],
                     y=[p.high for p in edge] + [p.low for p in reversed(edge)],
+                    mode="lines",
                     fill="toself",
                     fillcolor=colour,
                     opacity=0.15,

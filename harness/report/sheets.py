@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from harness.analysis import label
 from harness.analysis.paired import ALPHA
 from harness.report import ReportData
 from harness.report.failures import failure_rates
-from harness.report.numbers import ABSENT, decimals, number, p_value, with_interval
+from harness.report.numbers import decimals, number, p_value, with_interval
+from harness.report.sheet import (
+    MOST_ROWS,
+    Sheet,
+    contrast,
+    estimate,
+    left_out,
+    places_for,
+    places_of,
+    plain_interval,
+    sentence,
+    trick,
+)
 
-MOST_ROWS = 60
 VIEWS = {"add_one": "alone", "leave_one_out": "in the full recipe", "shapley": "Shapley"}
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text: columns (a leading > sets one right), rows, a remark on how to read it, a tone per row."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    reading: str
-    tones: Sequence[str] = ()
-
-    @property
-    def names(self) -> list[str]:
-        """The columns' headings."""
-        return [head.removeprefix(">") for head in self.heads]
-
-    @property
-    def right(self) -> list[bool]:
-        """Which columns are set to the right."""
-        return [head.startswith(">") for head in self.heads]
 
 
 def sheets(report: ReportData) -> list[Sheet]:
@@ -51,11 +38,11 @@ def side_by_side(report: ReportData) -> Sheet | None:
     if table is None or table.empty:
         return None
     views = {name: title for name, title in VIEWS.items() if name in table and table[name].notna().any()}
-    places = _places(table, views)
+    places = places_for(table, views)
     rows, tones = [], []
     for row in table.to_dict("records"):
-        values = [_estimate(row, name, places) for name in views]
-        rows.append((_trick(row), *values, disagreement(row) if row["disagree"] else "agree"))
+        values = [estimate(row, name, places) for name in views]
+        rows.append((trick(row), *values, disagreement(row) if row["disagree"] else "agree"))
         tones.append("bad" if row["disagree"] else "")
     heads = ("trick", *(f">Δ MiFID {title} [95 %]" for title in views.values()), "together")
     return Sheet(
@@ -82,7 +69,7 @@ def interactions(report: ReportData) -> Sheet | None:
     if table is None or table.empty:
         return None
     ordered = table.assign(_size=-table["estimate"].abs()).sort_values(["order", "_size"]).to_dict("records")
-    places = _places(table, ["estimate"], "")
+    places = places_for(table, ["estimate"], "")
     aliased = bool(table["aliased_with"].fillna("").astype(bool).any())
     rows = []
     for row in ordered[:MOST_ROWS]:
@@ -98,8 +85,8 @@ def interactions(report: ReportData) -> Sheet | None:
         "A main effect is what a trick changes on average over the other tricks; an interaction is how much "
         "one trick’s effect changes when the other is on: "
         "below 0 the two are better together than their sum, above 0 worse."
-        + _left_out(len(ordered))
-        + (f" {_sentence(note)}" if note else ""),
+        + left_out(len(ordered))
+        + (f" {sentence(note)}" if note else ""),
         [("good" if row["estimate"] < 0 else "bad") if row["p_holm"] < ALPHA else "" for row in ordered[:MOST_ROWS]],
     )
 
@@ -123,9 +110,9 @@ def shapley(report: ReportData) -> Sheet | None:
     table = report.shapley
     if table is None or table.empty:
         return None
-    places = _places(table, ["share"], "")
+    places = places_for(table, ["share"], "")
     rows = [
-        (_trick(row), with_interval(row["share"], row["low"], row["high"], places), str(row["n"]))
+        (trick(row), with_interval(row["share"], row["low"], row["high"], places), str(row["n"]))
         for row in table.sort_values("share").to_dict("records")
     ]
     whole = table.attrs
@@ -147,7 +134,7 @@ def pareto(report: ReportData) -> Sheet | None:
     if table is None or table.empty:
         return None
     mifid, seconds = decimals(table["mifid"], 3), decimals(table["train_seconds"], 3)
-    worth = _places_of(table["mifid_per_second"], 2)
+    worth = places_of(table["mifid_per_second"], 2)
     table = numbered(table)
     rows = []
     for row in table.to_dict("records")[:MOST_ROWS]:
@@ -166,7 +153,7 @@ def pareto(report: ReportData) -> Sheet | None:
         ("cell", ">n", ">MiFID [95 %]", ">train s [95 %]", ">MiFID gained per extra second", "on the front"),
         rows,
         "A cell is on the front where no other is both better and cheaper, by their means; pick the front’s cell that "
-        "you can pay for. Seconds come from runs that had their device alone." + _left_out(len(table)),
+        "you can pay for. Seconds come from runs that had their device alone." + left_out(len(table)),
         ["good" if front else "" for front in table["on_front"][:MOST_ROWS]],
     )
 
@@ -184,11 +171,11 @@ def equal(report: ReportData) -> Sheet | None:
     table = report.equal
     if table is None or table.empty:
         return None
-    places = _places(table, ["delta_equal_images", "delta_equal_time"])
+    places = places_for(table, ["delta_equal_images", "delta_equal_time"])
     rows = []
     for row in table.to_dict("records"):
-        at_images, at_time = (_estimate(row, f"delta_equal_{what}", places) for what in ("images", "time"))
-        seconds = number(row["seconds"], _places_of(table["seconds"], 3))
+        at_images, at_time = (estimate(row, f"delta_equal_{what}", places) for what in ("images", "time"))
+        seconds = number(row["seconds"], places_of(table["seconds"], 3))
         rows.append((contrast(row), str(row["n"]), at_images, at_time, seconds, _price_in_words(row)))
     return Sheet(
         "At equal images and at equal time",
@@ -231,7 +218,7 @@ def agreement(report: ReportData) -> Sheet | None:
         return None
     names = yardsticks(table)
     places = {
-        name: _places_of(pd.concat([table[f"{side}[{name}]"] for side in ("effect", "low", "high")]), 2)
+        name: places_of(pd.concat([table[f"{side}[{name}]"] for side in ("effect", "low", "high")]), 2)
         for name in names
     }
     rows = []
@@ -293,7 +280,7 @@ def failures(report: ReportData) -> Sheet | None:
         return None
     rows = [
         (
-            _trick(row),
+            trick(row),
             str(row["ended"]),
             str(row["diverged"]),
             str(row["failed"]),
@@ -326,46 +313,3 @@ def importances(report: ReportData) -> Sheet | None:
         "are not effects: they have no sign, no interval and no pairing by seed, "
         "and they say nothing of cost; decide by the effects.",
     )
-
-
-def plain_interval(value: float, low: float, high: float, places: int) -> str:
-    """`84.2 [80.1, 88.3]`, of a level rather than of a change."""
-    text = number(value, places)
-    if text != ABSENT and low == low and high == high:
-        text += f" [{number(low, places)}, {number(high, places)}]"
-    return text
-
-
-def _trick(row: dict[Any, Any]) -> str:
-    return f"{row['factor']}: {label(row['level'])}"
-
-
-def contrast(row: dict[Any, Any]) -> str:
-    """A contrast's name with a true arrow."""
-    return str(row["contrast"]).replace(" -> ", " → ")
-
-
-def _estimate(row: dict[Any, Any], name: str, places: int) -> str:
-    return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], places)
-
-
-def _places(table: pd.DataFrame, names: Iterable[str], stem: str | None = None) -> int:
-    """Decimals for estimates and the ends of their intervals; `stem` "" where these are called low and high."""
-    several = []
-    for name in names:
-        ends = ("low", "high") if stem == "" else (f"{name}_low", f"{name}_high")
-        several += [table[name], *(table[end] for end in ends)]
-    return _places_of(pd.concat(several), 2)
-
-
-def _places_of(values: pd.Series[float], significant: int) -> int:
-    sizes = pd.to_numeric(values, errors="coerce").abs()
-    return max(decimals(sizes, significant), 1 if sizes.median() < 100 else 0)
-
-
-def _left_out(count: int) -> str:
-    return f" The first {MOST_ROWS} of {count:,} are shown." if count > MOST_ROWS else ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -60,7 +60,7 @@ svg rect.cool, svg rect.step.cool { fill:var(--cool); } svg rect.warm, svg rect.
 svg rect.whole { fill:var(--open); } svg rect.main { fill:none; stroke:var(--line); }
 svg rect.empty { fill:none; stroke:var(--line); stroke-dasharray:3 3; }
 svg rect.sure { fill:none; stroke:var(--ink); stroke-width:2; }
-svg .strong, svg text.main { font-weight:700; } svg text.tiny { font-size:10px; }
+svg .strong { font-weight:700; } svg text.tiny { font-size:10px; }
 svg text.good { fill:var(--good); } svg text.bad { fill:var(--bad); }
 svg .whisker { stroke:var(--ink); stroke-width:1.2; fill:none; } svg .whisker.faint { opacity:.35; }
 svg .joint { stroke:var(--soft); stroke-width:1; stroke-dasharray:2 3; }

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report import ReportData, tables
-from harness.report.sheets import Sheet, rank_sentences, sheets
+from harness.report.sheet import Sheet
+from harness.report.sheets import rank_sentences, sheets
 
 _MOST_ROWS = 12  # of a table on the terminal
 _STYLES = {"good": "bold green", "bad": "bold red", "": ""}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from harness.report.sheets import Sheet
+from harness.report.sheet import Sheet
 
 
 def section(heading: str, body: str) -> str:

@@ -7,6 +7,7 @@ from html import escape
 
 from harness.report import ReportData, sheets
 from harness.report.page.parts import sheet_section
+from harness.report.sheet import contrast
 from harness.report.svg.dots import Row, dots
 from harness.report.svg.scatter import scatter
 
@@ -25,7 +26,8 @@ def pareto(report: ReportData) -> str:
         return ""
     more = (
         '<p class="small soft">In the plot: filled points on the line are the front, hollow ones are beaten, the '
-        "square is the control; crosses are 95 % intervals; a number is the cell’s in the table below.</p>"
+        "square is the control; crosses are 95 % intervals; a number is the cell’s in the table below, "
+        "and a point without any found no room for it.</p>"
     )
     return sheet_section(sheets.pareto(report), scatter(table, report.plan.control), more)
 
@@ -37,7 +39,7 @@ def equal(report: ReportData) -> str:
         return ""
     rows = [
         Row(
-            sheets.contrast(row),
+            contrast(row),
             {
                 title: (row[name], row[f"{name}_low"], row[f"{name}_high"])
                 for name, title in _AT.items()

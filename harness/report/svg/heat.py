@@ -69,7 +69,10 @@ def _field(
     size = " tiny" if shapes.width_of(words, 12) > side - 8 else ""
     if diagonal:
         tone = ("good" if value < 0 else "bad") if sure else ""
-        return [f'<rect {frame} class="main"/>', shapes.text(centre, base, words, f"value main {tone}{size}", "middle")]
+        return [
+            f'<rect {frame} class="main"/>',
+            shapes.text(centre, base, words, f"value{' strong' if sure else ''} {tone}{size}", "middle"),
+        ]
     if not math.isfinite(value):
         return [f'<rect {frame} class="empty"/>', shapes.text(centre, base, "–", "tick", "middle")]
     fill = f'<rect {frame} class="{"cool" if value < 0 else "warm"}" fill-opacity="{abs(value) / strongest:.3f}"/>'

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 import pandas as pd
 
 from harness.report.labels import Box, Placed, Size, place
-from harness.report.sheets import MOST_ROWS, numbered
+from harness.report.sheet import MOST_ROWS
+from harness.report.sheets import numbered
 from harness.report.svg import shapes
 
 Scale = Callable[[float], float]
