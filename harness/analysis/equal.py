@@ -21,6 +21,7 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Per contrast the change of MiFID at the last number of images, and at the last training second, that both have.
 
     Curves are interpolated linearly between scores. A point's training time is its images over the run's images/s.
+    `n` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
     Interim scores may use fewer samples than final ones, which makes all of them higher alike.
     """
     done = runs[runs["state"] == "complete"]
@@ -31,7 +32,7 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     seeds = sorted({seed for _, seed in rates})
     rows = []
     for contrast in plan.contrasts:
-        images, time, last = [], [], []
+        images, time, last = [], [], []  # one number a seed
         for seed in seeds:
             pairs = [((a, seed), (b, seed)) for a, b in contrast.pairs if (a, seed) in rates and (b, seed) in rates]
             found = [_differences(curves.get(a, ()), curves.get(b, ()), rates[a], rates[b]) for a, b in pairs]
@@ -39,13 +40,15 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             if found:
                 by_images, by_time, seconds = np.mean(np.array(found), axis=0)
                 images.append(by_images)
-                time.append(by_time)
-                last.append(seconds)
+                if not np.isnan(by_time):
+                    time.append(by_time)
+                    last.append(seconds)
         row: dict[str, object] = {
             "contrast": contrast.name,
             "factor": contrast.factor,
             "level": contrast.level,
             "n": len(images),
+            "n_time": len(time),
         }
         for view, values in zip(_VIEWS, (images, time), strict=True):
             low, high = paired.t_interval(np.array(values))
@@ -53,7 +56,7 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         row["seconds"] = float(np.mean(last)) if last else np.nan
         rows.append(row)
     intervals = [f"{view}{end}" for view in _VIEWS for end in ("", "_low", "_high")]
-    table = pd.DataFrame(rows, columns=["contrast", "factor", "level", "n", *intervals, "seconds"])
+    table = pd.DataFrame(rows, columns=["contrast", "factor", "level", "n", "n_time", *intervals, "seconds"])
     table["level"] = pd.Series([row["level"] for row in rows], dtype=object)
     return table
 
@@ -61,14 +64,19 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _differences(
     treated: Sequence[tuple[int, float]], control: Sequence[tuple[int, float]], rate: float, control_rate: float
 ) -> tuple[float, float, float] | None:
-    """Difference at the last common images, at the last common second, and that second; None without curves."""
+    """Difference at the last common images, at the last common second, and that second; None without curves.
+
+    The latter two are NaN where one curve ends before the other begins.
+    """
     if not treated or not control or not rate > 0 or not control_rate > 0:
         return None
     (x, y), (u, v) = (np.array(curve, dtype=float).T for curve in (treated, control))
     images = min(x[-1], u[-1])
     seconds = min(x[-1] / rate, u[-1] / control_rate)
-    if images < max(x[0], u[0]) or seconds < max(x[0] / rate, u[0] / control_rate):
-        return None  # one curve ends before the other begins
-    at_images = np.interp(images, x, y) - np.interp(images, u, v)
+    if images < max(x[0], u[0]):
+        return None
+    at_images = float(np.interp(images, x, y) - np.interp(images, u, v))
+    if seconds < max(x[0] / rate, u[0] / control_rate):
+        return at_images, np.nan, np.nan
     at_time = np.interp(seconds, x / rate, y) - np.interp(seconds, u / control_rate, v)
-    return float(at_images), float(at_time), float(seconds)
+    return at_images, float(at_time), float(seconds)

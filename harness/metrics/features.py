@@ -9,7 +9,7 @@ import torch
 
 from harness.errors import MetricError
 
-BLOCK_ELEMENTS = 4_000_000  # elements of one temporary: 32 MB in float64
+BLOCK_ELEMENTS = 2_500_000  # elements of one temporary: 20 MB in float64
 
 
 def check_features(name: str, features: torch.Tensor, dim: int | None = None) -> torch.Tensor:

@@ -100,7 +100,10 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
     else:
         fitted = moments(generated)
         mean, trace = fitted.mean, fitted.cov.trace()
-        values, vectors = torch.linalg.eigh(real.factor.T @ fitted.cov @ real.factor)
+        product = real.factor.T @ fitted.cov @ real.factor
+        del fitted  # these matrices are what a score's memory goes to
+        values, vectors = torch.linalg.eigh(product)
+        del product
         roots = values.clamp(min=0).sqrt()
         # What rounding leaves of a null space has no direction to speak of.
         inverse = torch.where(values > dim * torch.finfo(values.dtype).eps * values[-1], roots, torch.inf).rsqrt()

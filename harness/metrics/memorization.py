@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from harness.metrics.features import pair_blocks, row_blocks
-from harness.metrics.screening import is_dense, product_error
+from harness.metrics.screening import is_dense, product_error, quickest
 
-_WAITING = 100_000  # pairs to be computed anew before they are
+_WAITING = 1_000_000  # pairs to be computed anew before they are
+_TAME = 1e15  # features between this and its inverse can be multiplied in float32 as they are
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Memorization:
 def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     """Memorisation distance of [M, D] generated from [N, D] real features.
 
-    float32 products of the unit rows rule most pairs out; the rest are computed in float64 as |u - (+-v)|^2 / 2, which
+    Quick products of the unit rows, in bfloat16 where the CPU has it, rule most pairs out by a bound on their rounding,
+    float32 ones most of what is left; the rest are computed in float64 as |u - (+-v)|^2 / 2, which
     keeps its relative precision where 1 - cos would cancel. Of equally near real images the first is named. Where every
     row of a side is zeros, no image resembles another and the distance is 1.
     """
@@ -39,20 +41,26 @@ def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     kept = (units != 0).any(dim=1)
     # The most similar so far, less its rounding: what is less similar for sure is not the nearest.
     surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(~kept, torch.inf)
+    lengths = torch.empty(real.shape[0], dtype=torch.float64, device=real.device)
     pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+    quick = quickest(generated.device)
+    quick_units = units.to(quick)
     for columns in pair_blocks(*real.shape):
         block = _unit_rows(real[columns], torch.float32)
+        quick_block = block.to(quick)
+        lengths[columns] = torch.linalg.vector_norm(real[columns], dim=1, dtype=torch.float64)
         empty = ~(block != 0).any(dim=1)
         for rows in pair_blocks(*generated.shape):
-            similarity = units[rows] @ block.T
-            pairs, most = _possible(similarity, surest[rows], empty, dim)
-            if is_dense(pairs, *similarity.shape):
+            pairs, most = _possible(quick_units[rows] @ quick_block.T, surest[rows], empty, dim)
+            if is_dense(pairs, rows.stop - rows.start, len(block)) and quick != torch.float32:
+                pairs, most = _possible(units[rows] @ block.T, surest[rows], empty, dim)
+            if is_dense(pairs, rows.stop - rows.start, len(block)):
                 precise = _unit_rows(generated[rows], torch.float64) @ _unit_rows(real[columns], torch.float64).T
                 pairs, most = _possible(precise, surest[rows], empty, dim)
             pending.append((pairs + pairs.new_tensor([rows.start, columns.start]), most))
         if sum(len(pairs) for pairs, _ in pending) > _WAITING:
-            _settle(pending, surest, generated, real, distances, nearest)
-    _settle(pending, surest, generated, real, distances, nearest)
+            _settle(pending, surest, generated, real, units, lengths, distances, nearest)
+    _settle(pending, surest, generated, real, units, lengths, distances, nearest)
     found = nearest >= 0
     distances[~found] = torch.nan
     return Memorization(float(distances[found].mean()) if bool(found.any()) else 1.0, distances, nearest)
@@ -63,10 +71,11 @@ def _possible(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The pairs that may be nearest, by their cosines, and the most that each |cosine| can be.
 
-    Raises `surest` in place and makes `similarity` absolute; `empty` real rows take no part.
+    Raises `surest` in place and may change `similarity`; `empty` real rows take no part.
     """
     error = product_error(dim, similarity.dtype)
-    similarity.abs_()[:, empty] = -torch.inf
+    similarity = similarity.abs_() if similarity.dtype != torch.bfloat16 else similarity.float().abs_()
+    similarity[:, empty] = -torch.inf
     torch.maximum(surest, similarity.amax(dim=1).double() - error, out=surest)
     floor = (surest - error).to(similarity.dtype)
     # One rounding step lower, so that narrowing the floor loses no pair.
@@ -80,6 +89,8 @@ def _settle(
     surest: torch.Tensor,
     generated: torch.Tensor,
     real: torch.Tensor,
+    units: torch.Tensor,
+    lengths: torch.Tensor,
     distances: torch.Tensor,
     nearest: torch.Tensor,
 ) -> None:
@@ -88,6 +99,7 @@ def _settle(
         return
     pairs = torch.cat([pairs[most >= surest[pairs[:, 0]]] for pairs, most in pending])
     pending.clear()
+    pairs = _refined(pairs, surest, units, real, lengths)
     exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
     for block in row_blocks(len(pairs), 2 * generated.shape[1]):
         exact[block] = _distances(_unit(generated[pairs[block, 0]]), _unit(real[pairs[block, 1]]))
@@ -100,6 +112,22 @@ def _settle(
     chosen = order[first]
     chosen = chosen[exact[chosen] < distances[pairs[chosen, 0]]]
     distances[pairs[chosen, 0]], nearest[pairs[chosen, 0]] = exact[chosen], pairs[chosen, 1]
+
+
+def _refined(
+    pairs: torch.Tensor, surest: torch.Tensor, units: torch.Tensor, real: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """Those of [P, 2] pairs that float32 cannot rule out either. Raises `surest` in place."""
+    if not len(pairs) or not 1 / _TAME < float(lengths[pairs[:, 1]].min()) <= float(lengths.max()) < _TAME:
+        return pairs
+    similarity = torch.empty(len(pairs), dtype=torch.float64, device=real.device)
+    for block in row_blocks(len(pairs), real.shape[1]):
+        left, right = pairs[block, 0], pairs[block, 1]
+        similarity[block] = torch.linalg.vecdot(units[left], real[right].float()).double() / lengths[right]
+    similarity.abs_()
+    error = product_error(real.shape[1], torch.float32)
+    surest.scatter_reduce_(0, pairs[:, 0], similarity - error, "amax")
+    return pairs[similarity + error >= surest[pairs[:, 0]]]
 
 
 def _unit_rows(features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.metrics.features import row_blocks
+from harness.precision import fast_bf16
 
 # A block with more pairs in doubt than both is sooner done by one float64 product than pair by pair.
 _MANY = 4096
@@ -28,9 +29,19 @@ def product_error(dim: int, dtype: torch.dtype) -> float:
     """
     if dtype == torch.float64:
         return (dim + 16) * 2.0**-53
+    if dtype == torch.bfloat16:  # rounding of both rows and of the product; sums are kept in float32
+        return 2.0**-8 + 2.0**-9 + 2.0**-17 + (dim + 16) * 2.0**-24
     # Whoever lets torch multiply float32 in TF32 or bfloat16 gets their rounding of the rows.
     reduced = 0.0 if torch.get_float32_matmul_precision() == "highest" else 2.0**-7
     return (dim + 16) * 2.0**-24 + reduced
+
+
+def quickest(device: torch.device) -> torch.dtype:
+    """The type in which `device` multiplies soonest among those whose rounding `product_error` bounds.
+
+    bfloat16 only on a CPU, where it is summed in float32; on a GPU partial sums may be rounded to bfloat16 too.
+    """
+    return torch.bfloat16 if device.type == "cpu" and fast_bf16(device) else torch.float32
 
 
 @dataclass(frozen=True)

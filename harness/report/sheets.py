@@ -176,13 +176,16 @@ def equal(report: ReportData) -> Sheet | None:
     for row in table.to_dict("records"):
         at_images, at_time = (estimate(row, f"delta_equal_{what}", places) for what in ("images", "time"))
         seconds = number(row["seconds"], places_of(table["seconds"], 3))
-        rows.append((contrast(row), str(row["n"]), at_images, at_time, seconds, _price_in_words(row)))
+        seeds = str(row["n"]) if row.get("n_time", row["n"]) == row["n"] else f"{row['n']}, {row['n_time']}"
+        rows.append((contrast(row), seeds, at_images, at_time, seconds, _price_in_words(row)))
     return Sheet(
         "At equal images and at equal time",
         ("contrast", ">n", ">Δ MiFID, equal images [95 %]", ">Δ MiFID, equal time [95 %]", ">at s", "reading"),
         rows,
         "Equal images asks what the trick does to the result; equal time also charges it for the training time that it "
-        "costs, since a slower run has seen fewer images by then. Both are read off the learning curves.",
+        "costs, since a slower run has seen fewer images by then. Both are read off the learning curves; a second n is "
+        "that of equal time, where curves begin too late for some seeds. The intervals are not corrected for several "
+        "tricks.",
     )
 
 
@@ -193,10 +196,10 @@ def _price_in_words(row: dict[Any, Any]) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         sides.append("gain" if high < 0 else "loss" if low > 0 else "open")
     words = {
-        ("gain", "gain"): "worth its time",
-        ("gain", "open"): "its time eats the gain",
-        ("gain", "loss"): "its time costs more than it gains",
-        ("open", "gain"): "a gain only because it is faster",
+        ("gain", "gain"): "a gain either way",
+        ("gain", "open"): "a gain at equal images",
+        ("gain", "loss"): "better per image, worse per second",
+        ("open", "gain"): "a gain at equal time",
         ("loss", "gain"): "worse per image, better per second",
         ("loss", "loss"): "a loss either way",
         ("loss", "open"): "a loss at equal images",

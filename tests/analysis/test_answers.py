@@ -118,6 +118,16 @@ def test_between_scores_the_curve_is_a_straight_line() -> None:
     assert found["delta_equal_images"] == pytest.approx(80 - 50)
 
 
+def test_curves_that_overlap_in_images_alone_are_compared_there_alone() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 0.0, seeds=1)
+    runs["images_per_second"] = [100.0 if cell == "baseline" else 10.0 for cell in runs["cell"]]
+    curves = {(cell, 0): [(500, 9.0), (1000, value)] for cell, value in (("baseline", 5.0), ("A", 3.0))}
+    found = row(at_equal(curves, runs, plan), factor="A")
+    assert (found["n"], found["n_time"]) == (1, 0)  # A has its first score after 50 s, the baseline its last after 10
+    assert found["delta_equal_images"] == pytest.approx(-2)
+    assert math.isnan(found["delta_equal_time"])
+
+
 def test_curves_that_do_not_overlap_are_not_compared() -> None:
     plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 0.0, seeds=1)
     found = row(at_equal({("baseline", 0): [(500, 1.0)], ("A", 0): [(100, 1.0)]}, runs, plan), factor="A")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.metrics import features, screening
 from harness.metrics.manifold import manifold, radii
 from harness.metrics.memorization import memorization
-from harness.metrics.screening import Frame, least_and_error
+from harness.metrics.screening import Frame, least_and_error, product_error
 
 
 def exact(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
@@ -41,6 +41,18 @@ def test_every_distance_lies_within_the_bound(dim, scale, offset, dtype, precisi
     true = exact(left, right) / frame.unit / frame.unit
     assert (least.numpy() <= true).all()
     assert (true <= (least + error).numpy()).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3000), st.sampled_from([0.0, 3.0]), st.integers(0, 1000))
+def test_bfloat16_products_of_unit_rows_lie_within_their_bound(dim, offset, seed):
+    generator = torch.Generator().manual_seed(seed)
+    left, right = (
+        torch.nn.functional.normalize(torch.randn(5, dim, generator=generator, dtype=torch.float64) + offset)
+        for _ in range(2)
+    )
+    quick = (left.float().bfloat16() @ right.float().bfloat16().T).double()
+    assert float((quick - left @ right.T).abs().max()) <= product_error(dim, torch.bfloat16)
 
 
 def brute_radii(rows: torch.Tensor, k: int) -> np.ndarray:
@@ -77,7 +89,9 @@ def test_balls_hold_what_brute_force_finds_however_the_work_is_cut(monkeypatch, 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("many", [0, 4096])
 @pytest.mark.parametrize("waiting", [0, 100_000])
-def test_the_nearest_is_brute_forces_however_the_work_is_cut(monkeypatch, case, many, waiting):
+@pytest.mark.parametrize("quick", [torch.float32, torch.bfloat16])
+def test_the_nearest_is_brute_forces_however_the_work_is_cut(monkeypatch, case, many, waiting, quick):
+    monkeypatch.setattr("harness.metrics.memorization.quickest", lambda device: quick)
     monkeypatch.setattr(screening, "_MANY", many)
     monkeypatch.setattr(features, "BLOCK_ELEMENTS", 600)
     monkeypatch.setattr("harness.metrics.memorization._WAITING", waiting)

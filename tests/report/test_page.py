@@ -105,7 +105,7 @@ def test_every_section_that_answers_says_how_to_read_it(rich: ReportData) -> Non
         "margin × averaging −8.2",
         "better together",
         "all of them −33.3",
-        "its time eats the gain",
+        "a gain at equal images",
         "put the cells in much the same order (Kendall’s tau 0.71)",
         "No effect changes its sign between them.",
         "They are not effects",
