@@ -158,6 +158,20 @@ def test_a_union_runs_a_cell_that_two_designs_want_once() -> None:
     assert [by_name[name].design for name in ("b: off -> on", "b: off -> on (ladder)")] == ["one-at-a-time", "ladder"]
 
 
+def test_designs_that_mean_other_levels_by_one_name_keep_their_cells_apart() -> None:
+    made = planned("{kind: union, of: [leave-one-out, {kind: leave-one-out, on: {a: more}}]}")
+    # All on twice, four times without another trick twice, and once without a.
+    assert len(made.cells) == 6 + 5
+    more = [contrast for contrast in made.contrasts if contrast.level == "more"]
+    assert len(more) == 1
+    treated, control = more[0].pairs[0]
+    assert made.cell(treated).levels == {"a": "more", **dict.fromkeys("bcde", "on")}
+    assert made.cell(control).levels == {"a": "off", **dict.fromkeys("bcde", "on")}
+    again = next(contrast for contrast in made.contrasts if contrast.name == "b: off -> on (leave-one-out)")
+    treated, control = again.pairs[0]
+    assert (made.cell(treated).levels["a"], made.cell(control).levels["a"]) == ("more", "more")
+
+
 def test_runs_of_a_union_come_seed_by_seed_with_the_baseline_first() -> None:
     made = planned("{kind: union, of: [leave-one-out, one-at-a-time]}")
     assert [run.seed for run in made.runs] == [0] * (len(made.runs) // 2) + [1] * (len(made.runs) // 2)

@@ -127,7 +127,9 @@ def union(spec: Spec, design: DesignSettings) -> Layout:
         layout = DESIGNS[part.kind](spec, part)
         own = {}
         for name, levels in layout.cells.items():
-            own[name] = names.setdefault(tuple(map(label, levels.values())), name)
+            # Two designs may mean other levels by the same name: the second is then called by its levels.
+            free = name if name not in cells else cell_name(levels, spec)
+            own[name] = names.setdefault(tuple(map(label, levels.values())), free)
             cells.setdefault(own[name], levels)
         for contrast in layout.contrasts:
             pairs = tuple((own[treated], own[control]) for treated, control in contrast.pairs)

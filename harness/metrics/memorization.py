@@ -6,15 +6,18 @@ The mean over generated images of the minimum over real images of 1 - |cos|; row
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from harness.metrics.features import pair_blocks, row_blocks
-from harness.metrics.screening import is_dense, product_error, quickest
+from harness.metrics.screening import is_dense, product_error, quickest, rounded, rounded_cosines
+
+Coarse = tuple[torch.Tensor, torch.Tensor]
 
 _WAITING = 1_000_000  # pairs to be computed anew before they are
-_TAME = 1e15  # features between this and its inverse can be multiplied in float32 as they are
+_TAME = 1e15  # rows with lengths between this and its inverse can be multiplied in float32 as they are
 
 
 @dataclass(frozen=True)
@@ -30,58 +33,66 @@ def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     """Memorisation distance of [M, D] generated from [N, D] real features.
 
     Quick products of the unit rows, in bfloat16 where the CPU has it, rule most pairs out by a bound on their rounding,
-    float32 ones most of what is left; the rest are computed in float64 as |u - (+-v)|^2 / 2, which
-    keeps its relative precision where 1 - cos would cancel. Of equally near real images the first is named. Where every
-    row of a side is zeros, no image resembles another and the distance is 1.
+    float32 ones most of what is left; the rest are computed in float64 as |u - (+-v)|^2 / 2, which keeps its relative
+    precision where 1 - cos would cancel. Of equally near real images the first is named. Where every row of a side is
+    zeros, no image resembles another and the distance is 1.
     """
-    count, dim = generated.shape
+    count = generated.shape[0]
     distances = torch.full((count,), torch.inf, dtype=torch.float64, device=generated.device)
     nearest = torch.full((count,), -1, dtype=torch.int64, device=generated.device)
-    units = _unit_rows(generated, torch.float32)
-    kept = (units != 0).any(dim=1)
+    lengths, real_lengths = _lengths(generated), _lengths(real)
     # The most similar so far, less its rounding: what is less similar for sure is not the nearest.
-    surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(~kept, torch.inf)
-    lengths = torch.empty(real.shape[0], dtype=torch.float64, device=real.device)
+    surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(lengths == 0, torch.inf)
     pending: list[tuple[torch.Tensor, torch.Tensor]] = []
-    quick = quickest(generated.device)
-    quick_units = units.to(quick)
+    coarse = _coarse_rows(generated) if quickest(generated.device) == torch.bfloat16 else None
     for columns in pair_blocks(*real.shape):
         block = _unit_rows(real[columns], torch.float32)
-        quick_block = block.to(quick)
-        lengths[columns] = torch.linalg.vector_norm(real[columns], dim=1, dtype=torch.float64)
-        empty = ~(block != 0).any(dim=1)
+        coarse_block = rounded(block) if coarse is not None else None
         for rows in pair_blocks(*generated.shape):
-            pairs, most = _possible(quick_units[rows] @ quick_block.T, surest[rows], empty, dim)
-            if is_dense(pairs, rows.stop - rows.start, len(block)) and quick != torch.float32:
-                pairs, most = _possible(units[rows] @ block.T, surest[rows], empty, dim)
-            if is_dense(pairs, rows.stop - rows.start, len(block)):
-                precise = _unit_rows(generated[rows], torch.float64) @ _unit_rows(real[columns], torch.float64).T
-                pairs, most = _possible(precise, surest[rows], empty, dim)
+            coarse_rows = (coarse[0][rows], coarse[1][rows]) if coarse is not None else None
+            for cosines, error in _cosines(generated[rows], real[columns], block, coarse_rows, coarse_block):
+                pairs, most = _possible(cosines, error, surest[rows], real_lengths[columns] == 0)
+                if not is_dense(pairs, *cosines.shape):
+                    break
             pending.append((pairs + pairs.new_tensor([rows.start, columns.start]), most))
         if sum(len(pairs) for pairs, _ in pending) > _WAITING:
-            _settle(pending, surest, generated, real, units, lengths, distances, nearest)
-    _settle(pending, surest, generated, real, units, lengths, distances, nearest)
+            _settle(pending, surest, generated, real, lengths, real_lengths, distances, nearest)
+    _settle(pending, surest, generated, real, lengths, real_lengths, distances, nearest)
     found = nearest >= 0
     distances[~found] = torch.nan
     return Memorization(float(distances[found].mean()) if bool(found.any()) else 1.0, distances, nearest)
 
 
-def _possible(
-    similarity: torch.Tensor, surest: torch.Tensor, empty: torch.Tensor, dim: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pairs that may be nearest, by their cosines, and the most that each |cosine| can be.
+def _cosines(
+    generated: torch.Tensor, real: torch.Tensor, block: torch.Tensor, coarse: Coarse | None, coarse_block: Coarse | None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """|cosines| [M, N] and the most [M] that those of a row are off, each time more precise than before.
 
-    Raises `surest` in place and may change `similarity`; `empty` real rows take no part.
+    `block` are the unit rows of `real` in float32; `coarse` and `coarse_block` those of both sides, `rounded`.
     """
-    error = product_error(dim, similarity.dtype)
-    similarity = similarity.abs_() if similarity.dtype != torch.bfloat16 else similarity.float().abs_()
-    similarity[:, empty] = -torch.inf
-    torch.maximum(surest, similarity.amax(dim=1).double() - error, out=surest)
-    floor = (surest - error).to(similarity.dtype)
+    if coarse is not None and coarse_block is not None:
+        yield rounded_cosines(coarse, coarse_block)
+    for precision in (torch.float32, torch.float64):
+        right = block if precision == torch.float32 else _unit_rows(real, precision)
+        cosines = (_unit_rows(generated, precision) @ right.T).abs_()
+        error = product_error(generated.shape[1], precision)
+        yield cosines, torch.full((len(generated),), error, dtype=torch.float64, device=generated.device)
+
+
+def _possible(
+    cosines: torch.Tensor, error: torch.Tensor, surest: torch.Tensor, empty: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pairs that may be nearest, and the most that each |cosine| can be.
+
+    Raises `surest` in place; `empty` real rows take no part.
+    """
+    cosines[:, empty] = -torch.inf
+    torch.maximum(surest, cosines.amax(dim=1).double() - error, out=surest)
+    floor = (surest - error).to(cosines.dtype)
     # One rounding step lower, so that narrowing the floor loses no pair.
     floor = torch.nextafter(floor, torch.full_like(floor, -torch.inf))
-    pairs = (similarity >= floor[:, None]).nonzero()
-    return pairs, similarity[pairs[:, 0], pairs[:, 1]].double() + error
+    pairs = (cosines >= floor[:, None]).nonzero()
+    return pairs, cosines[pairs[:, 0], pairs[:, 1]].double() + error[pairs[:, 0]]
 
 
 def _settle(
@@ -89,8 +100,8 @@ def _settle(
     surest: torch.Tensor,
     generated: torch.Tensor,
     real: torch.Tensor,
-    units: torch.Tensor,
     lengths: torch.Tensor,
+    real_lengths: torch.Tensor,
     distances: torch.Tensor,
     nearest: torch.Tensor,
 ) -> None:
@@ -99,7 +110,7 @@ def _settle(
         return
     pairs = torch.cat([pairs[most >= surest[pairs[:, 0]]] for pairs, most in pending])
     pending.clear()
-    pairs = _refined(pairs, surest, units, real, lengths)
+    pairs = _refined(pairs, surest, generated, real, lengths, real_lengths)
     exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
     for block in row_blocks(len(pairs), 2 * generated.shape[1]):
         exact[block] = _distances(_unit(generated[pairs[block, 0]]), _unit(real[pairs[block, 1]]))
@@ -115,19 +126,47 @@ def _settle(
 
 
 def _refined(
-    pairs: torch.Tensor, surest: torch.Tensor, units: torch.Tensor, real: torch.Tensor, lengths: torch.Tensor
+    pairs: torch.Tensor,
+    surest: torch.Tensor,
+    generated: torch.Tensor,
+    real: torch.Tensor,
+    lengths: torch.Tensor,
+    real_lengths: torch.Tensor,
 ) -> torch.Tensor:
     """Those of [P, 2] pairs that float32 cannot rule out either. Raises `surest` in place."""
-    if not len(pairs) or not 1 / _TAME < float(lengths[pairs[:, 1]].min()) <= float(lengths.max()) < _TAME:
+    if not len(pairs):
         return pairs
+    for side, place in ((lengths, pairs[:, 0]), (real_lengths, pairs[:, 1])):
+        if not 1 / _TAME < float(side[place].min()) <= float(side[place].max()) < _TAME:
+            return pairs
     similarity = torch.empty(len(pairs), dtype=torch.float64, device=real.device)
     for block in row_blocks(len(pairs), real.shape[1]):
         left, right = pairs[block, 0], pairs[block, 1]
-        similarity[block] = torch.linalg.vecdot(units[left], real[right].float()).double() / lengths[right]
+        product = torch.linalg.vecdot(generated[left].float(), real[right].float())
+        similarity[block] = product.double() / lengths[left] / real_lengths[right]
     similarity.abs_()
     error = product_error(real.shape[1], torch.float32)
     surest.scatter_reduce_(0, pairs[:, 0], similarity - error, "amax")
     return pairs[similarity + error >= surest[pairs[:, 0]]]
+
+
+def _coarse_rows(features: torch.Tensor) -> Coarse:
+    """Unit rows of [N, D] features as `rounded` has them, block by block."""
+    quick = torch.empty(features.shape, dtype=torch.bfloat16, device=features.device)
+    taken = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
+    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
+        quick[rows], taken[rows] = rounded(_unit(features[rows]))
+    return quick, taken
+
+
+def _lengths(features: torch.Tensor) -> torch.Tensor:
+    """[N] float64, 0 for rows of zeros alone: the sum of squares is kept in range."""
+    found = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
+    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
+        largest = features[rows].abs().amax(dim=1, keepdim=True).double()
+        scaled = features[rows].double() / largest.clamp(min=torch.finfo(torch.float64).tiny)
+        found[rows] = torch.linalg.vector_norm(scaled, dim=1) * largest[:, 0]
+    return found
 
 
 def _unit_rows(features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -29,19 +29,37 @@ def product_error(dim: int, dtype: torch.dtype) -> float:
     """
     if dtype == torch.float64:
         return (dim + 16) * 2.0**-53
-    if dtype == torch.bfloat16:  # rounding of both rows and of the product; sums are kept in float32
-        return 2.0**-8 + 2.0**-9 + 2.0**-17 + (dim + 16) * 2.0**-24
     # Whoever lets torch multiply float32 in TF32 or bfloat16 gets their rounding of the rows.
     reduced = 0.0 if torch.get_float32_matmul_precision() == "highest" else 2.0**-7
     return (dim + 16) * 2.0**-24 + reduced
 
 
 def quickest(device: torch.device) -> torch.dtype:
-    """The type in which `device` multiplies soonest among those whose rounding `product_error` bounds.
+    """The type in which `device` multiplies soonest among those whose rounding is bounded here.
 
     bfloat16 only on a CPU, where it is summed in float32; on a GPU partial sums may be rounded to bfloat16 too.
     """
     return torch.bfloat16 if device.type == "cpu" and fast_bf16(device) else torch.float32
+
+
+def rounded(units: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit rows [N, D] in bfloat16, and the length [N] float64 of what rounding took from each."""
+    quick = units.bfloat16()
+    return quick, torch.linalg.vector_norm(units.double() - quick, dim=1)
+
+
+def rounded_cosines(
+    left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """|cosines| [M, N] float32 of `rounded` rows, and the most [M] float64 that any in a row is off.
+
+    |x.y - x'.y'| <= |x - x'| |y'| + |y - y'| by Cauchy and Schwarz; the sum adds `dim` roundings to float32, and the
+    result, held to at most 1 as the true one is, half a step of bfloat16 below 1.
+    """
+    cosines = (left[0] @ right[0].T).float().abs_().clamp_(max=1)
+    dim = left[0].shape[1]
+    error = (left[1] + right[1].max()) * (1 + 2.0**-7) + 2.0**-9 + (dim + 16) * 2.0**-24 * (1 + 2.0**-6)
+    return cosines, error
 
 
 @dataclass(frozen=True)
