@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness import provenance
-from harness.answering import decided, gather, plan_document, publish, study_name
-from harness.coordinator import Coordinator, Outcome, tags_of
+from harness.answering import decided, gather, made_with, plan_document, publish, study_name
+from harness.coordinator import Coordinator, Outcome
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.documents import plain
@@ -76,10 +76,11 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
         store.remember(spec=plain(spec.document), plan=plan_document(plan))
         if not counts["pending"]:
             note(f"study {store.name}: all {len(plan.runs)} runs are done, nothing to add")
-            return Outcome(), gather(store, plan, tags_of(provenance.provenance()))
+            return Outcome(), gather(store, plan, made_with(store))
         note(_greeting(store, plan, counts, placement))
         tracker = Tracker(options.tracking_uri)
-        facts = tags_of(provenance.provenance())
+        store.remember(provenance=provenance.provenance())
+        facts = made_with(store)
         tracker.open_study(spec.study, store.name, tags=facts | {"harness.design": plan.design})
         tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")

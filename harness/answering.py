@@ -130,6 +130,11 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
         tracker.artifact(tracker.parent, picture, "pictures")
 
 
+def made_with(store: StudyStore) -> dict[str, str]:
+    """Commit, versions and machine of the last start that trained runs of the study, as tags."""
+    return tags_of(store.recall("provenance") or provenance.provenance())
+
+
 def load_report(storage: str, name_or_spec: str | Spec) -> ReportData:
     """The report of a stored study, by its spec or by its name. Raises StudyError where there is none."""
     if isinstance(name_or_spec, Spec):
@@ -146,7 +151,7 @@ def load_report(storage: str, name_or_spec: str | Spec) -> ReportData:
             raise StudyError(f"study '{store.name}' in {storage} was not made by harness; report one that was")
         spec = from_document(document, origin=f"study {store.name}")
         plan = make_plan(spec)
-    return gather(store, decided(plan, spec, store) or plan, tags_of(provenance.provenance()))
+    return gather(store, decided(plan, spec, store) or plan, made_with(store))
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

@@ -98,7 +98,8 @@ def ablate(
         click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
         sys.exit(130)
     _print_report(report, brief=True)
-    click.echo(f"for curves, costs and samples: harness report {spec} --format html --output report.html")
+    name = report.provenance["study"]
+    click.echo(f"for curves, costs and samples: harness report {name} --format html --output report.html")
     if outcome.failed:
         click.echo(f"error: {outcome.failed} run(s) failed: {outcome.reasons[0]}", err=True)
         sys.exit(1)

@@ -229,6 +229,18 @@ def test_a_study_is_reported_by_its_name_as_by_its_spec(spec: Spec) -> None:
     assert by_name.answer.equals(by_spec.answer)
 
 
+def test_a_later_report_names_the_commit_and_versions_that_trained_the_runs(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, then, _ = run(spec)
+    monkeypatch.setattr("harness.provenance.provenance", lambda: {"git.commit": "another", "version.torch": "9"})
+    now = load_report(STORAGE, spec)
+    assert now.provenance == then.provenance
+    assert now.provenance["git.commit"] != "another"
+    _, again, _ = run(spec)  # nothing to add
+    assert again.provenance == then.provenance
+
+
 def test_reporting_an_unknown_study_names_the_known_ones(spec: Spec) -> None:
     run(spec)
     with pytest.raises(StudyError, match="known: tiny-"):
