@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import paired
 
@@ -55,6 +56,12 @@ def test_sign_flip_p_beyond_enumeration_is_close_to_the_t_test() -> None:
 def test_holm_of_a_worked_example() -> None:
     # p = .01, .04, .03, .005 (m = 4): sorted .005 x4 = .02, .01 x3 = .03, .03 x2 = .06, .04 x1 -> max(.06, .04) = .06
     np.testing.assert_allclose(paired.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_statsmodels_own(p: list[float]) -> None:
+    expected = multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(paired.holm(np.array(p)), expected, atol=1e-12)
 
 
 def test_holm_counts_a_contrast_without_runs_in_the_family() -> None:
