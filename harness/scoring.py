@@ -97,8 +97,8 @@ def score_sets(
     The reference's features and all that follows from them come from the cache where the same files were a reference
     before. Raises DataError and MetricError.
     """
-    real_files = ImageFiles(reference)
     sets = [ImageFiles(source) for source in generated]
+    real_files = ImageFiles(reference)
     import torch
 
     from harness.metrics import extractor
