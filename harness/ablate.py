@@ -115,12 +115,14 @@ def cap_to(plan: Plan, max_hours: float, placement: Placement) -> Capped:
     from harness.design.cap import cap
 
     times = calibrate(plan, device=placement.devices[0], threads=placement.threads)
+    return cap(plan, run_seconds(times, placement), max_hours)
+
+
+def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dict[str, float]:
+    """What one run of each cell adds to a study's wall clock, by its calibration."""
+    # Slots beyond the devices share one: they are not counted as speed until measured.
     at_once = min(placement.slots, len(placement.devices))
-    return cap(plan, {cell: sum(_seconds(found)) / at_once for cell, found in times.items()}, max_hours)
-
-
-def _seconds(times: dict[str, float]) -> tuple[float, float]:
-    return times["train_seconds"], times["other_seconds"]
+    return {cell: (found["train_seconds"] + found["other_seconds"]) / at_once for cell, found in times.items()}
 
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:

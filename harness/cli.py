@@ -17,9 +17,7 @@ from harness.errors import HarnessError
 from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings
 
 if TYPE_CHECKING:
-    from harness.design import Plan
-    from harness.placement import Placement
-    from harness.spec import Spec
+    pass
 
 _STORAGE = "sqlite:///optuna.db"
 
@@ -91,7 +89,9 @@ def ablate(
 
     options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
     if dry_run:
-        _dry_run(study, options)
+        from harness.preview import dry_run as preview
+
+        preview(study, options, _note)
         return
     outcome, report = main_job.ablate(study, options, _note)
     if outcome.interrupted:
@@ -113,83 +113,6 @@ def _print_report(report: Any, *, brief: bool = False) -> None:
     console.print(tables.terminal(summary.designed(report)) if brief else summary.terminal(report))
     for line in report.notes:
         console.print(f"note: {line}", highlight=False, markup=False)
-
-
-def _dry_run(study: Spec, options: Any) -> None:
-    from harness import ablate as main_job
-    from harness.calibration import calibrate
-    from harness.design import plan as make_plan
-    from harness.design.cap import cap
-    from harness.placement import place
-    from harness.progress import duration
-
-    plan = make_plan(study)
-    main_job.check_data(plan)
-    placement = place(plan, options)
-    _print_plan(plan)
-    main_job.prepare_data(plan, _note)
-    estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads)
-    table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    for heading in ("cell", "images/s", "training", "scoring"):
-        table.add_column(heading, justify="left" if heading == "cell" else "right")
-    for cell, times in estimates.items():
-        table.add_row(
-            cell,
-            f"{times['images_per_second']:,.0f}",
-            duration(times["train_seconds"]),
-            duration(times["other_seconds"]),
-        )
-    total = sum(
-        estimates[run.cell]["train_seconds"] + estimates[run.cell]["other_seconds"] for run in plan.runs
-    ) / _speedup(placement)
-    console = Console()
-    console.print()
-    console.print(table)
-    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
-    console.print(
-        f"\n{len(plan.runs)} runs, about {duration(total)} with {slots} on {placement.where}",
-        highlight=False,
-    )
-    if study.design.max_hours:
-        seconds = {
-            cell: (t["train_seconds"] + t["other_seconds"]) / _speedup(placement) for cell, t in estimates.items()
-        }
-        console.print(main_job.cap_line(cap(plan, seconds, study.design.max_hours), study.design.max_hours))
-
-
-def _speedup(placement: Placement) -> float:
-    # Slots beyond the devices share one: they are not counted as speed until measured.
-    return float(min(placement.slots, len(placement.devices)))
-
-
-def _print_plan(plan: Plan) -> None:
-    console = Console()
-    seeds = sorted({run.seed for run in plan.runs})
-    budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
-    console.print(
-        f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
-        f"{len(plan.runs)} runs of {budget} each",
-        highlight=False,
-    )
-    cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    cells.add_column("cell")
-    control = plan.cell(plan.control)
-    cells.add_column("differs from the control in")
-    for cell in plan.cells:
-        changes = [f"{k}={v}" for k, v in cell.train.items() if control.train[k] != v]
-        changes += [f"data.{k}={v}" for k, v in cell.data.items() if control.data[k] != v]
-        cells.add_row(cell.name, ", ".join(changes) or "(the control)")
-    console.print(cells)
-    contrasts = Table(title="Contrasts", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    contrasts.add_column("contrast")
-    contrasts.add_column("pairs per seed", justify="right")
-    for contrast in plan.contrasts:
-        contrasts.add_row(contrast.name, str(len(contrast.pairs)))
-    console.print(contrasts)
-    for line in plan.confounding:
-        console.print(f"confounded: {line}", highlight=False, markup=False)
-    for dropped in plan.dropped:
-        console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
 
 
 @main.command()

@@ -25,6 +25,7 @@ FLOORS = [
     {"report", "coordinator", "doctor"},
     {"placement", "answering"},
     {"ablate"},
+    {"preview"},
     {"cli"},
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
