@@ -8,10 +8,12 @@ from pathlib import Path
 import mlflow
 import optuna
 import pytest
+from click.testing import CliRunner
 from optuna.trial import TrialState
 
 from harness import ablate as main_job
 from harness.answering import load_report, study_name
+from harness.cli import main
 from harness.coordinator import Coordinator
 from harness.design import Plan
 from harness.design import plan as make_plan
@@ -270,3 +272,27 @@ def test_inline_has_one_slot_and_says_so(spec: Spec) -> None:
         run(spec, Options(storage=STORAGE, launch="inline", slots=2))
     assert InlineLauncher.slots == 1
     assert not Path("optuna.db").exists()
+
+
+def test_the_same_trick_is_compared_across_studies_by_name_and_by_spec(spec: Spec, project: Path) -> None:
+    run(spec)
+    other = load(project / "tiny.yaml", ["train.batch=8"])
+    run(other)
+    names = [study_name(each, make_plan(each)) for each in (spec, other)]
+    done = CliRunner().invoke(main, ["compare", *names, "--format", "markdown"], catch_exceptions=False)
+    assert done.exit_code == 0
+    (margin,) = [line for line in done.stdout.splitlines() if line.startswith("| margin: 0.8")]
+    assert margin.count("n=3") == 2
+    assert "alike" in margin
+    elsewhere = CliRunner().invoke(main, ["compare", "tiny.yaml", f"{names[1]}@{STORAGE}"], catch_exceptions=False)
+    assert elsewhere.exit_code == 0
+    assert "margin: 0.8" in elsewhere.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["a", "a"], "two different studies"), (["a", "b"], "run `harness ablate` first")]
+)
+def test_a_comparison_that_cannot_be_is_refused(project: Path, arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, ["compare", *arguments])
+    assert done.exit_code == 2
+    assert said in done.stderr
