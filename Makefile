@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
+# Two files at a time, a thread each: most tests are small, and a second thread would only get in the other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: ablate bench-metrics bench-stats check test test-all format install clean
 
@@ -10,10 +12,10 @@ ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
 
 test: $(READY)
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: $(READY)
-	$(BIN)/pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py

@@ -58,6 +58,7 @@ def test_holm_of_a_worked_example() -> None:
     np.testing.assert_allclose(paired.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels_own(p: list[float]) -> None:
     expected = multipletests(p, method="holm")[1]
