@@ -75,7 +75,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
         counts = store.reconcile(plan)
         store.remember(spec=plain(spec.document), plan=plan_document(plan))
         if not counts["pending"]:
-            note(f"study {store.name}: all {len(plan.runs)} runs are done, nothing to add")
+            note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
             return Outcome(), gather(store, plan, made_with(store))
         note(_greeting(store, plan, counts, placement))
         tracker = Tracker(options.tracking_uri)
@@ -94,7 +94,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
                 store,
                 tracker,
                 launcher,
-                open_display(total=len(plan.runs), done=counts["done"]),
+                open_display(total=plan.size, done=counts["done"]),
                 devices=placement.devices,
                 threads=placement.threads,
                 tags=facts,
@@ -145,6 +145,4 @@ def cap_line(capped: Capped, max_hours: float) -> str:
 def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
     stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
     slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {placement.where}"
-    return (
-        f"study {store.name}: {len(plan.runs)} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"
-    )
+    return f"study {store.name}: {plan.size} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"

@@ -10,7 +10,7 @@ import yaml
 
 from harness import provenance
 from harness.coordinator import RUNS, tags_of
-from harness.design import Plan
+from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.report import Picture, ReportData
@@ -36,9 +36,20 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "contrasts": [{"name": c.name, "pairs": c.pairs} for c in plan.contrasts],
         "runs": [{"cell": run.cell, "seed": run.seed, "key": run.key} for run in plan.runs],
         "dropped": [{"name": d.name, "reason": d.reason} for d in plan.dropped],
+        "search": _space(plan.search) if plan.search else None,
         "budget": plan.budget.model_dump(),
         "evaluate": plan.evaluate.model_dump(mode="json"),
         "references": {name: value.model_dump(mode="json") for name, value in plan.references.items()},
+    }
+
+
+def _space(search: Search) -> dict[str, object]:
+    return {
+        "sampler": search.sampler,
+        "trials": search.trials,
+        "prune": search.prune,
+        "levels": search.levels,
+        "seeds": search.seeds,
     }
 
 
@@ -50,11 +61,14 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
     from harness.analysis.factorial import factorial_effects
     from harness.analysis.pareto import pareto
     from harness.analysis.shapley import shapley
+    from harness.analysis.tried import tried
     from harness.analysis.views import side_by_side
 
+    plan = store.tried(plan)
     runs, curves = store.run_table(plan), store.curves(plan)
+    designed = plan.search is None  # runs that a sampler picked by their results estimate no effect
     answered = answer(runs, plan)
-    notes = [f"{count} of {len(runs)} runs {state}" for state, count in _unfinished(runs).items()]
+    notes = [f"{count} of {plan.size} runs {state}" for state, count in _unfinished(runs).items()]
     provenance_facts = {name.removeprefix("provenance."): value for name, value in facts.items()}
     return ReportData(
         plan=plan,
@@ -64,12 +78,14 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         grids=_grids(store.name, plan, runs),
         provenance={"study": store.name, "storage": store.storage, **provenance_facts},
         notes=[*notes, *answered.attrs["notes"]],
-        factorial=factorial_effects(runs, plan, "mifid"),
-        shapley=shapley(runs, plan, "mifid"),
-        views=side_by_side(runs, plan, "mifid"),
+        tried=tried(runs, plan),
+        factorial=factorial_effects(runs, plan, "mifid") if designed else None,
+        shapley=shapley(runs, plan, "mifid") if designed else None,
+        views=side_by_side(runs, plan, "mifid") if designed else None,
         pareto=pareto(runs, plan),
-        equal=at_equal(curves, runs, plan),
+        equal=at_equal(curves, runs, plan) if designed else None,
         agreement=agreement(runs, plan),
+        importances={} if designed else store.importances(),
         pairs=_pairs(store.name, plan, runs),
         spec_text=yaml.safe_dump(store.recall("spec"), sort_keys=False, allow_unicode=True),
     )
@@ -122,6 +138,8 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
         name = f"effect/{contrast['trick']}={contrast['to']}"
         columns = ("delta_mifid", "delta_mifid_low", "delta_mifid_high", "delta_train_seconds", "p_holm")
         metrics += [(f"{name}/{column}", float(contrast[column]), 0) for column in columns]
+    for evaluator, shares in report.importances.items():
+        metrics += [(f"importance/{evaluator}/{name}", share, 0) for name, share in shares.items()]
     tracker.log(tracker.parent, metrics)
     store.study_note(f"# {store.name}\n\n{summary.markdown(report)}\n")
     for name, figure in plots.figures(report).items():

@@ -106,11 +106,11 @@ def ablate(
 
 
 def _print_report(report: Any, *, brief: bool = False) -> None:
-    from harness.report import summary, tables
+    from harness.report import summary
 
     console = Console()
     console.print()
-    console.print(tables.terminal(summary.designed(report)) if brief else summary.terminal(report))
+    console.print(summary.brief(report) if brief else summary.terminal(report))
     for line in report.notes:
         console.print(f"note: {line}", highlight=False, markup=False)
 
@@ -141,7 +141,7 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
         "table": lambda: summary.markdown(found),
         "markdown": lambda: summary.markdown(found),
         "latex": lambda: summary.latex(found),
-        "csv": lambda: summary.csv(found)["effects"],
+        "csv": lambda: next(iter(summary.csv(found).values())),
         "html": lambda: html.render(found),
     }[kind]()
     if output is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.design import Cell, Plan
+from harness.design import Plan
 from harness.errors import StudyError
 from harness.events import Artifact, Event, Failed, Finished, Progress, Scored, Started
 from harness.launch import Launcher, RunDescription
@@ -30,6 +30,7 @@ class Outcome:
 
     complete: int = 0
     diverged: int = 0
+    pruned: int = 0
     failed: int = 0
     interrupted: bool = False
     reasons: list[str] = field(default_factory=list)
@@ -38,11 +39,10 @@ class Outcome:
 @dataclass
 class _Running:
     claim: Claim
-    cell: Cell
-    seed: int
     name: str
     mlflow_run: str
     directory: Path
+    hopeless: bool = False  # asked to stop, since the pruner gave it up
 
 
 @contextmanager
@@ -87,8 +87,6 @@ class Coordinator:
         self.threads = threads
         self.tags = tags
         self.outcome = Outcome()
-        self._cells = {cell.name: cell for cell in plan.cells}
-        self._runs = {run.key: run for run in plan.runs}
         self._busy: dict[int, _Running] = {}
 
     def run(self) -> Outcome:
@@ -114,7 +112,7 @@ class Coordinator:
                 self._forward(slot, event)
             # Every run of a first wave failing alike is a fault of the set-up: more runs would only repeat it.
             if self.outcome.failed >= max(2, self.launcher.slots) and not (
-                self.outcome.complete or self.outcome.diverged
+                self.outcome.complete or self.outcome.diverged or self.outcome.pruned
             ):
                 self.launcher.interrupt()
                 self._drain()
@@ -126,12 +124,11 @@ class Coordinator:
     # ------------------------------------------------------------------ placing
 
     def _place(self, slot: int, claim: Claim) -> None:
-        planned = self._runs[claim.key]
-        cell = self._cells[planned.cell]
+        planned, cell = claim.run, claim.cell
         name = f"{cell.name} · seed {planned.seed}"
         device = self.devices[slot % len(self.devices)]
         share = -(-self.launcher.slots // len(self.devices))
-        directory = RUNS / self.store.name / claim.key
+        directory = RUNS / self.store.name / planned.key
         levels = {f"factor.{factor}": str(level) for factor, level in cell.levels.items()}
         settings = {f"train.{k}": v for k, v in cell.train.items()} | {f"data.{k}": v for k, v in cell.data.items()}
         budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
@@ -143,7 +140,7 @@ class Coordinator:
                 **self.tags,
                 "harness.cell": cell.name,
                 "harness.seed": str(planned.seed),
-                "harness.key": claim.key,
+                "harness.key": planned.key,
                 "harness.study": self.store.name,
                 "optuna.trial": str(claim.number),
                 "harness.attempt": str(claim.attempt),
@@ -155,15 +152,15 @@ class Coordinator:
         lines = "\n".join(f"| {factor} | {level} |" for factor, level in cell.levels.items())
         self.store.note(
             claim.number,
-            f"# {name}\n\nrun `{claim.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n"
+            f"# {name}\n\nrun `{planned.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n"
             f"| factor | level |\n| --- | --- |\n{lines}\n",
         )
-        self._busy[slot] = _Running(claim, cell, planned.seed, name, mlflow_run, directory)
+        self._busy[slot] = _Running(claim, name, mlflow_run, directory)
         self.display.started(slot, name)
         self.launcher.submit(
             slot,
             RunDescription(
-                key=claim.key,
+                key=planned.key,
                 name=name,
                 recipe=self.plan.recipe,
                 seed=planned.seed,
@@ -199,6 +196,9 @@ class Coordinator:
                     running.mlflow_run, [(name, value, event.images) for name, value in event.scores.items()]
                 )
                 self.tracker.flush(running.mlflow_run)
+                if not event.final and not running.hopeless and self.store.is_hopeless(running.claim.number):
+                    running.hopeless = True
+                    self.launcher.interrupt(slot)
             case Artifact():
                 if event.kind != "checkpoint":
                     self.tracker.artifact(running.mlflow_run, Path(event.path), event.kind)
@@ -221,19 +221,22 @@ class Coordinator:
         self._release(slot, f"MiFID {summary['mifid']:.1f} in {duration(summary['train_seconds'])} of training")
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
-        interrupted = event.kind == "interrupted"
+        if running.hopeless and event.kind == "interrupted":
+            event = Failed(kind="pruned", reason="worse than the median of the others at as many images")
+        interrupted = event.kind in ("interrupted", "pruned")
         self.tracker.set_tags(running.mlflow_run, {"harness.failure": event.kind, "harness.reason": event.reason})
         if event.details:
             self.tracker.text(running.mlflow_run, event.details, "traceback.txt")
         self.tracker.finish(running.mlflow_run, "KILLED" if interrupted else "FAILED")
         self.store.fail(running.claim.number, event.kind, event.reason)
-        if event.kind == "diverged":
-            self.outcome.diverged += 1
+        if event.kind in ("diverged", "pruned"):
+            self.outcome.diverged += event.kind == "diverged"
+            self.outcome.pruned += event.kind == "pruned"
             shutil.rmtree(running.directory, ignore_errors=True)
         elif not interrupted:
             self.outcome.failed += 1
             self.outcome.reasons.append(event.reason)
-        self._release(slot, f"{event.kind}: {event.reason}", failed=True)
+        self._release(slot, f"{event.kind}: {event.reason}", failed=event.kind != "pruned")
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]

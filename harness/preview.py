@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
 from harness.ablate import Note, cap_line, check_data, prepare_data, run_seconds
 from harness.calibration import calibrate
-from harness.design import Plan
+from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.design.cap import cap
+from harness.factors import label
 from harness.placement import Options, place
 from harness.progress import duration
 from harness.spec import Spec
@@ -25,7 +28,8 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     placement = place(plan, options)
     _print_plan(plan)
     prepare_data(plan, note)
-    estimates = calibrate(plan, device=placement.devices[0], threads=placement.threads)
+    timed = _near(plan) if plan.search else plan
+    estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
     table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("cell", "images/s", "training", "scoring"):
         table.add_column(heading, justify="left" if heading == "cell" else "right")
@@ -37,13 +41,14 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
             duration(times["other_seconds"]),
         )
     seconds = run_seconds(estimates, placement)
-    total = sum(seconds[run.cell] for run in plan.runs)
+    mean = sum(seconds.values()) / len(seconds)
+    total = mean * plan.size if plan.search else sum(seconds[run.cell] for run in plan.runs)
     console = Console()
     console.print()
     console.print(table)
     slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
     console.print(
-        f"\n{len(plan.runs)} runs, about {duration(total)} with {slots} on {placement.where}",
+        f"\n{plan.size} runs, about {duration(total)} with {slots} on {placement.where}",
         highlight=False,
     )
     if study.design.max_hours:
@@ -51,10 +56,22 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
         console.print(cap_line(capped, study.design.max_hours), soft_wrap=True, highlight=False)
 
 
+def _near(plan: Plan) -> Plan:
+    """The plan of a search with the cells that lie one level from its control, which stand for what it may try."""
+    search = plan.search
+    assert search is not None
+    control = plan.cell(plan.control).levels
+    around = [{**control, name: level} for name, levels in search.levels.items() for level in levels]
+    return plan.with_tried(made for near in around if not isinstance(made := search.make(near, search.seeds[0]), str))
+
+
 def _print_plan(plan: Plan) -> None:
     console = Console()
-    seeds = sorted({run.seed for run in plan.runs})
     budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
+    if plan.search is not None:
+        _print_search(console, plan, plan.search, budget)
+        return
+    seeds = sorted({run.seed for run in plan.runs})
     console.print(
         f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
         f"{len(plan.runs)} runs of {budget} each",
@@ -79,3 +96,24 @@ def _print_plan(plan: Plan) -> None:
         console.print(f"confounded: {line}", highlight=False, markup=False)
     for dropped in plan.dropped:
         console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
+
+
+def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> None:
+    space = math.prod(len(levels) for levels in search.levels.values())
+    seeds = f"{len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}"
+    console.print(
+        f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs of {budget} each among {space:,} "
+        f"cells of up to {seeds} each",
+        highlight=False,
+    )
+    console.print(
+        f"lowers {' and '.join(search.objectives)}; "
+        + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
+        highlight=False,
+    )
+    table = Table(title="Levels", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    table.add_column("factor")
+    table.add_column("levels, the baseline first")
+    for name, levels in search.levels.items():
+        table.add_row(name, ", ".join(map(label, levels)))
+    console.print(table)

@@ -6,67 +6,23 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from harness import documents, recipes
+from harness.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.documents import Keys, Marked
 from harness.errors import SpecError, nearest
 from harness.factors import Factor, FactorCheck, Level, assigned, label
 from harness.refusals import Model, Refusal, build, shown
-from harness.settings import Budget, DataSettings, EvaluateSettings, Settings
+from harness.settings import Budget, DataSettings, EvaluateSettings
 
 __all__ = ["DesignSettings", "Factor", "Level", "Spec", "label", "load"]
 
 KEYS = ("study", "recipe", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
 MOST_SEEDS = 10_000
 NAME = re.compile(r"\w[\w.-]{0,99}")
-
-
-Kind = Literal[
-    "one-at-a-time",
-    "leave-one-out",
-    "ladder",
-    "full-factorial",
-    "fractional-factorial",
-    "plackett-burman",
-    "union",
-]
-_MEANING: dict[str, tuple[str, ...]] = {
-    "on": ("leave-one-out", "ladder", "fractional-factorial", "plackett-burman"),
-    "order": ("ladder",),
-    "resolution": ("fractional-factorial",),
-    "of": ("union",),
-}
-"""Which kinds of design a key has a meaning for."""
-
-
-class DesignSettings(Settings):
-    """Which cells are run, and which are held against each other."""
-
-    kind: Kind = Field(default="one-at-a-time", description="How factors are combined into cells.")
-    on: dict[str, Level] = Field(
-        default={},
-        description="Designs of two levels: the one at which a factor counts as on; its first where it is not named.",
-        json_schema_extra={"allowed": "a mapping of factor to one of its levels, like {crop: square}"},
-    )
-    order: tuple[str, ...] = Field(
-        default=(),
-        description="ladder: the factors from the first rung up; null: as in the spec.",
-        json_schema_extra={"allowed": "a list of every factor, like [crop, margin]"},
-    )
-    resolution: Literal[3, 4, 5] | None = Field(
-        default=None, description="fractional-factorial: 3, 4 (the default) or 5; more confounds less and runs more."
-    )
-    max_hours: float | None = Field(
-        default=None, gt=0, description="Whole seeds are dropped, the last first, until the study takes no longer."
-    )
-    of: tuple[DesignSettings, ...] = Field(
-        default=(),
-        description="union: the designs to unite.",
-        json_schema_extra={"allowed": "a list of designs, like [one-at-a-time, {kind: leave-one-out, on: {...}}]"},
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +75,6 @@ def _line(document: Marked, keys: Keys, text: str) -> str:
     return f"{documents.at(document, keys).place}: {dotted}: {text}"
 
 
-def _kinds_by_name(raw: Any) -> Any:
-    """The design section with `of: [ladder]` written out as `of: [{kind: ladder}]`."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("of"), list):
-        return raw
-    return {**raw, "of": [{"kind": part} if isinstance(part, str) else _kinds_by_name(part) for part in raw["of"]]}
-
-
 class _Check:
     """Goes through a document section by section and keeps every refusal."""
 
@@ -147,7 +96,7 @@ class _Check:
         evaluate = self.section("evaluate", EvaluateSettings)
         self.distinct("evaluate", "extractors")
         self.distinct("evaluate", "references")
-        design = self.section("design", DesignSettings, _kinds_by_name)
+        design = self.section("design", DesignSettings, kinds_by_name)
         budget = self.budget()
         factors = self.factors()
         recipe = self.recipe()
@@ -156,7 +105,9 @@ class _Check:
             raw = {"train": self.mapping("train"), "data": self.mapping("data")}
             FactorCheck(factors, raw, recipe.settings, self.refuse, self.same_source).run()  # type: ignore[arg-type]
         if design is not None and factors is not None:
-            self.design(design, factors)
+            DesignCheck(factors, seconds=self.mapping("budget").get("seconds") is not None, refuse=self.refuse).run(
+                design
+            )
         if self.refused or not (data and evaluate and design and budget and recipe and train and factors):
             raise SpecError("\n".join(self.refused))
         return Spec(
@@ -265,28 +216,3 @@ class _Check:
             for keys, text in refusals:
                 self.refuse(("factors", name, *keys), text)
         return factors if len(factors) == len(raw) else None
-
-    def design(self, design: DesignSettings, factors: dict[str, Factor], keys: Keys = ("design",)) -> None:
-        for key, kinds in _MEANING.items():
-            if getattr(design, key) and design.kind not in kinds:
-                text = f"has no meaning for {design.kind}; leave it out or use kind: {' or '.join(kinds)}"
-                self.refuse((*keys, key), text)
-        if design.max_hours and keys != ("design",):
-            self.refuse((*keys, "max_hours"), "is the whole study's; set it beside `of`, not in one of its designs")
-        for name, level in design.on.items():
-            if name not in factors:
-                self.refuse((*keys, "on", name), f"there is no factor '{name}'; {nearest(name, factors)}")
-            elif label(level) not in (known := [label(each) for each in factors[name].levels]):
-                text = f"{shown(level)} is no level of factor '{name}'; {nearest(label(level), known)}"
-                self.refuse((*keys, "on", name), text)
-        for index, name in enumerate(design.order):
-            if name not in factors:
-                self.refuse((*keys, "order", index), f"there is no factor '{name}'; {nearest(name, factors)}")
-            elif name in design.order[:index]:
-                self.refuse((*keys, "order", index), f"'{name}' is named twice; name it once")
-        if design.order and (missing := [name for name in factors if name not in design.order]):
-            self.refuse((*keys, "order"), f"leaves out {', '.join(missing)}; name every factor, or take it away")
-        for index, part in enumerate(design.of):
-            if part.kind == "union":
-                self.refuse((*keys, "of", index), "a union cannot hold another; name its designs here")
-            self.design(part, factors, (*keys, "of", index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -39,20 +40,23 @@ class FakeSettings(Settings):
     batch: int = Field(default=4, ge=2)
     margin: float | None = Field(default=None, ge=0, lt=1)
     width: int = Field(default=4, ge=1)
-    mood: Literal["well", "diverge", "crash"] = "well"
+    mood: Literal["well", "diverge", "crash", "wait"] = "well"
     device: str = "cpu"
 
 
 class FakeRecipe:
-    """MiFID is 100 plus a seed's luck, 10 less with a margin; moods make it end badly."""
+    """MiFID is 100 plus a seed's luck and the width, 10 less with a margin; moods make it wait or end badly."""
 
     name = "fake"
     settings = FakeSettings
 
     def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
         run.emit(Started(facts={"device.name": "imagination"}))
-        value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None)
+        value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None) + settings.width
+        until = time.monotonic() + 30
         for images in (50, 100):
+            while images == 100 and settings.mood == "wait" and not run.should_stop() and time.monotonic() < until:
+                time.sleep(0.01)
             if run.should_stop():
                 raise recipes.Interrupted("asked to stop")
             run.emit(

@@ -175,7 +175,7 @@ def test_a_trial_whose_coordinator_died_is_failed_and_run_again(spec: Spec) -> N
     outcome, report, lines = run(spec)
     assert any("1 left by a coordinator that died" in line for line in lines)
     assert outcome.complete == 6
-    again = report.runs.set_index("key").loc[claim.key]
+    again = report.runs.set_index("key").loc[claim.run.key]
     assert again["attempt"] == 2
     assert again["state"] == "complete"
 

@@ -130,7 +130,7 @@ def test_importing_the_spec_loads_nothing_heavy() -> None:
 
 
 def test_every_design_that_a_spec_can_name_exists() -> None:
-    assert set(DesignSettings.model_fields["kind"].annotation.__args__) == set(DESIGNS)  # type: ignore[union-attr]
+    assert set(DesignSettings.model_fields["kind"].annotation.__args__) == {*DESIGNS, "search"}  # type: ignore[union-attr]
 
 
 def test_a_refusal_names_file_line_key_value_and_what_is_allowed(spec_file: Path) -> None:

@@ -65,15 +65,26 @@ def notes(runs: pd.DataFrame, plan: Plan, cost_note: str = "") -> list[str]:
         states.setdefault(str(state), set()).add((str(cell), int(seed)))
     complete, diverged = states.get("complete", set()), states.get("diverged", set()) - states.get("complete", set())
     failed = states.get("failed", set()) - complete - diverged
-    missing = planned - complete - diverged - failed
+    pruned = states.get("pruned", set()) - complete - diverged
+    failed -= pruned
+    missing = planned - complete - diverged - failed - pruned
     lines = []
-    if missing:
+    if plan.search is not None:
+        lines.append(
+            f"a search: {plan.search.sampler} picked the runs by the results of those before, so that the lowest MiFID "
+            "is flattered, and no effect, interval or verdict is given; test what it found with a design on other seeds"
+        )
+        if (left := plan.size - len(planned) + len(missing)) > 0:
+            lines.append(f"{left} of {plan.size} runs are still to come")
+    elif missing:
         lines.append(
             f"{len(missing)} of {len(planned)} planned runs are still missing: this is an interim look; "
             "stopping as soon as it pleases would make false verdicts likelier than 5 %"
         )
     if diverged:
         lines.append(f"{len(diverged)} of {len(planned)} runs diverged: {_some(diverged)}")
+    if pruned:
+        lines.append(f"{len(pruned)} of {len(planned)} runs were pruned and have no final MiFID: {_some(pruned)}")
     if failed:
         lines.append(f"{len(failed)} of {len(planned)} runs failed and say nothing of their tricks: {_some(failed)}")
     if cost_note:

@@ -1,7 +1,7 @@
 """A Spec made into a Plan: the cells, the contrasts between them, and the runs that estimate them."""
 
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, MOST_CELLS
-from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun
+from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
 from harness.design.planning import plan
 
 __all__ = [
@@ -14,5 +14,7 @@ __all__ = [
     "Dropped",
     "Plan",
     "PlannedRun",
+    "Search",
+    "Tried",
     "plan",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.designs import Sampler
 from harness.factors import Level
 from harness.settings import Budget, DataSettings, EvaluateSettings
 
@@ -53,9 +56,51 @@ class Dropped:
     reason: str
 
 
+Tried = tuple[Cell, PlannedRun]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Where a sampler may look: `trials` runs, each of a cell that it names with the cell's next free seed."""
+
+    sampler: Sampler
+    trials: int
+    prune: bool
+    levels: dict[str, tuple[Level, ...]]
+    seeds: tuple[int, ...]
+    make: Callable[[dict[str, Level], int], Tried | str]
+    """The cell and its run with a seed, or why the cell is impossible."""
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the sampler is told to lower."""
+        return ("mifid", "train_seconds") if self.sampler == "nsga2" else ("mifid",)
+
+    def free(self, levels: dict[str, Level], taken: Container[str]) -> Tried | None:
+        """The cell at `levels` with its first seed whose run is not `taken`; None where there is none."""
+        for seed in self.seeds:
+            made = self.make(levels, seed)
+            if isinstance(made, str):
+                return None
+            if made[1].key not in taken:
+                return made
+        return None
+
+    def another(self, taken: Container[str], generator: random.Random, *, attempts: int = 1000) -> Tried | None:
+        """A run of a cell drawn at random that is not `taken`; None where so many draws find none."""
+        for _ in range(attempts):
+            drawn = {name: generator.choice(levels) for name, levels in self.levels.items()}
+            if (found := self.free(drawn, taken)) is not None:
+                return found
+        return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that a study will run. `control` names the cell that the others are held against."""
+    """All that a study will run. `control` names the cell that the others are held against.
+
+    Under a `search` cells and runs are those tried so far, the control's first; `size` counts those to come too.
+    """
 
     study: str
     recipe: str
@@ -70,6 +115,12 @@ class Plan:
     references: dict[str, DataSettings]
     fingerprint: str
     confounding: tuple[str, ...] = ()
+    search: Search | None = None
+
+    @property
+    def size(self) -> int:
+        """How many runs the study will have."""
+        return self.search.trials if self.search else len(self.runs)
 
     def cell(self, name: str) -> Cell:
         """The cell called `name`. Raises KeyError where there is none."""
@@ -77,3 +128,12 @@ class Plan:
             if cell.name == name:
                 return cell
         raise KeyError(name)
+
+    def with_tried(self, tried: Iterable[Tried]) -> Plan:
+        """This plan of a search with the cells and runs that were tried."""
+        cells = {cell.name: cell for cell in self.cells}
+        runs = {run.key: run for run in self.runs}
+        for cell, run in tried:
+            cells.setdefault(cell.name, cell)
+            runs.setdefault(run.key, run)
+        return replace(self, cells=tuple(cells.values()), runs=tuple(runs.values()))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from harness.design.layouts import ALL_ON, DESIGNS, Layout, baseline_levels
-from harness.design.model import Cell, Dropped, Plan, PlannedRun
+from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
+from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
 from harness.factors import Level, label
 from harness.settings import DataSettings
 from harness.spec import Spec
+
+_COUNTED = 512  # cells of a search's space that are tried out for being possible
 
 
 def plan(spec: Spec) -> Plan:
@@ -19,13 +24,56 @@ def plan(spec: Spec) -> Plan:
 
     Raises SpecError where the control cell is impossible, or nothing is left to compare.
     """
-    layout = DESIGNS[spec.design.kind](spec, spec.design)
+    references = _references(spec)
+    shared = {
+        "recipe": spec.recipe,
+        "evaluate": spec.evaluate.model_dump(mode="json"),
+        "references": {name: data.model_dump(mode="json") for name, data in references.items()},
+        "budget": spec.budget.model_dump(mode="json"),
+    }
+    searching = _search(spec, shared) if spec.design.kind == "search" else None
+    if searching is None:
+        layout = DESIGNS[spec.design.kind](spec, spec.design)
+    else:
+        layout = Layout(cells={BASELINE: baseline_levels(spec)}, contrasts=())
     cells, dropped = _possible(spec, layout)
     kept = {cell.name for cell in cells}
     contrasts = []
     for contrast in layout.contrasts:
         if pairs := tuple(pair for pair in contrast.pairs if kept.issuperset(pair)):
             contrasts.append(replace(contrast, pairs=pairs))
+    if searching is None:
+        _refuse_empty(spec, layout, contrasts, dropped)
+    identity = {
+        **shared,
+        "study": spec.study,
+        "train": spec.train.model_dump(mode="json"),
+        "data": spec.data.model_dump(mode="json"),
+        "factors": {name: factor.model_dump(mode="json") for name, factor in spec.factors.items()},
+        # What a sampler chose by its results must not pass for a design's runs, nor one sampler's for another's.
+        **({"search": [searching.sampler, searching.prune]} if searching else {}),
+    }
+    seeds = spec.seeds[:1] if searching else spec.seeds
+    return Plan(
+        study=spec.study,
+        recipe=spec.recipe,
+        design=spec.design.kind,
+        cells=tuple(cells),
+        contrasts=tuple(contrasts),
+        runs=tuple(_run(cell, seed, shared) for seed in seeds for cell in cells),
+        dropped=tuple(dropped),
+        control=next(iter(layout.cells)),
+        budget=spec.budget,
+        evaluate=spec.evaluate,
+        references=references,
+        fingerprint=_digest(identity),
+        confounding=layout.confounding,
+        search=searching,
+    )
+
+
+def _refuse_empty(spec: Spec, layout: Layout, contrasts: list[Contrast], dropped: list[Dropped]) -> None:
+    """Raises SpecError where a design that needs all of its cells has lost one, or nothing is left to compare."""
     if layout.whole and dropped:
         text = (
             f"'{spec.design.kind}' needs every cell, and '{dropped[0].name}' cannot be run: {dropped[0].reason}; use "
@@ -36,42 +84,52 @@ def plan(spec: Spec) -> Plan:
         reason = dropped[0].reason if dropped else "it has no levels"
         text = f"'{spec.design.kind}' leaves nothing to compare: {dropped[0].name if dropped else 'the plan'}: {reason}"
         raise spec.refusal(("design", "kind"), f"{text}; change the design, or the factor's requires and exclude")
-    references = _references(spec)
-    shared = {
-        "recipe": spec.recipe,
-        "evaluate": spec.evaluate.model_dump(mode="json"),
-        "references": {name: data.model_dump(mode="json") for name, data in references.items()},
-        "budget": spec.budget.model_dump(mode="json"),
-    }
-    runs = [
-        PlannedRun(
-            cell=cell.name, seed=seed, key=_digest({**shared, "train": cell.train, "data": cell.data, "seed": seed})
-        )
-        for seed in spec.seeds
-        for cell in cells
-    ]
-    identity = {
-        **shared,
-        "study": spec.study,
-        "train": spec.train.model_dump(mode="json"),
-        "data": spec.data.model_dump(mode="json"),
-        "factors": {name: factor.model_dump(mode="json") for name, factor in spec.factors.items()},
-    }
-    return Plan(
-        study=spec.study,
-        recipe=spec.recipe,
-        design=spec.design.kind,
-        cells=tuple(cells),
-        contrasts=tuple(contrasts),
-        runs=tuple(runs),
-        dropped=tuple(dropped),
-        control=next(iter(layout.cells)),
-        budget=spec.budget,
-        evaluate=spec.evaluate,
-        references=references,
-        fingerprint=_digest(identity),
-        confounding=layout.confounding,
+
+
+def _search(spec: Spec, shared: dict[str, Any]) -> Search:
+    """The space of a search: cells are made when the sampler names them, since there may be far too many."""
+    design = spec.design
+
+    def make(levels: Levels, seed: int) -> Tried | str:
+        cell = _cell(spec, cell_name(levels, spec), levels)
+        return cell if isinstance(cell, str) else (cell, _run(cell, seed, shared))
+
+    levels = {name: factor.every_level for name, factor in spec.factors.items()}
+    assert design.trials is not None, "checked with the spec"
+    return Search(
+        sampler=design.sampler or "tpe",
+        trials=min(design.trials, _runs_within(levels, spec.seeds, make)),
+        prune=design.prune,
+        levels=levels,
+        seeds=spec.seeds,
+        make=make,
     )
+
+
+def _runs_within(
+    levels: dict[str, tuple[Level, ...]], seeds: tuple[int, ...], make: Callable[[Levels, int], Tried | str]
+) -> int:
+    """How many runs a space holds; where it is large, the impossible ones too."""
+    cells = math.prod(map(len, levels.values()))
+    if cells <= _COUNTED:
+        combinations = (dict(zip(levels, some, strict=True)) for some in itertools.product(*levels.values()))
+        cells = len({made[1].key for some in combinations if not isinstance(made := make(some, seeds[0]), str)})
+    return cells * len(seeds)
+
+
+def _run(cell: Cell, seed: int, shared: dict[str, Any]) -> PlannedRun:
+    key = _digest({**shared, "train": cell.train, "data": cell.data, "seed": seed})
+    return PlannedRun(cell=cell.name, seed=seed, key=key)
+
+
+def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:
+    """The cell at `levels`, or why it is impossible."""
+    train, data, refusals = spec.settings(levels)
+    if (reason := _forbidden(spec, levels)) is not None:
+        return reason
+    if train is None or data is None:
+        return "; ".join(f"{'.'.join(map(str, keys))}: {text}" if keys else text for keys, text in refusals)
+    return Cell(name=name, levels=levels, train=train.model_dump(mode="json"), data=data.model_dump(mode="json"))
 
 
 def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped]]:
@@ -80,28 +138,22 @@ def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped]]:
     dropped: list[Dropped] = []
     same: dict[str, str] = {}
     for name, levels in layout.cells.items():
-        train, data, refusals = spec.settings(levels)
-        reason = _forbidden(spec, levels)
-        if reason is None and refusals:
-            reason = "; ".join(f"{'.'.join(map(str, keys))}: {text}" if keys else text for keys, text in refusals)
-        if train is not None and data is not None and reason is None:
-            cell = Cell(
-                name=name, levels=levels, train=train.model_dump(mode="json"), data=data.model_dump(mode="json")
-            )
-            twin = same.setdefault(_digest([cell.train, cell.data]), name)
+        made = _cell(spec, name, levels)
+        if isinstance(made, Cell):
+            twin = same.setdefault(_digest([made.train, made.data]), name)
             if twin == name:
-                cells.append(cell)
+                cells.append(made)
                 continue
-            reason = f"its settings are those of '{twin}'"
-        dropped.append(Dropped(name=name, levels=levels, reason=str(reason)))
+            made = f"its settings are those of '{twin}'"
+        dropped.append(Dropped(name=name, levels=levels, reason=made))
         if len(dropped) == 1 and not cells:
-            text = f"the control cell '{name}' of {spec.design.kind} is impossible: {reason}"
+            text = f"the control cell '{name}' of {spec.design.kind} is impossible: {made}"
             remedy = "choose other levels under design.on" if name == ALL_ON else "change the factors' baselines"
             raise spec.refusal(("design", "kind"), f"{text}; {remedy}, or another kind of design")
     return cells, dropped
 
 
-def _forbidden(spec: Spec, levels: dict[str, Level]) -> str | None:
+def _forbidden(spec: Spec, levels: Levels) -> str | None:
     """Why `requires` or `exclude` of some factor rules out this combination."""
     for name, factor in spec.factors.items():
         if label(levels[name]) == label(factor.baseline):

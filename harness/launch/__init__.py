@@ -42,8 +42,8 @@ class Launcher(Protocol):
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         """(slot, event) pairs that came in within `timeout` seconds; each run ends with Finished or Failed."""
 
-    def interrupt(self) -> None:
-        """Ask every running run to save a checkpoint and end as interrupted."""
+    def interrupt(self, slot: int | None = None) -> None:
+        """Ask the run in `slot`, or every running run, to save a checkpoint and end as interrupted."""
 
     def close(self) -> None:
         """End all slots."""

@@ -23,6 +23,7 @@ class InlineLauncher:
         def emit(event: Event) -> None:
             self._events.put((slot, event))
 
+        self._stop.clear()
         # A daemon, so that a second Ctrl-C ends the program even where a step hangs.
         self._thread = threading.Thread(target=execute, args=(description, emit, self._stop.is_set), daemon=True)
         self._thread.start()
@@ -36,7 +37,7 @@ class InlineLauncher:
         except queue.Empty:
             return found
 
-    def interrupt(self) -> None:
+    def interrupt(self, slot: int | None = None) -> None:
         self._stop.set()
 
     def close(self) -> None:

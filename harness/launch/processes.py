@@ -63,6 +63,7 @@ class ProcessLauncher:
             worker = self._start(description.threads)
             self._workers[slot] = worker
         worker.busy = True
+        worker.stop.clear()
         worker.connection.send(description)
 
     def _start(self, threads: int | None) -> _Worker:
@@ -99,9 +100,10 @@ class ProcessLauncher:
             del self._workers[slot]
         return found
 
-    def interrupt(self) -> None:
-        for worker in self._workers.values():
-            worker.stop.set()
+    def interrupt(self, slot: int | None = None) -> None:
+        for which, worker in self._workers.items():
+            if slot in (None, which):
+                worker.stop.set()
 
     def close(self) -> None:
         for worker in self._workers.values():

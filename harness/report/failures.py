@@ -26,7 +26,7 @@ def failure_rates(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
         return None
     levels = {cell.name: {name: label(level) for name, level in cell.levels.items()} for cell in plan.cells}
     rows = []
-    for factor in dict.fromkeys(contrast.factor for contrast in plan.contrasts):
+    for factor in dict.fromkeys(name for cell in plan.cells for name in cell.levels):
         known = {cell: several[factor] for cell, several in levels.items() if factor in several}
         for level in dict.fromkeys(known.values()):
             here = counts.loc[[cell for cell, other in known.items() if other == level and cell in counts.index]].sum()

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.paired import ALPHA
+from harness.analysis.tried import ENDINGS
 from harness.report import ReportData
 from harness.report.failures import failure_rates
 from harness.report.numbers import decimals, number, p_value, with_interval
@@ -28,8 +29,29 @@ VIEWS = {"add_one": "alone", "leave_one_out": "in the full recipe", "shapley": "
 
 def sheets(report: ReportData) -> list[Sheet]:
     """Every further answer that the report has, in the order of the page."""
-    made = (side_by_side, interactions, shapley, pareto, equal, agreement, failures, importances)
+    made = (tried, side_by_side, interactions, shapley, pareto, equal, agreement, failures, importances)
     return [sheet for make in made if (sheet := make(report)) is not None]
+
+
+def tried(report: ReportData) -> Sheet | None:
+    """A search's cells, the lowest mean MiFID first."""
+    table = report.tried
+    if table is None or table.empty:
+        return None
+    mifid, seconds = decimals(table["mifid"], 3), decimals(table["train_seconds"], 3)
+    rows = []
+    for row in table.to_dict("records")[:MOST_ROWS]:
+        ended = ", ".join(f"{row[name]} {name}" for name in ENDINGS if row[name])
+        scores = plain_interval(row["mifid"], row["mifid_low"], row["mifid_high"], mifid)
+        rows.append((row["cell"], str(row["n"]), scores, number(row["train_seconds"], seconds), ended or "running"))
+    return Sheet(
+        "What the search tried",
+        ("cell", ">n", ">MiFID [95 %]", ">train s", "runs"),
+        rows,
+        "The lowest mean first. The sampler came back to what looked good, of many means the lowest is lucky too, and "
+        "pruned runs are left out of a mean: a ranking says where to look, not what a trick is worth."
+        + left_out(len(table)),
+    )
 
 
 def side_by_side(report: ReportData) -> Sheet | None:
@@ -312,7 +334,7 @@ def importances(report: ReportData) -> Sheet | None:
         "Optuna’s importances",
         ("parameter", *(f">{name}" for name in report.importances)),
         rows,
-        "How much of the spread of MiFID a model fitted to the trials puts down to each parameter. They "
-        "are not effects: they have no sign, no interval and no pairing by seed, "
-        "and they say nothing of cost; decide by the effects.",
+        "PED-ANOVA: what sets the best tenth of the trials apart; fANOVA: the share of the spread of MiFID over all "
+        "trials, by a random forest. They are not effects: they have no sign, no interval and no pairing by seed, they "
+        "depend on where the sampler looked, and say nothing of cost; decide by the effects of a design.",
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.report import ReportData, tables
 from harness.report.sheet import Sheet
-from harness.report.sheets import rank_sentences, sheets
+from harness.report.sheets import rank_sentences, sheets, tried
 
 _MOST_ROWS = 12  # of a table on the terminal
 _STYLES = {"good": "bold green", "bad": "bold red", "": ""}
@@ -24,16 +24,30 @@ def designed(report: ReportData) -> pd.DataFrame:
     return answer.assign(design=[contrast.design for contrast in contrasts])
 
 
+def brief(report: ReportData) -> RenderableType:
+    """The answer alone for a terminal: effects, or what a search tried."""
+    sheet = tried(report)
+    return tables.terminal(designed(report)) if sheet is None else _titled(sheet)
+
+
 def terminal(report: ReportData) -> Group:
     """The answer and the further ones for a terminal of 100 columns or so."""
-    parts: list[RenderableType] = [tables.terminal(designed(report))]
-    for sheet in sheets(report):
-        parts += [Text(), Text(sheet.title, style="bold"), sheet_table(sheet)]
-        if (left := len(sheet.rows) - _MOST_ROWS) > 0:
-            parts.append(Text(f"and {left} rows more, which the other formats have"))
-        parts.append(Text(sheet.reading, style="dim"))
+    parts = [brief(report)]
+    parts += [_titled(sheet) for sheet in _further(report)]
     parts += [Text(line) for line in rank_sentences(report)]
     return Group(*parts)
+
+
+def _titled(sheet: Sheet) -> Group:
+    parts: list[RenderableType] = [Text(), Text(sheet.title, style="bold"), sheet_table(sheet)]
+    if (left := len(sheet.rows) - _MOST_ROWS) > 0:
+        parts.append(Text(f"and {left} rows more, which the other formats have"))
+    return Group(*parts, Text(sheet.reading, style="dim"))
+
+
+def _further(report: ReportData) -> list[Sheet]:
+    """The answers beyond the first, which is a search's own or the effects."""
+    return sheets(report)[0 if report.tried is None else 1 :]
 
 
 def sheet_table(sheet: Sheet) -> Table:
@@ -50,7 +64,7 @@ def sheet_table(sheet: Sheet) -> Table:
 
 def markdown(report: ReportData) -> str:
     """The answer and the further ones, each under its heading."""
-    parts = [tables.markdown(designed(report))]
+    parts = [tables.markdown(designed(report))] if report.tried is None else []
     for sheet in sheets(report):
         grid = tables.grid_markdown(sheet.names, sheet.right, sheet.rows)
         parts.append(f"## {tables.escape_markdown(sheet.title)}\n\n{grid}\n{tables.escape_markdown(sheet.reading)}\n")
@@ -60,7 +74,7 @@ def markdown(report: ReportData) -> str:
 
 def latex(report: ReportData) -> str:
     """The answer and the further ones as LaTeX tables; needs the package booktabs."""
-    parts = [tables.latex(designed(report))]
+    parts = [tables.latex(designed(report))] if report.tried is None else [tables.LATEX_NEEDS]
     parts += [
         tables.grid_latex(f"{sheet.title}. {sheet.reading}", sheet.names, sheet.right, sheet.rows)
         for sheet in sheets(report)
@@ -69,9 +83,10 @@ def latex(report: ReportData) -> str:
 
 
 def csv(report: ReportData) -> dict[str, str]:
-    """Name -> every column of that answer at full precision, the effects first."""
+    """Name -> every column of that answer at full precision, the main one (effects, or what was tried) first."""
     frames = {
-        "effects": designed(report),
+        "tried": report.tried,
+        "effects": designed(report) if report.tried is None else None,
         "views": report.views,
         "interactions": report.factorial,
         "shapley": report.shapley,

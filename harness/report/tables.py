@@ -106,6 +106,7 @@ def escape_markdown(text: str) -> str:
     return text.replace("\n", " ")
 
 
+LATEX_NEEDS = "% needs \\usepackage{booktabs}\n"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -137,9 +138,7 @@ def _latex(text: str) -> str:
 
 def latex(answer: pd.DataFrame) -> str:
     """The answer as a LaTeX table; needs the package booktabs."""
-    return "% needs \\usepackage{booktabs}\n" + grid_latex(
-        CAPTION, _HEADINGS, _RIGHT, (list(row.values()) for row in cells(answer))
-    )
+    return LATEX_NEEDS + grid_latex(CAPTION, _HEADINGS, _RIGHT, (list(row.values()) for row in cells(answer)))
 
 
 def grid_latex(caption: str, heads: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:

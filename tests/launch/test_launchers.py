@@ -69,11 +69,13 @@ def test_inline_runs_in_this_process_and_ends_with_the_summary(tmp_path: Path, f
 
 def test_an_interrupted_run_ends_as_interrupted(tmp_path: Path, fake_recipe: object) -> None:
     launcher = InlineLauncher()
-    launcher.interrupt()
-    launcher.submit(0, description(tmp_path))
+    launcher.submit(0, description(tmp_path, mood="wait"))
+    launcher.interrupt(0)
     last = collect(launcher)[-1]
     assert isinstance(last, Failed)
     assert last.kind == "interrupted"
+    launcher.submit(0, description(tmp_path))  # an interrupt is for the run that it met
+    assert isinstance(collect(launcher)[-1], Finished)
 
 
 def test_a_fault_in_a_child_process_comes_back_and_the_slot_goes_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis import label
+from harness.design import Search
 from harness.report import ReportData, sheets
 from harness.report.chosen import chosen
 from harness.report.numbers import decimals, number
@@ -61,6 +62,7 @@ def plan(report: ReportData) -> str:
     values = {
         "recipe": plan.recipe,
         "design": plan.design,
+        "search": _search(plan.search) if plan.search else "",
         "seeds": _seeds(report),
         "budget of a run": _settings(plan.budget.model_dump()),
         "evaluation": _settings(plan.evaluate.model_dump(mode="json")),
@@ -70,6 +72,11 @@ def plan(report: ReportData) -> str:
         values[f"settings of {plan.control}"] = _settings(control.train)
         values[f"data of {plan.control}"] = _settings(control.data)
     return section("What was run", facts(values) + _levels(report) + _contrasts(report) + _limits(report))
+
+
+def _search(search: Search) -> str:
+    pruning = "runs worse than the median are pruned" if search.prune else "no run is pruned"
+    return f"{search.sampler} over {search.trials} runs, lowering {' and '.join(search.objectives)}; {pruning}"
 
 
 def _seeds(report: ReportData) -> str:
@@ -87,6 +94,8 @@ def _levels(report: ReportData) -> str:
 
 def _contrasts(report: ReportData) -> str:
     contrasts = report.plan.contrasts
+    if not contrasts:
+        return ""
     rows = []
     for contrast in contrasts[:MOST_CELLS]:
         treated, control = contrast.pairs[0] if contrast.pairs else ("", "")

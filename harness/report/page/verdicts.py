@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from harness.report import ReportData
+from harness.report import ReportData, sheets
 from harness.report.numbers import decimals, number, p_value
-from harness.report.page.parts import section, table
+from harness.report.page.parts import section, sheet_section, table
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
 
@@ -19,29 +19,46 @@ _MOST_NOTES = 12
 def opening(report: ReportData) -> str:
     """The title, the answer in a few lines, what was run, and what a reader must know."""
     plan = report.plan
-    tricks = list(dict.fromkeys(contrast.factor for contrast in plan.contrasts))
+    tricks = list(plan.cells[0].levels) if plan.search else list(dict.fromkeys(c.factor for c in plan.contrasts))
+    left = len(report.notes) - _MOST_NOTES
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
+    notes += f"<li>and {left} notes more</li>" if left > 0 else ""
+    question = (
+        f"Where among the levels of {_listing(tricks)} is MiFID lowest?"
+        if plan.search
+        else f"Which of {_listing(tricks)} earns its keep, by how much, how surely, and at what cost in run time?"
+    )
+    return (
+        f"<header><h1>{escape(plan.study)}</h1>"
+        f'<p class="lead">{escape(question)}</p>{_short(report)}<p>{escape(_what_was_run(report))}</p></header>'
+        + (f'<ul class="notes">{notes}</ul>' if notes else "")
+    )
+
+
+def _what_was_run(report: ReportData) -> str:
+    plan = report.plan
     seeds = len({run.seed for run in plan.runs})
     complete = int((report.runs["state"] == "complete").sum())
     size = (
         f"{plan.budget.images:,} images" if plan.budget.images is not None else f"{plan.budget.seconds:g} s of training"
     )
-    left = len(report.notes) - _MOST_NOTES
-    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
-    notes += f"<li>and {left} notes more</li>" if left > 0 else ""
-    run = (
-        f"The {plan.recipe} recipe was trained in {len(plan.cells):,} cells ({plan.design}), {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'} each, {size} a run; {complete:,} of {len(plan.runs):,} runs are complete."
-    )
+    ended = f"{size} a run; {complete:,} of {plan.size:,} runs are complete."
+    if plan.search:
+        space = math.prod(len(levels) for levels in plan.search.levels.values())
+        return (
+            f"The {plan.search.sampler} sampler tried {len(plan.cells):,} of {space:,} combinations of levels, {ended}"
+        )
     return (
-        f"<header><h1>{escape(plan.study)}</h1>"
-        f'<p class="lead">Which of {escape(_listing(tricks))} earns its keep, by how much, how surely, and at what '
-        f"cost in run time?</p>{_short(report)}<p>{escape(run)}</p></header>"
-        + (f'<ul class="notes">{notes}</ul>' if notes else "")
+        f"The {plan.recipe} recipe was trained in {len(plan.cells):,} cells ({plan.design}), {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'} each, {ended}"
     )
 
 
 def _short(report: ReportData) -> str:
-    """One line per kind of answer: keep, leave out, depends on the design, undecided."""
+    """One line per kind of answer: keep, leave out, depends on the design, undecided; of a search the best cell."""
+    if report.plan.search:
+        answer = "A search says where to look, not what a trick is worth."
+        return f'<p class="found"><strong>{answer}</strong></p><ul class="short">{"".join(_best(report))}</ul>'
     kinds: dict[str, list[str]] = {"keep": [], "drop": [], "depends": [], "open": []}
     kept = []
     rows = list(zip(report.answer.to_dict("records"), cells(report.answer), strict=True))
@@ -114,7 +131,9 @@ def _listing(names: list[str]) -> str:
 
 
 def verdicts(report: ReportData) -> str:
-    """A card per contrast."""
+    """A card per contrast; a search has none, and says what it tried instead."""
+    if report.plan.search:
+        return sheet_section(sheets.tried(report))
     rows = report.answer.to_dict("records")
     cards = [_card(row, text) for row, text in zip(rows, cells(report.answer), strict=True)]
     return section("Verdicts", f'<div class="cards">{"".join(cards)}</div>')
@@ -150,6 +169,8 @@ def _card(row: Mapping[Any, Any], text: dict[str, str]) -> str:
 
 def effects(report: ReportData) -> str:
     """The forest plot and the table of effects."""
+    if report.plan.search:
+        return ""
     figure = f"<figure>{forest(report.answer)}</figure>" if len(report.answer) else ""
     heads = ("trick", "level", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")
     kinds = ("", "", "n", "n", "n", "n", "")

@@ -1,14 +1,12 @@
-"""The Optuna study: one trial per planned run, asked and told by one coordinator. Alone in importing optuna."""
+"""The Optuna study: one trial per run, asked and told by one coordinator."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import math
-import os
-import socket
+import random
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,14 +19,17 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.design import Plan
+from harness.design import Cell, Plan, PlannedRun, Search
 from harness.errors import StudyError
 from harness.spec import Spec
+from harness.study import searching
+from harness.study.ownership import owned
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 _MAX_SEED = 2**31 - 1
 # Best evidence first: where a run has several trials, the table shows the first of these.
-_RANK = {"complete": 0, "diverged": 1, "running": 2, "waiting": 3, "failed": 4}
+_RANK = {"complete": 0, "diverged": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
+_SETTLED = ("complete", "diverged", "pruned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class Claim:
     """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left."""
 
     number: int
-    key: str
+    run: PlannedRun
+    cell: Cell
     attempt: int
     previous: str | None
 
@@ -52,6 +54,7 @@ class StudyStore:
         self._study: optuna.Study | None = None
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
+        self._objectives: tuple[str, ...] = ("mifid",)
 
     # ------------------------------------------------------------------ opening
 
@@ -72,20 +75,28 @@ class StudyStore:
 
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
+        tried = 0
+        if plan.search is not None:
+            self._objectives = plan.search.objectives
+            # A later start must not draw what the first one drew.
+            with contextlib.suppress(KeyError):
+                tried = len(optuna.load_study(study_name=self.name, storage=self.storage).trials)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                direction="minimize",
+                directions=["minimize"] * len(self._objectives),
                 load_if_exists=True,
-                sampler=optuna.samplers.RandomSampler(seed=0),
+                sampler=searching.sampler(plan.search, tried),
+                pruner=searching.pruner(plan.search),
             )
-            self._study.set_metric_names(["mifid"])
+            self._study.set_metric_names(list(self._objectives))
         self._space = {
             name: CategoricalDistribution([factor.baseline, *factor.levels]) for name, factor in spec.factors.items()
         }
-        self._space["seed"] = IntDistribution(0, _MAX_SEED)
+        if plan.search is None:
+            self._space["seed"] = IntDistribution(0, _MAX_SEED)
 
     def load(self) -> None:
         """Open a study that must be there. Raises StudyError."""
@@ -101,28 +112,8 @@ class StudyStore:
     @contextlib.contextmanager
     def ownership(self, *, take_over: bool = False) -> Iterator[None]:
         """Hold the study as its only coordinator. Raises StudyError where another one lives."""
-        folder = Path(".harness")
-        folder.mkdir(exist_ok=True)
-        with open(folder / f"{self.name}.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StudyError(f"study '{self.name}' is being run {self._whose()}; wait for it, or stop it") from None
-            owner = self.study.user_attrs.get("owner")
-            if owner and not take_over and _alive(owner):
-                raise StudyError(
-                    f"study '{self.name}' is being run {self._whose()}; wait for it, or, where you know it to be dead, "
-                    "add --take-over"
-                )
-            self.study.set_user_attr("owner", _this_process())
-            try:
-                yield
-            finally:
-                self.study.set_user_attr("owner", None)
-
-    def _whose(self) -> str:
-        owner = self.study.user_attrs.get("owner") or {}
-        return f"by process {owner.get('pid', 'unknown')} on {owner.get('host', 'this machine')}"
+        with owned(self.study, take_over=take_over):
+            yield
 
     # ------------------------------------------------------------------ queue
 
@@ -135,24 +126,22 @@ class StudyStore:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.study.tell(trial.number, state=TrialState.FAIL)
             stale += 1
+        plan = self.tried(plan)
         cells = {cell.name: cell for cell in plan.cells}
         done, waiting, attempts = self._census()
         added = 0
         for run in plan.runs:
             if run.key in done or run.key in waiting:
                 continue
-            self.study.enqueue_trial(
-                {**cells[run.cell].levels, "seed": run.seed},
-                user_attrs={"key": run.key, "cell": run.cell, "attempt": attempts.get(run.key, 0) + 1},
-            )
+            self._enqueue(cells[run.cell], run, plan.search, attempts.get(run.key, 0) + 1)
             added += 1
-        planned = {run.key for run in plan.runs}
-        return {
-            "done": len(done & planned),
-            "stale": stale,
-            "added": added,
-            "pending": len(planned - done),
-        }
+        finished = len(done & {run.key for run in plan.runs})
+        return {"done": finished, "stale": stale, "added": added, "pending": max(0, plan.size - finished)}
+
+    def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
+        # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
+        parameters = cell.levels if search else {**cell.levels, "seed": run.seed}
+        self.study.enqueue_trial(parameters, user_attrs=_identity(cell, run, attempt))
 
     def _census(self) -> tuple[set[str], set[str], dict[str, int]]:
         done: set[str] = set()
@@ -163,7 +152,7 @@ class StudyStore:
             if key is None:
                 continue
             state = _state(trial)
-            if state in ("complete", "diverged"):
+            if state in _SETTLED:
                 done.add(key)
             elif state == "waiting":
                 waiting.add(key)
@@ -171,21 +160,49 @@ class StudyStore:
         return done, waiting, attempts
 
     def claim(self, plan: Plan) -> Claim | None:
-        """Take the next planned run from the queue, None where it is empty."""
-        planned = {run.key for run in plan.runs}
+        """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
+        if plan.search is not None:
+            return self._propose(plan.search)
+        planned = {run.key: run for run in plan.runs}
         while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             trial = self.study.ask(self._space)
-            self._trials[trial.number] = trial
-            key = trial.user_attrs.get("key")
-            if key not in planned:
-                self.fail(trial.number, "withdrawn", "not in the plan any more")
-                continue
-            previous = self._previous(key, trial)
-            trial.set_user_attr("started", time.time())
-            return Claim(
-                number=trial.number, key=key, attempt=int(trial.user_attrs.get("attempt", 1)), previous=previous
-            )
+            run = planned.get(trial.user_attrs.get("key", ""))
+            if run is not None:
+                return self._claimed(trial, plan.cell(run.cell), run)
+            self._withdraw(trial, "not in the plan any more")
         return None
+
+    def _propose(self, search: Search) -> Claim | None:
+        """Ask the sampler for a cell and take its next free seed, or another cell where it has none."""
+        while True:
+            trials = self.study.get_trials(deepcopy=False)
+            taken = {str(trial.user_attrs["key"]) for trial in trials if "key" in trial.user_attrs}
+            queued = any(trial.state == TrialState.WAITING for trial in trials)
+            if not queued and len(taken) >= search.trials:
+                return None
+            trial = self.study.ask(self._space)
+            if "key" in trial.user_attrs:
+                made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
+                if not isinstance(made, str):
+                    return self._claimed(trial, *made)
+            elif (free := search.free(trial.params, taken)) is not None:
+                for name, value in _identity(*free, 1).items():
+                    trial.set_user_attr(name, value)
+                return self._claimed(trial, *free)
+            self._withdraw(trial, "impossible, or run with every seed already")
+            if (another := search.another(taken, random.Random(trial.number))) is None:
+                return None
+            self._enqueue(*another, search)
+
+    def _claimed(self, trial: optuna.Trial, cell: Cell, run: PlannedRun) -> Claim:
+        self._trials[trial.number] = trial
+        trial.set_user_attr("started", time.time())
+        attempt = int(trial.user_attrs.get("attempt", 1))
+        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=self._previous(run.key, trial))
+
+    def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
+        self._trials[trial.number] = trial
+        self.fail(trial.number, "withdrawn", reason)
 
     def _previous(self, key: str, trial: optuna.Trial) -> str | None:
         """The MLflow run that an earlier attempt at this run left behind."""
@@ -204,8 +221,17 @@ class StudyStore:
 
     def report(self, number: int, images: int, value: float) -> None:
         """An intermediate MiFID after `images` shown."""
-        if math.isfinite(value):
+        if not math.isfinite(value):
+            return
+        if len(self._objectives) == 1:
             self._trials[number].report(value, images)
+        else:  # Optuna has no intermediate values where there are several objectives
+            curve = {**self._trials[number].user_attrs.get("curve", {}), str(images): value}
+            self._trials[number].set_user_attr("curve", curve)
+
+    def is_hopeless(self, number: int) -> bool:
+        """Whether the pruner would stop the run, by what was reported."""
+        return len(self._objectives) == 1 and self._trials[number].should_prune()
 
     def note(self, number: int, text: str) -> None:
         """Markdown that optuna-dashboard shows with the trial; before the trial is told."""
@@ -226,16 +252,32 @@ class StudyStore:
         save_plotly_graph_object(self.study, figure, graph_object_id=name)
 
     def complete(self, number: int, summary: dict[str, float]) -> None:
-        """The run ended well: its summary becomes attributes, its MiFID the trial's value."""
+        """The run ended well: its summary becomes attributes, its MiFID (and price) the trial's value."""
         self.attach(number, summary={k: v for k, v in summary.items() if math.isfinite(v)}, finished=time.time())
-        self.study.tell(number, summary["mifid"])
+        self.study.tell(number, [summary[name] for name in self._objectives])
 
     def fail(self, number: int, kind: str, reason: str) -> None:
-        """The run ended as diverged (an outcome), error, interrupted or withdrawn."""
+        """The run ended as diverged (an outcome), pruned, error, interrupted or withdrawn."""
         self.attach(number, failure={"kind": kind, "reason": reason}, finished=time.time())
-        self.study.tell(number, state=TrialState.FAIL)
+        self.study.tell(number, state=TrialState.PRUNED if kind == "pruned" else TrialState.FAIL)
 
     # ------------------------------------------------------------------ reading
+
+    def tried(self, plan: Plan) -> Plan:
+        """The plan of a search with every run that was tried or waits; any other plan as it is."""
+        search = plan.search
+        if search is None:
+            return plan
+        found = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if "key" in trial.user_attrs:
+                made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
+                found += [made] if not isinstance(made, str) else []
+        return plan.with_tried(found)
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """Optuna's importances of the levels for MiFID, by evaluator; empty where there are too few runs."""
+        return searching.importances(self.study)
 
     def run_table(self, plan: Plan) -> pd.DataFrame:
         """One tidy row per planned run: key, cell, seed, state, attempts and every outcome of its summary."""
@@ -269,7 +311,8 @@ class StudyStore:
         for trial in self.study.get_trials(deepcopy=False):
             key = trial.user_attrs.get("key")
             if key is not None:
-                found.setdefault(key, {}).update(trial.intermediate_values)
+                curve = {int(images): value for images, value in trial.user_attrs.get("curve", {}).items()}
+                found.setdefault(key, {}).update(trial.intermediate_values or curve)
         return {(run.cell, run.seed): sorted(found[run.key].items()) for run in plan.runs if found.get(run.key)}
 
     def remember(self, **attributes: Any) -> None:
@@ -285,47 +328,14 @@ class StudyStore:
 def _state(trial: FrozenTrial) -> str:
     if trial.state == TrialState.FAIL:
         return "diverged" if trial.user_attrs.get("failure", {}).get("kind") == "diverged" else "failed"
-    return {TrialState.COMPLETE: "complete", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}.get(
-        trial.state, "failed"
-    )
+    return "waiting" if trial.state == TrialState.WAITING else trial.state.name.lower()
+
+
+def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
+    return {"key": run.key, "cell": cell.name, "levels": cell.levels, "seed": run.seed, "attempt": attempt}
 
 
 def _exists(storage: str) -> bool:
     """Whether the storage is there already; asking Optuna would make an empty SQLite file."""
     prefix = "sqlite:///"
     return not storage.startswith(prefix) or Path(storage.removeprefix(prefix)).exists()
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _start_time(pid: int) -> str:
-    """When the process began, in clock ticks since boot: tells a reused process number from the same process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _this_process() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "boot": _boot_id(), "began": _start_time(pid)}
-
-
-def _alive(owner: dict[str, Any]) -> bool:
-    """Whether an owner record's process may live. One of another host cannot be asked, so it is taken to live."""
-    if owner.get("host") != socket.gethostname():
-        return True
-    if owner.get("boot") != _boot_id() or owner.get("pid") == os.getpid():
-        return False
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return bool(owner.get("began", "") == _start_time(int(owner["pid"])))

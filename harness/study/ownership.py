@@ -1,0 +1,79 @@
+"""Who runs a study: a lock on this machine, and a record in the study for the others."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from harness.errors import StudyError
+
+
+@contextlib.contextmanager
+def owned(study: optuna.Study, *, take_over: bool = False) -> Iterator[None]:
+    """Hold `study` as its only coordinator. Raises StudyError where another one lives."""
+    folder = Path(".harness")
+    folder.mkdir(exist_ok=True)
+    name = study.study_name
+    with open(folder / f"{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StudyError(f"study '{name}' is being run {_whose(study)}; wait for it, or stop it") from None
+        owner = study.user_attrs.get("owner")
+        if owner and not take_over and _alive(owner):
+            raise StudyError(
+                f"study '{name}' is being run {_whose(study)}; wait for it, or, where you know it to be dead, "
+                "add --take-over"
+            )
+        study.set_user_attr("owner", _this_process())
+        try:
+            yield
+        finally:
+            study.set_user_attr("owner", None)
+
+
+def _whose(study: optuna.Study) -> str:
+    owner = study.user_attrs.get("owner") or {}
+    return f"by process {owner.get('pid', 'unknown')} on {owner.get('host', 'this machine')}"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _start_time(pid: int) -> str:
+    """When the process began, in clock ticks since boot: tells a reused process number from the same process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _this_process() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "boot": _boot_id(), "began": _start_time(pid)}
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    """Whether an owner record's process may live. One of another host cannot be asked, so it is taken to live."""
+    if owner.get("host") != socket.gethostname():
+        return True
+    if owner.get("boot") != _boot_id() or owner.get("pid") == os.getpid():
+        return False
+    try:
+        os.kill(int(owner["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return bool(owner.get("began", "") == _start_time(int(owner["pid"])))

@@ -1,0 +1,56 @@
+"""What a search takes from Optuna: its samplers, a pruner, and its importances."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.importance import (
+    BaseImportanceEvaluator,
+    FanovaImportanceEvaluator,
+    PedAnovaImportanceEvaluator,
+    get_param_importances,
+)
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from harness.design import Search
+
+_STARTUP = 10  # runs at random before a sampler goes by their results; Optuna's own default
+_FEWEST = 10  # complete runs from which importances are worked out
+
+
+def sampler(search: Search | None, seed: int) -> BaseSampler:
+    """The sampler of a search; where there is none every trial is queued, and nothing is left to sample."""
+    if search is None:
+        return RandomSampler(seed=seed)
+    startup = min(_STARTUP, max(2, search.trials // 3))
+    if search.sampler == "gp":
+        # MiFID differs from seed to seed, so that no outcome is exact.
+        return GPSampler(seed=seed, n_startup_trials=startup, deterministic_objective=False)
+    if search.sampler == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=min(50, max(4, search.trials // 5)))
+    return TPESampler(seed=seed, n_startup_trials=startup)
+
+
+def pruner(search: Search | None) -> BasePruner:
+    """Stops a run whose best MiFID so far is above the median of the others at as many images, after five runs."""
+    return MedianPruner(n_startup_trials=5) if search is not None and search.prune else NopPruner()
+
+
+def importances(study: optuna.Study) -> dict[str, dict[str, float]]:
+    """Evaluator -> parameter -> share, for the first objective; empty below ten complete runs."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < _FEWEST:
+        return {}
+    evaluators: dict[str, BaseImportanceEvaluator] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # low is what is wanted
+        evaluators["PED-ANOVA"] = PedAnovaImportanceEvaluator()
+        evaluators["fANOVA"] = FanovaImportanceEvaluator(seed=0)
+        return {
+            name: get_param_importances(study, evaluator=evaluator, target=lambda trial: trial.values[0])
+            for name, evaluator in evaluators.items()
+        }
