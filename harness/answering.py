@@ -55,7 +55,7 @@ def _space(search: Search) -> dict[str, object]:
 
 def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
     """What the report is made of: the run table, the answer, curves, and one sample grid per cell."""
-    from harness.analysis import answer
+    from harness.analysis import COSTS, answer, effects
     from harness.analysis.agreement import agreement
     from harness.analysis.equal import at_equal
     from harness.analysis.factorial import factorial_effects
@@ -78,6 +78,7 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         grids=_grids(store.name, plan, runs),
         provenance={"study": store.name, "storage": store.storage, **provenance_facts},
         notes=[*notes, *answered.attrs["notes"]],
+        effects={metric: effects(runs, plan, metric) for metric in ("mifid", *COSTS)} if designed else {},
         tried=tried(runs, plan),
         factorial=factorial_effects(runs, plan, "mifid") if designed else None,
         shapley=shapley(runs, plan, "mifid") if designed else None,

@@ -26,6 +26,7 @@ class ReportData:
     grids: dict[str, Path] = field(default_factory=dict)  # cell -> PNG of samples on the same latents
     provenance: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    effects: dict[str, pd.DataFrame] = field(default_factory=dict)  # metric -> harness.analysis.effects
     tried: pd.DataFrame | None = None  # a search's cells, the lowest MiFID first
     factorial: pd.DataFrame | None = None  # main effects and two-factor interactions
     shapley: pd.DataFrame | None = None  # attribution of the change from nothing on to all on

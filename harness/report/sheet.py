@@ -23,6 +23,7 @@ class Sheet:
     rows: Sequence[tuple[str, ...]]
     reading: str
     tones: Sequence[str] = ()
+    wide: bool = False  # too wide for a terminal
 
     @property
     def names(self) -> list[str]:

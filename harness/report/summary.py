@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pandas as pd
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from harness.report import ReportData, tables
+from harness.report.fitted import FittedTable
+from harness.report.searched import tried
 from harness.report.sheet import Sheet
-from harness.report.sheets import rank_sentences, sheets, tried
+from harness.report.sheets import rank_sentences, sheets
 
 _MOST_ROWS = 12  # of a table on the terminal
 _STYLES = {"good": "bold green", "bad": "bold red", "": ""}
@@ -33,8 +33,10 @@ def brief(report: ReportData) -> RenderableType:
 def terminal(report: ReportData) -> Group:
     """The answer and the further ones for a terminal of 100 columns or so."""
     parts = [brief(report)]
-    parts += [_titled(sheet) for sheet in _further(report)]
+    parts += [_titled(sheet) for sheet in _further(report) if not sheet.wide]
     parts += [Text(line) for line in rank_sentences(report)]
+    if wide := [sheet.title for sheet in _further(report) if sheet.wide]:
+        parts += [Text(), Text(f"too wide for a terminal, in the other formats: {', '.join(wide)}", style="dim")]
     return Group(*parts)
 
 
@@ -50,16 +52,14 @@ def _further(report: ReportData) -> list[Sheet]:
     return sheets(report)[0 if report.tried is None else 1 :]
 
 
-def sheet_table(sheet: Sheet) -> Table:
+def sheet_table(sheet: Sheet) -> FittedTable:
     """A sheet for the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    rows = sheet.rows[:_MOST_ROWS]
-    for column, (name, right) in enumerate(zip(sheet.names, sheet.right, strict=True)):
-        widest = max((len(row[column]) for row in rows), default=0) if right else None
-        table.add_column(name, justify="right" if right else "left", overflow="fold", min_width=widest)
-    for row, tone in zip(rows, sheet.tones or [""] * len(sheet.rows), strict=False):
-        table.add_row(*(Text(value) for value in row[:-1]), Text(row[-1], style=_STYLES[tone]))
-    return table
+    tones = sheet.tones or [""] * len(sheet.rows)
+    rows = [
+        [*map(Text, row[:-1]), Text(row[-1], style=_STYLES[tone])]
+        for row, tone in zip(sheet.rows[:_MOST_ROWS], tones, strict=False)
+    ]
+    return FittedTable(sheet.names, sheet.right, rows)
 
 
 def markdown(report: ReportData) -> str:
@@ -87,6 +87,9 @@ def csv(report: ReportData) -> dict[str, str]:
     frames = {
         "tried": report.tried,
         "effects": designed(report) if report.tried is None else None,
+        "statistics": pd.concat([table.assign(metric=name) for name, table in report.effects.items()])
+        if report.effects
+        else None,
         "views": report.views,
         "interactions": report.factorial,
         "shapley": report.shapley,

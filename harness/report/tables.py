@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from harness.report.fitted import FittedTable
 from harness.report.numbers import decimals, with_interval
 from harness.report.numbers import number as written
 
@@ -63,19 +62,14 @@ def tone(verdict: str) -> str:
 
 def terminal(answer: pd.DataFrame) -> Group:
     """The answer for a terminal of 100 columns or so."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("trick", overflow="fold")
-    table.add_column("n", justify="right")
-    table.add_column("MiFID", justify="right", no_wrap=True)
-    table.add_column("Δ MiFID [95 %]", no_wrap=True)
-    table.add_column("Δ train s [95 %]", no_wrap=True)
-    table.add_column("verdict", max_width=18)
     styles = {"good": "bold green", "bad": "bold red", "open": ""}
+    rows = []
     for row in cells(answer):
         trick = Text.assemble((row["trick"], "bold"), f" {row['change']}")
         verdict = Text(row["verdict"], style=styles[tone(row["verdict"])])
-        table.add_row(trick, row["n"], row["mifid"], row["delta"], row["seconds"], verdict)
-    return Group(table, Text(CAPTION, style="dim"))
+        rows.append([trick, *(Text(row[name]) for name in ("n", "mifid", "delta", "seconds")), verdict])
+    heads = ("trick", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")
+    return Group(FittedTable(heads, (False, True, True, False, False, False), rows), Text(CAPTION, style="dim"))
 
 
 _HEADINGS = ("trick", "level", "n", "MiFID", "Δ MiFID [95 %]", "Δ train s [95 %]", "verdict")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from harness.analysis import answer, label
+from harness.analysis import COSTS, answer, effects, label
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
 from harness.report import ReportData
 from harness.settings import Budget, EvaluateSettings
@@ -151,6 +151,7 @@ def make_study(folder: Path, seeds: int = 4) -> ReportData:
             "processor": "a CPU, 2 cores",
         },
         notes=found.attrs["notes"],
+        effects={metric: effects(runs, plan, metric) for metric in ("mifid", *COSTS)},
         factorial=make_factorial(tricks, by_levels),
         shapley=make_shapley(tricks, by_levels),
         views=make_views(tricks, by_levels),

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 from rich.console import Console, RenderableType
+from rich.text import Text
 from scipy import stats
 
 from harness.report import ReportData, html, pictures, plots, summary
 from harness.report.compare import compare_markdown, comparison, render_compare
 from harness.report.failures import failure_rates
+from harness.report.fitted import FittedTable
 from harness.report.labels import Box, place
 from harness.report.sheets import numbered, sheets
 from harness.report.svg.curves import band, thinned
@@ -37,8 +39,21 @@ def test_the_terminal_shows_every_answer_and_cuts_no_line(rich: ReportData, widt
     text = printed(summary.terminal(rich), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
+    assert all(line.count("[") == line.count("]") for line in text.splitlines())  # no interval is broken
     for sheet in sheets(rich):
         assert sheet.title in text
+        assert sheet.wide or all(word in text for name in sheet.names for word in name.split())
+
+
+def test_a_narrow_terminal_puts_intervals_below_their_values_before_it_breaks_words() -> None:
+    table = FittedTable(
+        ("what was tried", "Δ [95 %]"), (False, True), [[Text("averaging=ema, width=wide"), Text("−5.0 [−10.0, +0.5]")]]
+    )
+    wide, narrow, least = (printed(table, width).split("\n") for width in (60, 34, 24))
+    assert "averaging=ema, width=wide  −5.0 [−10.0, +0.5]" in wide[3]
+    assert [" ".join(line.split()) for line in narrow[3:5]] == ["averaging=ema, −5.0", "width=wide [−10.0, +0.5]"]
+    assert any("[−10.0," in line and "+0.5]" in line for line in narrow)
+    assert all(len(line) <= 24 for line in least)
 
 
 @pytest.mark.parametrize("rows", [0, 1, None])
@@ -68,7 +83,8 @@ def test_markdown_holds_the_effects_first_and_then_every_answer_as_a_whole_table
     text = summary.markdown(rich)
     assert text.startswith("| trick | level | n |")
     titles = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
-    assert titles[:3] == [
+    assert titles[:4] == [
+        "The effects in full",
         "Add-one, leave-one-out and Shapley side by side",
         "Main effects and interactions",
         "Shapley shares",
@@ -99,10 +115,23 @@ def test_latex_is_balanced_plain_and_has_as_many_cells_as_columns(rich: ReportDa
 
 def test_csv_has_every_answer_at_full_precision(rich: ReportData) -> None:
     tables = summary.csv(rich)
-    assert list(tables) == ["effects", "views", "interactions", "shapley", "pareto", "equal", "agreement"]
+    assert list(tables) == ["effects", "statistics", "views", "interactions", "shapley", "pareto", "equal", "agreement"]
+    full = pd.read_csv(io.StringIO(tables["statistics"]))
+    assert set(full["metric"]) == {"mifid", "train_seconds", "images_per_second", "peak_memory_mb"}
+    assert {"boot_low", "p_sign_flip", "probability_better", "ratio_high"} <= set(full)
     back = pd.read_csv(io.StringIO(tables["shapley"]))
     assert rich.shapley is not None
     assert back["share"].sum() == pytest.approx(rich.shapley.attrs["total"], rel=1e-12)
+
+
+def test_costs_are_ratios_of_time_rate_and_memory(rich: ReportData) -> None:
+    (sheet,) = [sheet for sheet in sheets(rich) if sheet.title == "What each trick costs"]
+    assert sheet.names[2:] == ["training seconds [95 %]", "images/s [95 %]", "peak memory [95 %]"]
+    width = next(row for row in sheet.rows if row[0].startswith("width"))
+    seconds, rate, memory = (float(text.split()[1]) for text in width[2:])
+    assert seconds > 1.2  # the study was made so that width costs time, and memory is the same in all its runs
+    assert rate == pytest.approx(1 / seconds, abs=0.02)
+    assert memory == 1
 
 
 def test_a_study_of_two_designs_tells_its_rows_apart(rich: ReportData) -> None:

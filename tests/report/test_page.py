@@ -20,8 +20,15 @@ from harness.report import ReportData, html
 from harness.report.svg import shapes
 
 SECTIONS = [
-    *("Verdicts", "Effects", "Add-one, leave-one-out and Shapley side by side", "Main effects and interactions"),
-    *("Shapley shares", "MiFID against training time", "At equal images and at equal time", "Two yardsticks"),
+    *("Verdicts", "Effects", "The effects in full", "Add-one, leave-one-out and Shapley side by side"),
+    *(
+        "Main effects and interactions",
+        "Shapley shares",
+        "What each trick costs",
+        "MiFID against training time",
+        "At equal images and at equal time",
+        "Two yardsticks",
+    ),
     *("Learning curves", "Samples", "Nearest training images", "Failures", "Cells", "Optuna’s importances"),
     *("What was run", "How to repeat it", "Provenance"),
 ]

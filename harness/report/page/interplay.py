@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.analysis import label
-from harness.report import ReportData, sheets
+from harness.report import ReportData, searched, sheets
 from harness.report.page.parts import sheet_section
 from harness.report.svg.dots import Row, dots
 from harness.report.svg.heat import heat, matrix
@@ -64,4 +64,4 @@ def shapley(report: ReportData) -> str:
 
 def importances(report: ReportData) -> str:
     """Optuna's importances, with what they are not."""
-    return sheet_section(sheets.importances(report))
+    return sheet_section(searched.importances(report))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from html import escape
 
-from harness.report import ReportData, sheets
+from harness.report import ReportData, evidence, sheets
 from harness.report.page.parts import sheet_section
 from harness.report.sheet import contrast
 from harness.report.svg.dots import Row, dots
 from harness.report.svg.scatter import scatter
 
 _AT = {"delta_equal_images": "equal images", "delta_equal_time": "equal time"}
+
+
+def costs(report: ReportData) -> str:
+    """What every trick does to time and memory."""
+    return sheet_section(evidence.costs(report))
 
 
 def price(report: ReportData) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from harness.report import ReportData, sheets
+from harness.report import ReportData, evidence, searched
 from harness.report.numbers import decimals, number, p_value
 from harness.report.page.parts import section, sheet_section, table
 from harness.report.svg.forest import forest
@@ -133,7 +133,7 @@ def _listing(names: list[str]) -> str:
 def verdicts(report: ReportData) -> str:
     """A card per contrast; a search has none, and says what it tried instead."""
     if report.plan.search:
-        return sheet_section(sheets.tried(report))
+        return sheet_section(searched.tried(report))
     rows = report.answer.to_dict("records")
     cards = [_card(row, text) for row, text in zip(rows, cells(report.answer), strict=True)]
     return section("Verdicts", f'<div class="cards">{"".join(cards)}</div>')
@@ -181,3 +181,8 @@ def effects(report: ReportData) -> str:
         "paired by seed: both runs of a pair share their initial weights where the networks are alike, their noise and "
         "their order of images. The intervals are not corrected for several tricks.</p>",
     )
+
+
+def statistics(report: ReportData) -> str:
+    """Every statistic of every effect, for readers who judge for themselves."""
+    return sheet_section(evidence.statistics(report))

@@ -31,10 +31,13 @@ def forest(answer: pd.DataFrame) -> str:
     body = axis(x, (low, high), bottom, "Δ MiFID, mean and 95 % interval")
     for position, (row, words) in enumerate(zip(rows.to_dict("records"), cells(rows), strict=True)):
         y = _TOP + _STEP * position + 34
+        room = plot - shapes.width_of(words["delta"]) - 8
         name = f"{words['trick']}: {words['change']}"
+        if shapes.width_of(name, 12.5, bold=True) > room:
+            name = f"{words['trick']}: {words['change'].rpartition(' → ')[2]}"
         body.append(shapes.text(_LEFT, y - 16, shapes.fitted(name, plot, 12.5, bold=True), "label"))
-        # A long name keeps the line; the table has the number.
-        if shapes.width_of(name, 12.5, bold=True) + shapes.width_of(words["delta"]) + 8 < plot:
+        # A name that is still too long keeps the line; the table has the number.
+        if shapes.width_of(name, 12.5, bold=True) <= room:
             body.append(shapes.text(_WIDTH - _RIGHT, y - 16, words["delta"], "value", "end"))
         body += _bar(row, x, y, (low, high), tone(words["verdict"]))
     return shapes.svg(_WIDTH, bottom + 40, "forest", "Change of MiFID per trick with 95 % intervals", body)
