@@ -6,10 +6,15 @@ BIN := $(VENV)/bin
 # Two files at a time, a thread each: most tests are small, and a second thread would only get in the other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: ablate bench-metrics bench-stats check test test-all format install clean
+.PHONY: ablate example bench-metrics bench-stats check test test-all format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
+
+# The example report, from the study of `make ablate` and its leave-one-out runs.
+example: ablate
+	$(BIN)/harness ablate ablations/tricks.yaml --set design.kind=leave-one-out
+	$(BIN)/python docs/example_report.py
 
 test: $(READY)
 	$(PYTEST)
@@ -21,7 +26,7 @@ bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py
 
 bench-stats: $(READY)
-	$(BIN)/python benchmarks/statistics.py
+	$(BIN)/python benchmarks/effects.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness import provenance
-from harness.answering import decided, gather, made_with, plan_document, publish, study_name
+from harness.answering import decided, gather, made_with, plan_document, publish, question, study_name
 from harness.coordinator import Coordinator, Outcome
 from harness.design import Plan
 from harness.design import plan as make_plan
@@ -76,10 +76,12 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
         store.remember(spec=plain(spec.document), plan=plan_document(plan))
         if not counts["pending"]:
             note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
-            return Outcome(), gather(store, plan, made_with(store))
-        note(_greeting(store, plan, counts, placement))
+            if store.recall("published") == question(store.tried(plan)):
+                return Outcome(), gather(store, plan, made_with(store))
+        else:
+            note(_greeting(store, plan, counts, placement))
+            store.remember(provenance=provenance.provenance())
         tracker = Tracker(options.tracking_uri)
-        store.remember(provenance=provenance.provenance())
         facts = made_with(store)
         tracker.open_study(spec.study, store.name, tags=facts | {"harness.design": plan.design})
         tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
@@ -102,6 +104,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
             outcome = coordinator.run()
             report = gather(store, plan, facts)
             publish(report, store, tracker)
+            store.remember(published=question(report.plan))
             status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
         finally:
             launcher.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from pathlib import Path
 
 import pandas as pd
 import yaml
@@ -75,7 +75,7 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         runs=runs,
         answer=answered,
         curves=curves,
-        grids=_grids(store.name, plan, runs),
+        grids=_grids(store.name, plan),
         provenance={"study": store.name, "storage": store.storage, **provenance_facts},
         notes=[*notes, *answered.attrs["notes"]],
         effects={metric: effects(runs, plan, metric) for metric in ("mifid", *COSTS)} if designed else {},
@@ -92,14 +92,20 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
     )
 
 
+def question(plan: Plan) -> str:
+    """A digest of the runs and contrasts of a plan: equal where the answer is to the same question."""
+    asked = [plan.design, *(contrast.name for contrast in plan.contrasts), *sorted(run.key for run in plan.runs)]
+    return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
+
+
 def _unfinished(runs: pd.DataFrame) -> dict[str, int]:
     """How many runs wait or run still; those that ended badly are in the answer's own notes."""
     return {state: int(count) for state in ("waiting", "running") if (count := (runs["state"] == state).sum())}
 
 
-def _grids(study: str, plan: Plan, runs: pd.DataFrame) -> dict[str, Path]:
+def _grids(study: str, plan: Plan) -> dict[str, Picture]:
     """The last sample grid of each cell's first complete seed."""
-    grids: dict[str, Path] = {}
+    grids: dict[str, Picture] = {}
     for run in plan.runs:
         found = sorted((RUNS / study / run.key).glob("grid-*.png"))
         if found and run.cell not in grids:

@@ -20,6 +20,7 @@ from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.launch.inline import InlineLauncher
 from harness.placement import Options, Placement, place
+from harness.report import html
 from harness.spec import Spec, load
 from harness.study import StudyStore
 
@@ -108,6 +109,23 @@ def test_the_same_command_again_adds_nothing_and_says_so(spec: Spec) -> None:
     _, _, lines = run(spec)
     assert any("nothing to add" in line for line in lines)
     assert before == ([(t.number, t.state) for t in trials()], len(mlflow_runs()))
+
+
+def test_an_answer_that_could_not_be_published_is_at_the_next_start(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = html.render
+    monkeypatch.setattr(html, "render", lambda report: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(spec)
+    (parent,) = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "study"]
+    assert parent.info.status == "FAILED"
+    monkeypatch.setattr(html, "render", render)
+    run(spec)
+    (parent,) = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "study"]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["runs_complete"] == 6
+    assert len(trials()) == 9
 
 
 def test_more_seeds_go_on_in_the_same_study(spec: Spec, project: Path) -> None:

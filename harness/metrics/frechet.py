@@ -14,7 +14,7 @@ import torch
 
 from harness.metrics.features import check_features, row_blocks
 
-_PANELS = 8
+_PANELS = 4
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,52 @@ def moments(features: torch.Tensor) -> Moments:
     for rows in row_blocks(count, dim):
         mean += features[rows].sum(dim=0, dtype=torch.float64)
     mean /= count
-    cov = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
-    panels = list(range(0, dim, max(1, -(-dim // _PANELS))))
+    # The upper triangle of panels only, since the matrix is symmetric; each on its own, which adds up faster.
+    panels = _panels(dim)
+    sums = [
+        torch.zeros(panel.stop - panel.start, dim - panel.start, dtype=torch.float64, device=features.device)
+        for panel in panels
+    ]
     for rows in row_blocks(count, dim):
-        centred = features[rows].double() - mean
-        # The lower triangle of panels only: the matrix is symmetric.
-        for start, stop in zip(panels, [*panels[1:], dim], strict=True):
-            cov[start:, start:stop].addmm_(centred[:, start:].T, centred[:, start:stop])
-    cov /= count - 1
-    for start, stop in zip(panels, [*panels[1:], dim], strict=True):
-        cov[start:stop, stop:] = cov[stop:, start:stop].T
+        centred = torch.sub(features[rows], mean)
+        for panel, products in zip(panels, sums, strict=True):
+            products.addmm_(centred[:, panel].T, centred[:, panel.start :])
+    cov = torch.empty(dim, dim, dtype=torch.float64, device=features.device)
+    for panel, products in zip(panels, sums, strict=True):
+        cov[panel, panel.start :] = products.div_(count - 1)
+        cov[panel.stop :, panel] = products[:, panel.stop - panel.start :].T
     return Moments(count, mean, cov)
+
+
+def _panels(dim: int) -> list[slice]:
+    step = -(-dim // _PANELS)
+    return [slice(start, min(dim, start + step)) for start in range(0, dim, step)]
+
+
+def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
+    """L^T S L of [D, D] matrices; where L is triangular only the lower triangle is right, for half the work."""
+    panels = _panels(len(cov))
+    if any(bool(factor[panel].triu(panel.start + 1).any()) for panel in panels):
+        return factor.T @ cov @ factor
+    found = torch.empty_like(cov)  # S L first
+    for panel in panels:
+        found[:, panel] = cov[:, panel.start :] @ factor[panel.start :, panel]
+    for panel in panels:  # whose rows above a panel are not needed for it any more
+        found[panel, : panel.stop] = factor[panel.start :, panel].T @ found[panel.start :, : panel.stop]
+    return found
+
+
+def _eigenvalues(matrix: torch.Tensor) -> torch.Tensor:
+    """Ascending eigenvalues of the symmetric matrix whose lower triangle is given; overwrites it."""
+    found: torch.Tensor
+    if matrix.device.type != "cpu":
+        found = torch.linalg.eigvalsh(matrix)
+        return found
+    from scipy.linalg import eigvalsh
+
+    # torch's first call in a process takes more than twice as long. Transposed, LAPACK needs no copy.
+    found = torch.from_numpy(eigvalsh(matrix.T.numpy(), lower=False, overwrite_a=True, check_finite=False))
+    return found
 
 
 def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
@@ -74,10 +109,10 @@ def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
     count, dim = generated.shape
     if count < dim:
         factor, mean = _sample_factor(generated)
-        return _distance(real, mean, factor.square().sum(), torch.linalg.eigvalsh(factor @ real.cov @ factor.T), count)
+        return _distance(real, mean, factor.square().sum(), _eigenvalues(factor @ real.cov @ factor.T), count)
     fitted = moments(generated)
-    product = real.factor.T @ fitted.cov @ real.factor
-    return _distance(real, fitted.mean, fitted.cov.trace(), torch.linalg.eigvalsh(product), count)
+    product = _congruent(real.factor, fitted.cov)
+    return _distance(real, fitted.mean, fitted.cov.trace(), _eigenvalues(product), count)
 
 
 def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, torch.Tensor]:
@@ -100,7 +135,7 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
     else:
         fitted = moments(generated)
         mean, trace = fitted.mean, fitted.cov.trace()
-        product = real.factor.T @ fitted.cov @ real.factor
+        product = _congruent(real.factor, fitted.cov)
         del fitted  # these matrices are what a score's memory goes to
         values, vectors = torch.linalg.eigh(product)
         del product

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -17,6 +18,7 @@ from harness.metrics.screening import is_dense, product_error, quickest, rounded
 Coarse = tuple[torch.Tensor, torch.Tensor]
 
 _WAITING = 1_000_000  # pairs to be computed anew before they are
+_CACHED = 8  # blocks so many times smaller than memory allows stay in a core's cache
 _TAME = 1e15  # rows with lengths between this and its inverse can be multiplied in float32 as they are
 
 
@@ -44,14 +46,13 @@ def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     # The most similar so far, less its rounding: what is less similar for sure is not the nearest.
     surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(lengths == 0, torch.inf)
     pending: list[tuple[torch.Tensor, torch.Tensor]] = []
-    coarse = _coarse_rows(generated) if quickest(generated.device) == torch.bfloat16 else None
+    coarse = _coarse_rows(generated, lengths) if quickest(generated.device) == torch.bfloat16 else None
     for columns in pair_blocks(*real.shape):
-        block = _unit_rows(real[columns], torch.float32)
-        coarse_block = rounded(block) if coarse is not None else None
+        block = _Block(real[columns], real_lengths[columns])
         for rows in pair_blocks(*generated.shape):
             coarse_rows = (coarse[0][rows], coarse[1][rows]) if coarse is not None else None
-            for cosines, error in _cosines(generated[rows], real[columns], block, coarse_rows, coarse_block):
-                pairs, most = _possible(cosines, error, surest[rows], real_lengths[columns] == 0)
+            for cosines, error in _cosines(generated[rows], block, coarse_rows):
+                pairs, most = _possible(cosines, error, surest[rows], block.empty)
                 if not is_dense(pairs, *cosines.shape):
                     break
             pending.append((pairs + pairs.new_tensor([rows.start, columns.start]), most))
@@ -63,36 +64,66 @@ def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     return Memorization(float(distances[found].mean()) if bool(found.any()) else 1.0, distances, nearest)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Some real rows, with what is worked out of them where it is used."""
+
+    rows: torch.Tensor
+    lengths: torch.Tensor
+
+    @cached_property
+    def empty(self) -> torch.Tensor | None:
+        """Which rows are zeros; None where none is."""
+        empty = self.lengths == 0
+        return empty if bool(empty.any()) else None
+
+    @cached_property
+    def coarse(self) -> Coarse:
+        return _coarse_rows(self.rows, self.lengths)
+
+    @cached_property
+    def single(self) -> torch.Tensor:
+        return _unit_rows(self.rows, torch.float32)
+
+
 def _cosines(
-    generated: torch.Tensor, real: torch.Tensor, block: torch.Tensor, coarse: Coarse | None, coarse_block: Coarse | None
+    generated: torch.Tensor, real: _Block, coarse: Coarse | None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """|cosines| [M, N] and the most [M] that those of a row are off, each time more precise than before.
 
-    `block` are the unit rows of `real` in float32; `coarse` and `coarse_block` those of both sides, `rounded`.
+    `coarse` are the generated rows as `_coarse_rows` has them.
     """
-    if coarse is not None and coarse_block is not None:
-        yield rounded_cosines(coarse, coarse_block)
+    if coarse is not None:
+        yield rounded_cosines(coarse, real.coarse)
     for precision in (torch.float32, torch.float64):
-        right = block if precision == torch.float32 else _unit_rows(real, precision)
+        right = real.single if precision == torch.float32 else _unit_rows(real.rows, precision)
         cosines = (_unit_rows(generated, precision) @ right.T).abs_()
         error = product_error(generated.shape[1], precision)
         yield cosines, torch.full((len(generated),), error, dtype=torch.float64, device=generated.device)
 
 
 def _possible(
-    cosines: torch.Tensor, error: torch.Tensor, surest: torch.Tensor, empty: torch.Tensor
+    cosines: torch.Tensor, error: torch.Tensor, surest: torch.Tensor, empty: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The pairs that may be nearest, and the most that each |cosine| can be.
 
     Raises `surest` in place; `empty` real rows take no part.
     """
-    cosines[:, empty] = -torch.inf
-    torch.maximum(surest, cosines.amax(dim=1).double() - error, out=surest)
-    floor = (surest - error).to(cosines.dtype)
+    if empty is not None:
+        cosines[:, empty] = -torch.inf
+    best = cosines.amax(dim=1).double().clamp_(max=1)
+    torch.maximum(surest, best - error, out=surest)
+    floor = surest - error
+    # After the first blocks few rows have a pair left that may be nearest.
+    rows = (best >= floor).nonzero()[:, 0]
+    wide = cosines[rows].to(torch.promote_types(cosines.dtype, torch.float32))
+    low = floor[rows].to(wide.dtype)
     # One rounding step lower, so that narrowing the floor loses no pair.
-    floor = torch.nextafter(floor, torch.full_like(floor, -torch.inf))
-    pairs = (cosines >= floor[:, None]).nonzero()
-    return pairs, cosines[pairs[:, 0], pairs[:, 1]].double() + error[pairs[:, 0]]
+    low = torch.nextafter(low, torch.full_like(low, -torch.inf))
+    pairs = (wide >= low[:, None]).nonzero()
+    most = wide[pairs[:, 0], pairs[:, 1]].double().clamp_(max=1)
+    pairs[:, 0] = rows[pairs[:, 0]]
+    return pairs, most + error[pairs[:, 0]]
 
 
 def _settle(
@@ -112,7 +143,7 @@ def _settle(
     pending.clear()
     pairs = _refined(pairs, surest, generated, real, lengths, real_lengths)
     exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
-    for block in row_blocks(len(pairs), 2 * generated.shape[1]):
+    for block in row_blocks(len(pairs), _CACHED * generated.shape[1]):
         exact[block] = _distances(_unit(generated[pairs[block, 0]]), _unit(real[pairs[block, 1]]))
     # Real images ascend within a row already, so stable sorts put the first of the nearest first.
     order = exact.sort(stable=True).indices
@@ -140,7 +171,7 @@ def _refined(
         if not 1 / _TAME < float(side[place].min()) <= float(side[place].max()) < _TAME:
             return pairs
     similarity = torch.empty(len(pairs), dtype=torch.float64, device=real.device)
-    for block in row_blocks(len(pairs), real.shape[1]):
+    for block in row_blocks(len(pairs), _CACHED * real.shape[1]):
         left, right = pairs[block, 0], pairs[block, 1]
         product = torch.linalg.vecdot(generated[left].float(), real[right].float())
         similarity[block] = product.double() / lengths[left] / real_lengths[right]
@@ -150,18 +181,26 @@ def _refined(
     return pairs[similarity + error >= surest[pairs[:, 0]]]
 
 
-def _coarse_rows(features: torch.Tensor) -> Coarse:
-    """Unit rows of [N, D] features as `rounded` has them, block by block."""
+def _coarse_rows(features: torch.Tensor, lengths: torch.Tensor) -> Coarse:
+    """Unit rows of [N, D] features as `rounded` has them, block by block; `lengths` are those of the rows."""
     quick = torch.empty(features.shape, dtype=torch.bfloat16, device=features.device)
     taken = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
-    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
-        quick[rows], taken[rows] = rounded(_unit(features[rows]))
+    tame = features.dtype == torch.float32 and bool(((lengths > 1 / _TAME) & (lengths < _TAME)).all())
+    for rows in row_blocks(features.shape[0], _CACHED * features.shape[1]):
+        if tame:
+            quick[rows], taken[rows] = rounded(features[rows] * (1 / lengths[rows, None]).float())
+        else:
+            quick[rows], taken[rows] = rounded(_unit(features[rows]))
     return quick, taken
 
 
 def _lengths(features: torch.Tensor) -> torch.Tensor:
     """[N] float64, 0 for rows of zeros alone: the sum of squares is kept in range."""
     found = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
+    if features.dtype == torch.float32:  # whose squares float64 holds
+        for rows in row_blocks(features.shape[0], _CACHED * features.shape[1]):
+            found[rows] = torch.linalg.vector_norm(features[rows], dim=1, dtype=torch.float64)
+        return found
     for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
         largest = features[rows].abs().amax(dim=1, keepdim=True).double()
         scaled = features[rows].double() / largest.clamp(min=torch.finfo(torch.float64).tiny)

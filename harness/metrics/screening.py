@@ -43,20 +43,26 @@ def quickest(device: torch.device) -> torch.dtype:
 
 
 def rounded(units: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unit rows [N, D] in bfloat16, and the length [N] float64 of what rounding took from each."""
+    """Unit rows [N, D] in bfloat16, and the most [N] float64 that rounding took from the length of each.
+
+    float32 rows may be off by two roundings to float32 in every entry; what bfloat16 takes from them is exact.
+    """
     quick = units.bfloat16()
-    return quick, torch.linalg.vector_norm(units.double() - quick, dim=1)
+    if units.dtype == torch.float64:
+        return quick, torch.linalg.vector_norm(units - quick, dim=1)
+    taken = torch.linalg.vector_norm(units - quick, dim=1).double()
+    return quick, taken * (1 + units.shape[1] * 2.0**-24) + 2.0**-22
 
 
 def rounded_cosines(
     left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """|cosines| [M, N] float32 of `rounded` rows, and the most [M] float64 that any in a row is off.
+    """|cosines| [M, N] bfloat16 of `rounded` rows, and the most [M] float64 that any in a row, cut to 1, is off.
 
     |x.y - x'.y'| <= |x - x'| |y'| + |y - y'| by Cauchy and Schwarz; the sum adds `dim` roundings to float32, and the
     result, held to at most 1 as the true one is, half a step of bfloat16 below 1.
     """
-    cosines = (left[0] @ right[0].T).float().abs_().clamp_(max=1)
+    cosines = (left[0] @ right[0].T).abs_()
     dim = left[0].shape[1]
     error = (left[1] + right[1].max()) * (1 + 2.0**-7) + 2.0**-9 + (dim + 16) * 2.0**-24 * (1 + 2.0**-6)
     return cosines, error

@@ -23,7 +23,7 @@ class ReportData:
     runs: pd.DataFrame  # one row per planned run
     answer: pd.DataFrame  # harness.analysis.answer(runs, plan)
     curves: Curves = field(default_factory=dict)  # (cell, seed) -> (images shown, MiFID)
-    grids: dict[str, Path] = field(default_factory=dict)  # cell -> PNG of samples on the same latents
+    grids: dict[str, Picture] = field(default_factory=dict)  # cell -> PNG of samples on the same latents
     provenance: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     effects: dict[str, pd.DataFrame] = field(default_factory=dict)  # metric -> harness.analysis.effects

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 _GAP = 1  # spaces on the right of a column, beside rich's own between columns
+_LABEL = 11  # characters of a label that stay on one line
 _LEAST = 8  # to which a column of words may be broken
 
 
@@ -39,14 +40,15 @@ class FittedTable:
         yield table
 
     def _least(self, rows: Sequence[Sequence[Text]]) -> list[int]:
-        """The width of each column at which no number, interval or word is broken."""
+        """The width of each column at which no number, interval, word or short label is broken."""
         found = []
         for column, head in enumerate(self.heads):
             texts = [row[column].plain for row in rows]
             whole = [line for text in texts for line in text.split("\n")]
             words = [word for text in texts for word in text.split()]
             kept = whole if self.right[column] or any("[" in text for text in texts) else words
-            found.append(max(map(len, [*re.findall(r"\[.*\]|\S+", head), *kept])))
+            short = min(_LABEL, max(map(len, whole), default=0))
+            found.append(max(short, *map(len, [*re.findall(r"\[.*\]|\S+", head), *kept])))
         return found
 
     def _widths(self, rows: Sequence[Sequence[Text]], least: list[int], room: int) -> list[int]:

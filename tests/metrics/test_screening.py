@@ -44,15 +44,21 @@ def test_every_distance_lies_within_the_bound(dim, scale, offset, dtype, precisi
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(1, 3000), st.sampled_from([0.0, 3.0]), st.sampled_from([0.0, 1e-3]), st.integers(0, 1000))
-def test_bfloat16_cosines_lie_within_their_bound(dim, offset, apart, seed):
+@given(
+    st.integers(1, 3000),
+    st.sampled_from([0.0, 3.0]),
+    st.sampled_from([0.0, 1e-3]),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 1000),
+)
+def test_bfloat16_cosines_lie_within_their_bound(dim, offset, apart, dtype, seed):
     generator = torch.Generator().manual_seed(seed)
     left = torch.randn(5, dim, generator=generator, dtype=torch.float64) + offset
     right = torch.randn(7, dim, generator=generator, dtype=torch.float64) + offset
     right[:5] = -left + apart * right[:5] if seed % 2 else right[:5]
     left, right = (torch.nn.functional.normalize(side) for side in (left, right))
-    cosines, error = rounded_cosines(rounded(left), rounded(right))
-    assert bool(((cosines.double() - (left @ right.T).abs()).abs() <= error[:, None]).all())
+    cosines, error = rounded_cosines(rounded(left.to(dtype)), rounded(right.to(dtype)))
+    assert bool(((cosines.double().clamp(max=1) - (left @ right.T).abs()).abs() <= error[:, None]).all())
     assert float(error.max()) < 0.02  # and is small enough to be of use
 
 
@@ -90,14 +96,17 @@ def test_balls_hold_what_brute_force_finds_however_the_work_is_cut(monkeypatch, 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("many", [0, 4096])
 @pytest.mark.parametrize("waiting", [0, 100_000])
-@pytest.mark.parametrize("quick", [torch.float32, torch.bfloat16])
-def test_the_nearest_is_brute_forces_however_the_work_is_cut(monkeypatch, case, many, waiting, quick):
+@pytest.mark.parametrize(
+    ("quick", "dtype"),
+    [(torch.float32, torch.float64), (torch.bfloat16, torch.float64), (torch.bfloat16, torch.float32)],
+)
+def test_the_nearest_is_brute_forces_however_the_work_is_cut(monkeypatch, case, many, waiting, quick, dtype):
     monkeypatch.setattr("harness.metrics.memorization.quickest", lambda device: quick)
     monkeypatch.setattr(screening, "_MANY", many)
     monkeypatch.setattr(features, "BLOCK_ELEMENTS", 600)
     monkeypatch.setattr("harness.metrics.memorization._WAITING", waiting)
     generator = torch.Generator().manual_seed(0)
-    real, generated = (CASES[case](torch.randn(n, 5, generator=generator).double()) for n in (120, 90))
+    real, generated = (CASES[case](torch.randn(n, 5, generator=generator).double()).to(dtype) for n in (120, 90))
     real[7], generated[3] = 0, 0
     x, y = (side.numpy().astype(np.longdouble) for side in (generated, real))
     with np.errstate(invalid="ignore"):

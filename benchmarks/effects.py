@@ -14,14 +14,20 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis import answer, effects
+from harness.analysis import COSTS, answer, effects
+from harness.analysis.agreement import agreement
+from harness.analysis.equal import at_equal
 from harness.analysis.factorial import factorial_effects
+from harness.analysis.pareto import pareto
 from harness.analysis.shapley import shapley
+from harness.analysis.views import side_by_side
 from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.report import ReportData, html, summary
 from harness.settings import Budget, EvaluateSettings
 
 On = frozenset[int]
@@ -120,14 +126,34 @@ def large(random: np.random.Generator) -> tuple[int, dict[str, float]]:
     seeds = math.ceil(10_000 / len(cells))
     plan = plan_of(12, cells, seeds)
     runs = runs_of(cells, seeds, lambda on, s: 100 + s - 2 * len(on) + random.normal())
+    runs["mifid/other/square"] = runs["mifid"] + random.normal(size=len(runs))
+    curves = {
+        (cell, seed): [(images, mifid * 1000 / images) for images in (250, 500, 750, 1000)]
+        for cell, seed, mifid in zip(runs["cell"], runs["seed"], runs["mifid"], strict=True)
+    }
     times = {}
-    for part, call in {
-        "answer": lambda: answer(runs, plan),
-        "factorial": lambda: factorial_effects(runs, plan, "mifid"),
-    }.items():
+
+    def timed(part: str, call: Callable[[], Any]) -> Any:
         start = time.perf_counter()
-        assert call() is not None
+        found = call()
         times[part] = time.perf_counter() - start
+        return found
+
+    report = ReportData(
+        plan=plan,
+        runs=runs,
+        curves=curves,
+        answer=timed("answer", lambda: answer(runs, plan)),
+        effects=timed("effects", lambda: {name: effects(runs, plan, name) for name in ("mifid", *COSTS)}),
+        factorial=timed("factorial", lambda: factorial_effects(runs, plan, "mifid")),
+        shapley=timed("shapley", lambda: shapley(runs, plan, "mifid")),
+        views=timed("views", lambda: side_by_side(runs, plan, "mifid")),
+        pareto=timed("pareto", lambda: pareto(runs, plan)),
+        equal=timed("equal", lambda: at_equal(curves, runs, plan)),
+        agreement=timed("agreement", lambda: agreement(runs, plan)),
+    )
+    assert "<h1>simulated</h1>" in timed("page", lambda: html.render(report))
+    assert timed("tables", lambda: summary.markdown(report) + summary.latex(report))
     return len(runs), times
 
 
@@ -150,7 +176,8 @@ def main() -> None:
     print(f"\nAn interaction of -8 in a 2^3 with 3 seeds: mean estimate {mean:.3f}, interval covers {covered:.3f}")
     print(f"Shapley shares add up to the total within {error:.1e}")
     runs, times = large(random)
-    print(f"\n{runs:,} runs x 12 tricks: " + ", ".join(f"{part} {seconds:.1f} s" for part, seconds in times.items()))
+    parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in times.items())
+    print(f"\n{runs:,} runs x 12 tricks, analysed and reported in {sum(times.values()):.1f} s ({parts})")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""Make docs/example-report.html again, from the finished study of ablations/tricks.yaml in this folder.
+
+make example
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from harness.answering import load_report
+from harness.report import html
+from harness.spec import load
+
+OUTPUT = Path(__file__).with_name("example-report.html")
+DESIGN = "design={kind: union, of: [one-at-a-time, leave-one-out]}"
+MOST_BYTES = 800_000
+_TILES = 4  # of a grid's eight on a side
+_PAIRS = 12
+
+
+def corner(grid: Path) -> bytes:
+    """The first images of a sample grid as a PNG of 128 colours, to keep the page small."""
+    with Image.open(grid) as whole:
+        side = whole.width * _TILES // 8
+        part = whole.convert("RGB").crop((0, 0, side, side)).quantize(128)
+    stream = io.BytesIO()
+    part.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def main() -> None:
+    """Write the page, or refuse where it is too large for a repository."""
+    report = load_report("sqlite:///optuna.db", load("ablations/tricks.yaml", [DESIGN]))
+    grids = {cell: corner(grid) for cell, grid in report.grids.items() if isinstance(grid, Path)}
+    report = replace(report, grids=grids, pairs=sorted(report.pairs, key=lambda pair: pair[2])[:_PAIRS])
+    page = html.render(report)
+    if (size := len(page.encode())) > MOST_BYTES:
+        sys.exit(f"{size:,} bytes, more than {MOST_BYTES:,}: show fewer images")
+    OUTPUT.write_text(page, encoding="utf-8")
+    print(f"wrote {OUTPUT} ({size:,} bytes)")
+
+
+if __name__ == "__main__":
+    main()

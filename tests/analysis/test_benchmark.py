@@ -1,0 +1,24 @@
+"""The benchmark of the statistics runs, and what it simulates comes out right."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_the_benchmark_of_simulated_studies_runs_and_finds_what_was_put_in() -> None:
+    call = [sys.executable, "benchmarks/effects.py", "--studies", "12"]
+    printed = subprocess.run(call, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    rows = [line.split("|")[1:-1] for line in printed.splitlines() if re.match(r"\| \d", line)]
+    assert [(int(seeds), float(truth)) for seeds, truth, *_ in rows] == [
+        (seeds, truth) for truth in (0, -20) for seeds in (3, 5, 10)
+    ]
+    assert float(rows[-1][-1]) == 1  # an effect of four standard deviations is found with ten seeds, always
+    assert float(re.search(r"add up to the total within (\S+)", printed)[1]) < 1e-9  # type: ignore[index]
+    estimate = float(re.search(r"mean estimate (\S+),", printed)[1])  # type: ignore[index]
+    assert abs(estimate + 8) < 4
+    assert "analysed and reported in" in printed
