@@ -12,14 +12,11 @@ from functools import cached_property
 
 import torch
 
+from harness.metrics.directions import CACHED, TAME, Directions, lengths_of, unit, unit_rows
 from harness.metrics.features import pair_blocks, row_blocks
-from harness.metrics.screening import is_dense, product_error, quickest, rounded, rounded_cosines
-
-Coarse = tuple[torch.Tensor, torch.Tensor]
+from harness.metrics.screening import is_dense, product_error, quickest, rounded_cosines
 
 _WAITING = 1_000_000  # pairs to be computed anew before they are
-_CACHED = 8  # blocks so many times smaller than memory allows stay in a core's cache
-_TAME = 1e15  # rows with lengths between this and its inverse can be multiplied in float32 as they are
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,10 @@ class Memorization:
     nearest: torch.Tensor
 
 
-def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
-    """Memorisation distance of [M, D] generated from [N, D] real features.
+def memorization(
+    generated: torch.Tensor, real: torch.Tensor, real_directions: Directions | None = None
+) -> Memorization:
+    """Memorisation distance of [M, D] generated from [N, D] real features; `real_directions` where they are at hand.
 
     Quick products of the unit rows, in bfloat16 where the CPU has it, rule most pairs out by a bound on their rounding,
     float32 ones most of what is left; the rest are computed in float64 as |u - (+-v)|^2 / 2, which keeps its relative
@@ -42,16 +41,16 @@ def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     count = generated.shape[0]
     distances = torch.full((count,), torch.inf, dtype=torch.float64, device=generated.device)
     nearest = torch.full((count,), -1, dtype=torch.int64, device=generated.device)
-    lengths, real_lengths = _lengths(generated), _lengths(real)
+    lengths = lengths_of(generated)
+    real_lengths = lengths_of(real) if real_directions is None else real_directions.lengths
     # The most similar so far, less its rounding: what is less similar for sure is not the nearest.
     surest = torch.zeros(count, dtype=torch.float64, device=generated.device).masked_fill_(lengths == 0, torch.inf)
     pending: list[tuple[torch.Tensor, torch.Tensor]] = []
-    coarse = _coarse_rows(generated, lengths) if quickest(generated.device) == torch.bfloat16 else None
+    quick = Directions.of(generated, lengths) if quickest(generated.device) == torch.bfloat16 else None
     for columns in pair_blocks(*real.shape):
-        block = _Block(real[columns], real_lengths[columns])
+        block = _Block(real[columns], real_lengths[columns], real_directions and real_directions[columns])
         for rows in pair_blocks(*generated.shape):
-            coarse_rows = (coarse[0][rows], coarse[1][rows]) if coarse is not None else None
-            for cosines, error in _cosines(generated[rows], block, coarse_rows):
+            for cosines, error in _cosines(generated[rows], block, quick and quick[rows]):
                 pairs, most = _possible(cosines, error, surest[rows], block.empty)
                 if not is_dense(pairs, *cosines.shape):
                     break
@@ -70,6 +69,7 @@ class _Block:
 
     rows: torch.Tensor
     lengths: torch.Tensor
+    known: Directions | None
 
     @cached_property
     def empty(self) -> torch.Tensor | None:
@@ -78,26 +78,26 @@ class _Block:
         return empty if bool(empty.any()) else None
 
     @cached_property
-    def coarse(self) -> Coarse:
-        return _coarse_rows(self.rows, self.lengths)
+    def directions(self) -> Directions:
+        return self.known or Directions.of(self.rows, self.lengths)
 
     @cached_property
     def single(self) -> torch.Tensor:
-        return _unit_rows(self.rows, torch.float32)
+        return unit_rows(self.rows, torch.float32)
 
 
 def _cosines(
-    generated: torch.Tensor, real: _Block, coarse: Coarse | None
+    generated: torch.Tensor, real: _Block, quick: Directions | None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """|cosines| [M, N] and the most [M] that those of a row are off, each time more precise than before.
 
-    `coarse` are the generated rows as `_coarse_rows` has them.
+    `quick` are the directions of the generated rows, None where bfloat16 is not quicker.
     """
-    if coarse is not None:
-        yield rounded_cosines(coarse, real.coarse)
+    if quick is not None:
+        yield rounded_cosines((quick.rows, quick.taken), (real.directions.rows, real.directions.taken))
     for precision in (torch.float32, torch.float64):
-        right = real.single if precision == torch.float32 else _unit_rows(real.rows, precision)
-        cosines = (_unit_rows(generated, precision) @ right.T).abs_()
+        right = real.single if precision == torch.float32 else unit_rows(real.rows, precision)
+        cosines = (unit_rows(generated, precision) @ right.T).abs_()
         error = product_error(generated.shape[1], precision)
         yield cosines, torch.full((len(generated),), error, dtype=torch.float64, device=generated.device)
 
@@ -143,8 +143,8 @@ def _settle(
     pending.clear()
     pairs = _refined(pairs, surest, generated, real, lengths, real_lengths)
     exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
-    for block in row_blocks(len(pairs), _CACHED * generated.shape[1]):
-        exact[block] = _distances(_unit(generated[pairs[block, 0]]), _unit(real[pairs[block, 1]]))
+    for block in row_blocks(len(pairs), CACHED * generated.shape[1]):
+        exact[block] = _distances(unit(generated[pairs[block, 0]]), unit(real[pairs[block, 1]]))
     # Real images ascend within a row already, so stable sorts put the first of the nearest first.
     order = exact.sort(stable=True).indices
     order = order[pairs[order, 0].sort(stable=True).indices]
@@ -168,10 +168,10 @@ def _refined(
     if not len(pairs):
         return pairs
     for side, place in ((lengths, pairs[:, 0]), (real_lengths, pairs[:, 1])):
-        if not 1 / _TAME < float(side[place].min()) <= float(side[place].max()) < _TAME:
+        if not 1 / TAME < float(side[place].min()) <= float(side[place].max()) < TAME:
             return pairs
     similarity = torch.empty(len(pairs), dtype=torch.float64, device=real.device)
-    for block in row_blocks(len(pairs), _CACHED * real.shape[1]):
+    for block in row_blocks(len(pairs), CACHED * real.shape[1]):
         left, right = pairs[block, 0], pairs[block, 1]
         product = torch.linalg.vecdot(generated[left].float(), real[right].float())
         similarity[block] = product.double() / lengths[left] / real_lengths[right]
@@ -179,48 +179,6 @@ def _refined(
     error = product_error(real.shape[1], torch.float32)
     surest.scatter_reduce_(0, pairs[:, 0], similarity - error, "amax")
     return pairs[similarity + error >= surest[pairs[:, 0]]]
-
-
-def _coarse_rows(features: torch.Tensor, lengths: torch.Tensor) -> Coarse:
-    """Unit rows of [N, D] features as `rounded` has them, block by block; `lengths` are those of the rows."""
-    quick = torch.empty(features.shape, dtype=torch.bfloat16, device=features.device)
-    taken = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
-    tame = features.dtype == torch.float32 and bool(((lengths > 1 / _TAME) & (lengths < _TAME)).all())
-    for rows in row_blocks(features.shape[0], _CACHED * features.shape[1]):
-        if tame:
-            quick[rows], taken[rows] = rounded(features[rows] * (1 / lengths[rows, None]).float())
-        else:
-            quick[rows], taken[rows] = rounded(_unit(features[rows]))
-    return quick, taken
-
-
-def _lengths(features: torch.Tensor) -> torch.Tensor:
-    """[N] float64, 0 for rows of zeros alone: the sum of squares is kept in range."""
-    found = torch.empty(features.shape[0], dtype=torch.float64, device=features.device)
-    if features.dtype == torch.float32:  # whose squares float64 holds
-        for rows in row_blocks(features.shape[0], _CACHED * features.shape[1]):
-            found[rows] = torch.linalg.vector_norm(features[rows], dim=1, dtype=torch.float64)
-        return found
-    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
-        largest = features[rows].abs().amax(dim=1, keepdim=True).double()
-        scaled = features[rows].double() / largest.clamp(min=torch.finfo(torch.float64).tiny)
-        found[rows] = torch.linalg.vector_norm(scaled, dim=1) * largest[:, 0]
-    return found
-
-
-def _unit_rows(features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """[N, D] rows of length 1; rows of zeros stay zeros."""
-    unit = torch.empty(features.shape, dtype=dtype, device=features.device)
-    for rows in row_blocks(features.shape[0], 4 * features.shape[1]):
-        unit[rows] = _unit(features[rows])
-    return unit
-
-
-def _unit(features: torch.Tensor) -> torch.Tensor:
-    rows = features.double()
-    # Scaled first: the square of a very small or large number would leave the range.
-    rows = rows / rows.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    return torch.nn.functional.normalize(rows, dim=-1)
 
 
 def _distances(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 
 from harness.errors import MetricError
+from harness.metrics.directions import Directions
 from harness.metrics.extractors import Extractor
 from harness.metrics.extractors.weights import file_sha256
 from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 2
+_FORMAT = 3
 _MANIFEST = "manifest.json"
-_ARRAYS = ("features", "mean", "cov", "factor", "radii")
+_ARRAYS = ("features", "mean", "cov", "factor", "radii", "lengths", "rows", "taken")
 _NUMBERS = ("kernel_sum", "memorization_baseline")
 
 
@@ -91,6 +92,7 @@ def stored(
         return found
     features, names = compute()
     computed = Reference(features, fingerprint, names)
+    computed.directions = Directions.of(computed.features)
     _save(computed, folder)
     return computed
 
@@ -106,7 +108,7 @@ def _save(found: Reference, folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name in _ARRAYS:
-            np.save(aside / f"{name}.npy", getattr(found, name).cpu().numpy(), allow_pickle=False)
+            np.save(aside / f"{name}.npy", _array(found, name), allow_pickle=False)
         manifest = {
             "format": _FORMAT,
             "fingerprint": found.fingerprint,
@@ -130,6 +132,14 @@ def _save(found: Reference, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _array(found: Reference, name: str) -> np.ndarray[Any, Any]:
+    tensor = getattr(found.directions if name in ("lengths", "rows", "taken") else found, name).cpu()
+    if tensor.dtype == torch.bfloat16:  # which numpy does not know
+        tensor = tensor.view(torch.int16)
+    array: np.ndarray[Any, Any] = tensor.numpy()
+    return array
+
+
 def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | None:
     """The entry in `folder`, or None where there is none or any of its files is not what was written."""
     try:
@@ -144,6 +154,8 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
         found = Reference(tensors["features"], fingerprint, manifest["names"])
         moments = Moments(len(found.features), tensors["mean"], tensors["cov"])
         moments.__dict__["factor"] = tensors["factor"]
+        rows = tensors["rows"].view(torch.bfloat16)
+        found.directions = Directions(tensors["lengths"], rows, tensors["taken"])
         found.__dict__ |= {"moments": moments, "radii": tensors["radii"]}
         found.__dict__ |= {name: float(manifest["numbers"][name]) for name in _NUMBERS}
     except (OSError, ValueError, KeyError, TypeError):

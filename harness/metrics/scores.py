@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 from harness.errors import MetricError
+from harness.metrics.directions import Directions
 from harness.metrics.features import check_features
 from harness.metrics.frechet import Moments, frechet_distance, frechet_influence, moments
 from harness.metrics.infinity import frechet_infinity
@@ -49,6 +50,8 @@ class RealSide:
 
     def __init__(self, features: torch.Tensor) -> None:
         self.features = check_features("real", features)
+        self.directions: Directions | None = None
+        """Of the features, where several sets are to be scored: they take half as much memory again."""
 
     @cached_property
     def moments(self) -> Moments:
@@ -65,7 +68,7 @@ class RealSide:
     def nearest(self, generated: torch.Tensor) -> Memorization:
         """The nearest real image of each of [M, D] generated ones, and how far it is."""
         generated = check_features("generated", generated, dim=self.features.shape[1])
-        return memorization(generated.to(self.features.device), self.features)
+        return memorization(generated.to(self.features.device), self.features, self.directions)
 
     @cached_property
     def memorization_baseline(self) -> float:
@@ -95,7 +98,7 @@ class RealSide:
         generated = check_features("generated", generated, dim=self.features.shape[1])
         if generated.device != self.features.device:
             generated = generated.to(self.features.device)
-        memorized = memorization(generated, self.features)
+        memorized = memorization(generated, self.features, self.directions)
         more: dict[str, float] = {}
         if interval:
             fid, influence = frechet_influence(self.moments, generated)
