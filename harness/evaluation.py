@@ -37,8 +37,8 @@ class Likeness:
 class Evaluator:
     """Scores generated images under every yardstick of a study.
 
-    `evaluate` names extractors and reference crops, `references` the data of each crop; the first pair is the
-    objective, whose metrics are logged under their bare names, the others as `metric/extractor/crop`.
+    `evaluate` names extractors, `references` the data of each reference set; the first pair is the objective, whose
+    metrics are logged under their bare names, the others as `metric/extractor/reference`.
     """
 
     def __init__(self, evaluate: EvaluateSettings, references: dict[str, DataSettings], device: str = "cpu") -> None:
@@ -51,9 +51,9 @@ class Evaluator:
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
             tau = PRESETS[extractor_name].tau if extractor_name in PRESETS else evaluate.tau
-            for crop in evaluate.references:
-                prepared = harness.data.prepare(references[crop])
-                name = f"{extractor_name}/{crop}"
+            for reference_name, data in references.items():
+                prepared = harness.data.prepare(data)
+                name = f"{extractor_name}/{reference_name}"
                 self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
 
     @property

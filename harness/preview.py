@@ -105,11 +105,13 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
         f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs of {budget} each among {space:,} "
         f"cells of up to {seeds} each",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(
         f"lowers {' and '.join(search.objectives)}; "
         + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
         highlight=False,
+        soft_wrap=True,
     )
     table = Table(title="Levels", box=None, title_justify="left", padding=(0, 2, 0, 0))
     table.add_column("factor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +32,8 @@ def build(model: type[Model], raw: Any) -> tuple[Model | None, list[Refusal]]:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             keys = _existing(details["loc"], raw, missing=details["type"] == "missing")
+            if details["type"] == "too_short" and any(inner[: len(keys)] == keys for inner in refusals):
+                continue  # pydantic does not count the items that it refused
             refusals.setdefault(keys, _worded(dict(details), keys, model))
     for key, value in raw.items():
         # pydantic reads `true` as the number 1; whoever writes `batch: true` did not mean 1.
@@ -50,12 +53,13 @@ def shown(value: Any) -> str:
 def _existing(loc: tuple[str | int, ...], raw: Any, *, missing: bool) -> tuple[str | int, ...]:
     """`loc` without the branch names that pydantic puts into it for unions."""
     keys: list[str | int] = []
-    for key in loc:
+    for position, key in enumerate(loc):
         in_list = isinstance(raw, list | tuple) and isinstance(key, int) and key < len(raw)
-        if not in_list and not (isinstance(raw, Mapping) and key in raw):
-            return (*keys, key) if missing else tuple(keys)
-        raw = raw[key]
-        keys.append(key)
+        if in_list or (isinstance(raw, Mapping) and key in raw):
+            raw = raw[key]
+            keys.append(key)
+        elif missing and position == len(loc) - 1:
+            keys.append(key)
     return tuple(keys)
 
 
@@ -67,6 +71,8 @@ def _worded(details: dict[str, Any], keys: tuple[str | int, ...], model: type[Ba
     reason = " ".join(reason.split())
     if not keys:
         return reason
+    if kind == "literal_error" and (options := re.findall(r"'([^']+)'", details["ctx"]["expected"])):
+        return f"{shown(value)} is not allowed; {nearest(str(value), options)}"
     schema = _schema(model, keys)
     allowed = _allowed(schema)
     if kind == "missing":

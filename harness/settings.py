@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from harness.errors import nearest
 
 Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
 Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
 Size = Literal[32, 64, 128]
+Split = Literal["all", "train", "held-out"]
 Precision = Literal["auto", "fp32", "bf16"]
 EXTRACTOR_NAMES = (
     *("efficientnet-lite0", "efficientnet-lite1"),  # these need no download
@@ -53,6 +64,35 @@ class DataSettings(Settings):
     max_skipped: float = Field(
         default=0.05, ge=0, le=1, description="Share of photos that may be unreadable or without a usable box."
     )
+    split: Split = Field(default="all", description="Every fifth photo is held out; train has the others.")
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Data that are not split are written as they were before there were splits, so that runs keep their keys."""
+        written: dict[str, Any] = handler(self)
+        if written.get("split") == "all":
+            del written["split"]
+        return written
+
+
+class ReferenceSet(Settings):
+    """A reference set that differs from the study's data in more than its crop; what is left out is the study's."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="What its metrics are called by.")
+    crop: Crop = Field(default="square", description="How its photos become images.")
+    source: Source | None = Field(default=None, description="Another source has none of the study's root and limit.")
+    root: Path | None = Field(default=None, description="Folder of the source.")
+    limit: int | None = Field(default=None, ge=16, description="Use only so many photos, spread over the classes.")
+    split: Split | None = Field(default=None, description="all, train, or held-out: every fifth photo.")
+
+
+def _kind_of_reference(value: Any) -> str:
+    return "set" if isinstance(value, dict | ReferenceSet) else "crop"
+
+
+Reference = Annotated[
+    Annotated[Crop, Tag("crop")] | Annotated[ReferenceSet, Tag("set")], Discriminator(_kind_of_reference)
+]
 
 
 class EvaluateSettings(Settings):
@@ -63,8 +103,10 @@ class EvaluateSettings(Settings):
         min_length=1,
         description="Feature networks or presets; the first gives the objective.",
     )
-    references: tuple[Crop, ...] = Field(
-        default=("square",), min_length=1, description="Crops of the study's data that make the reference sets."
+    references: tuple[Reference, ...] = Field(
+        default=("square",),
+        min_length=1,
+        description="Reference sets: crops of the study's data, or {name: ..., crop: ..., root: ..., split: ...}.",
     )
     size: Size | None = Field(default=None, description="Side of the reference images; null: that of the study's data.")
     samples: int = Field(default=1000, ge=16, le=100_000, description="Generated images in the final score.")
@@ -85,6 +127,15 @@ class EvaluateSettings(Settings):
                 raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
         return names
 
+    @field_validator("references")
+    @classmethod
+    def _told_apart(cls, references: tuple[Crop | ReferenceSet, ...]) -> tuple[Crop | ReferenceSet, ...]:
+        names = [each if isinstance(each, str) else each.name for each in references]
+        for index, each in enumerate(references):
+            if not isinstance(each, str) and names[index] in (*names[:index], *names[index + 1 :]):
+                raise ValueError(f"two reference sets are called '{names[index]}'; give one of them another name")
+        return references
+
 
 class Budget(Settings):
     """How long a run trains: equal images or equal time."""
@@ -97,6 +148,20 @@ class Budget(Settings):
         if (self.images is None) == (self.seconds is None):
             raise ValueError("give exactly one of images and seconds")
         return self
+
+
+def reference_data(data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
+    """Name -> the data of each reference set of a study that trains on `data`."""
+    size = evaluate.size or data.size
+    found: dict[str, DataSettings] = {}
+    for each in evaluate.references:
+        if isinstance(each, str):
+            found[each] = data.model_copy(update={"crop": each, "size": size})
+            continue
+        own = {"crop": each.crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
+        elsewhere = each.source not in (None, data.source)
+        found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)
+    return found
 
 
 Positive = Annotated[float, Field(gt=0)]

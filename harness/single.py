@@ -14,7 +14,7 @@ from harness.documents import scalar
 from harness.errors import SpecError, nearest
 from harness.launch import RunDescription
 from harness.refusals import build
-from harness.settings import Budget, DataSettings, EvaluateSettings
+from harness.settings import Budget, DataSettings, EvaluateSettings, reference_data
 
 DEFAULT_IMAGES = 40_000
 
@@ -63,9 +63,7 @@ def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Pat
     }
     found = sections(overrides, models, default="train")
     data, evaluate = found["data"], found["evaluate"]
-    references = {
-        crop: data.model_copy(update={"crop": crop, "size": evaluate.size or data.size}) for crop in evaluate.references
-    }
+    references = reference_data(data, evaluate)
     run = RunDescription(
         key="single",
         name=recipe,

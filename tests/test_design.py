@@ -145,6 +145,22 @@ def test_more_seeds_and_another_design_are_the_same_study() -> None:
     assert planned().fingerprint != planned("factors.margin.levels=[0.7]").fingerprint
 
 
+def test_a_reference_may_be_another_folder_or_the_photos_held_out() -> None:
+    sets = "[square, {name: fresh, split: held-out}, {name: cats, source: folder, root: cats, crop: resize}]"
+    made = planned(f"evaluate.references={sets}", "data={limit: 50, split: train}")
+    assert list(made.references) == ["square", "fresh", "cats"]
+    same, fresh, cats = made.references.values()
+    assert (same.split, fresh.split, cats.split) == ("train", "held-out", "all")
+    assert (fresh.crop, fresh.limit, fresh.source) == ("square", 50, same.source)
+    assert (cats.crop, cats.limit, cats.source, str(cats.root)) == ("resize", None, "folder", "cats")
+    assert {data.size for data in made.references.values()} == {same.size}
+
+
+def test_runs_on_data_that_are_not_split_keep_their_keys() -> None:
+    assert "split" not in planned().cells[0].data
+    assert planned("data.split=train").runs[0].key != planned().runs[0].key
+
+
 def test_references_are_the_data_in_the_references_own_crop_and_size() -> None:
     made = planned("evaluate.references=[square,centre]", "factors.size={baseline: 32, levels: [64]}")
     assert list(made.references) == ["square", "centre"]

@@ -10,6 +10,7 @@ from harness.data.crops import NEEDS_BOX
 from harness.errors import DataError
 from harness.settings import DataSettings
 
+HELD_OUT = 5  # every so many-th photo
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
@@ -43,7 +44,15 @@ def photos(settings: DataSettings, root: Path | None = None) -> list[Photo]:
     found = _folder(root) if settings.source == "folder" else _stanford(root)
     if not found:
         raise DataError(f"data.root: '{root}' holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return _spread(found, settings.limit) if settings.limit else found
+    found = _spread(found, settings.limit) if settings.limit else found
+    if settings.split == "all":
+        return found
+    held_out = found[HELD_OUT - 1 :: HELD_OUT]
+    return (
+        held_out
+        if settings.split == "held-out"
+        else [photo for number, photo in enumerate(found, 1) if number % HELD_OUT]
+    )
 
 
 def _holds(settings: DataSettings) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
 from harness.factors import Level, label
-from harness.settings import DataSettings
+from harness.settings import DataSettings, reference_data
 from harness.spec import Spec
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
@@ -174,8 +174,7 @@ def _references(spec: Spec) -> dict[str, DataSettings]:
     _, data, refusals = spec.settings(baseline_levels(spec))
     if data is None:
         raise spec.refusal(("data",), refusals[0].text)
-    size = spec.evaluate.size or data.size
-    return {crop: data.model_copy(update={"crop": crop, "size": size}) for crop in spec.evaluate.references}
+    return reference_data(data, spec.evaluate)
 
 
 def _digest(content: Any) -> str:

@@ -17,18 +17,16 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.errors import StudyError
 from harness.spec import Spec
-from harness.study import searching
+from harness.study import outcomes, searching
 from harness.study.ownership import owned
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 _MAX_SEED = 2**31 - 1
-# Best evidence first: where a run has several trials, the table shows the first of these.
-_RANK = {"complete": 0, "diverged": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
 _SETTLED = ("complete", "diverged", "pruned")
 
 
@@ -151,7 +149,7 @@ class StudyStore:
             key = trial.user_attrs.get("key")
             if key is None:
                 continue
-            state = _state(trial)
+            state = outcomes.state_of(trial)
             if state in _SETTLED:
                 done.add(key)
             elif state == "waiting":
@@ -280,40 +278,12 @@ class StudyStore:
         return searching.importances(self.study)
 
     def run_table(self, plan: Plan) -> pd.DataFrame:
-        """One tidy row per planned run: key, cell, seed, state, attempts and every outcome of its summary."""
-        best: dict[str, FrozenTrial] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            key = trial.user_attrs.get("key")
-            if key is not None and (key not in best or _RANK[_state(trial)] < _RANK[_state(best[key])]):
-                best[key] = trial
-        rows = []
-        for run in plan.runs:
-            row: dict[str, Any] = {"key": run.key, "cell": run.cell, "seed": run.seed, "state": "missing"}
-            if run.key in best:
-                trial = best[run.key]
-                row |= {"state": _state(trial), "trial": trial.number, "attempt": trial.user_attrs.get("attempt", 1)}
-                row |= trial.user_attrs.get("summary", {})
-                row["slots_per_device"] = trial.user_attrs.get("slots_per_device", 1)
-                row["reason"] = trial.user_attrs.get("failure", {}).get("reason", "")
-                row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
-            rows.append(row)
-        table = pd.DataFrame(rows)
-        for column in ("mifid", "fid", "memorization_distance", "train_seconds", "images_per_second", "peak_memory_mb"):
-            if column not in table:
-                table[column] = math.nan
-        if "slots_per_device" not in table:
-            table["slots_per_device"] = 1
-        return table
+        """One tidy row per planned run; see `outcomes.run_table`."""
+        return outcomes.run_table(self.study, plan)
 
     def curves(self, plan: Plan) -> dict[tuple[str, int], list[tuple[int, float]]]:
         """(cell, seed) -> (images, MiFID) pairs over all attempts at the run."""
-        found: dict[str, dict[int, float]] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            key = trial.user_attrs.get("key")
-            if key is not None:
-                curve = {int(images): value for images, value in trial.user_attrs.get("curve", {}).items()}
-                found.setdefault(key, {}).update(trial.intermediate_values or curve)
-        return {(run.cell, run.seed): sorted(found[run.key].items()) for run in plan.runs if found.get(run.key)}
+        return outcomes.curves(self.study, plan)
 
     def remember(self, **attributes: Any) -> None:
         """Attributes of the study itself (spec, plan), as JSON."""
@@ -323,12 +293,6 @@ class StudyStore:
     def recall(self, key: str) -> Any:
         """An attribute that `remember` kept, None where there is none."""
         return self.study.user_attrs.get(key)
-
-
-def _state(trial: FrozenTrial) -> str:
-    if trial.state == TrialState.FAIL:
-        return "diverged" if trial.user_attrs.get("failure", {}).get("kind") == "diverged" else "failed"
-    return "waiting" if trial.state == TrialState.WAITING else trial.state.name.lower()
 
 
 def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:

@@ -215,3 +215,15 @@ def test_real_photos_are_all_usable(crop: str) -> None:
     prepared = prepare(DataSettings(source="stanford-dogs", root=DOGS, crop=crop, size=32, limit=240))
     assert len(prepared.groups) - 1 >= 240
     assert len(prepared.skipped) == 0
+
+
+def test_every_fifth_photo_is_held_out_and_no_image_is_on_both_sides(tmp_path: Path) -> None:
+    for number in range(23):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    names = {}
+    for split in ("all", "train", "held-out"):
+        settings = DataSettings(source="folder", root=tmp_path, crop="resize", size=32, split=split)
+        names[split] = prepare(settings, cache=tmp_path / "cache").names
+    assert names["held-out"] == ["04.png", "09.png", "14.png", "19.png"]
+    assert sorted(names["train"] + names["held-out"]) == names["all"]
+    assert len(names["all"]) == 23
