@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from harness.metrics.features import check_features, row_blocks
@@ -55,39 +56,47 @@ def moments(features: torch.Tensor) -> Moments:
     for rows in row_blocks(count, dim):
         mean += features[rows].sum(dim=0, dtype=torch.float64)
     mean /= count
-    # The upper triangle of panels only, since the matrix is symmetric; each on its own, which adds up faster.
-    panels = _panels(dim)
-    sums = [
-        torch.zeros(panel.stop - panel.start, dim - panel.start, dtype=torch.float64, device=features.device)
-        for panel in panels
-    ]
+    return Moments(count, mean, _scatter(features, mean).div_(count - 1))
+
+
+def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """The sum of the outer products of centred rows, [D, D] float64, block by block."""
+    count, dim = features.shape
+    if features.device.type != "cpu":
+        found = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
+        for rows in row_blocks(count, dim):
+            centred = features[rows].double() - mean
+            found.addmm_(centred.T, centred)
+        return found
+    from scipy.linalg.blas import dsyrk
+
+    # One triangle alone, which torch has no product for. LAPACK's order of columns makes it the upper one here. NumPy
+    # subtracts, since the threads of torch would still be waiting for more on the cores that SciPy's are to have.
+    products = np.zeros((dim, dim), order="F")
+    given, centre = features.numpy(), mean.numpy()
     for rows in row_blocks(count, dim):
-        centred = torch.sub(features[rows], mean)
-        for panel, products in zip(panels, sums, strict=True):
-            products.addmm_(centred[:, panel].T, centred[:, panel.start :])
-    cov = torch.empty(dim, dim, dtype=torch.float64, device=features.device)
-    for panel, products in zip(panels, sums, strict=True):
-        cov[panel, panel.start :] = products.div_(count - 1)
-        cov[panel.stop :, panel] = products[:, panel.stop - panel.start :].T
-    return Moments(count, mean, cov)
-
-
-def _panels(dim: int) -> list[slice]:
-    step = -(-dim // _PANELS)
-    return [slice(start, min(dim, start + step)) for start in range(0, dim, step)]
+        products = dsyrk(1.0, (given[rows] - centre).T, beta=1.0, c=products, lower=True, overwrite_c=True)
+    found = torch.from_numpy(products.T)
+    step = max(1, -(-dim // _PANELS))
+    for start in range(0, dim, step):
+        own, right = slice(start, start + step), slice(start + step, dim)
+        found[right, own] = found[own, right].T
+        found[own, own] += found[own, own].triu(1).T
+    return found
 
 
 def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
-    """L^T S L of [D, D] matrices; where L is triangular only the lower triangle is right, for half the work."""
-    panels = _panels(len(cov))
-    if any(bool(factor[panel].triu(panel.start + 1).any()) for panel in panels):
+    """L^T S L of [D, D] matrices, of which only the lower triangle is sure to be right; may overwrite `cov`."""
+    step = max(1, -(-len(cov) // _PANELS))
+    triangular = not any(bool(factor[start : start + step].triu(start + 1).any()) for start in range(0, len(cov), step))
+    if cov.device.type != "cpu" or not triangular:
         return factor.T @ cov @ factor
-    found = torch.empty_like(cov)  # S L first
-    for panel in panels:
-        found[:, panel] = cov[:, panel.start :] @ factor[panel.start :, panel]
-    for panel in panels:  # whose rows above a panel are not needed for it any more
-        found[panel, : panel.stop] = factor[panel.start :, panel].T @ found[panel.start :, : panel.stop]
-    return found
+    from scipy.linalg.lapack import dsygst
+
+    # By its symmetry a quarter of the work. Transposed, LAPACK needs no copies.
+    reduced, failed = dsygst(cov.numpy().T, factor.numpy().T, itype=2, lower=False, overwrite_a=True)
+    assert failed == 0, f"dsygst refused its argument {-failed}"
+    return torch.from_numpy(reduced).T
 
 
 def _eigenvalues(matrix: torch.Tensor) -> torch.Tensor:
@@ -111,8 +120,8 @@ def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
         factor, mean = _sample_factor(generated)
         return _distance(real, mean, factor.square().sum(), _eigenvalues(factor @ real.cov @ factor.T), count)
     fitted = moments(generated)
-    product = _congruent(real.factor, fitted.cov)
-    return _distance(real, fitted.mean, fitted.cov.trace(), _eigenvalues(product), count)
+    trace = fitted.cov.trace()
+    return _distance(real, fitted.mean, trace, _eigenvalues(_congruent(real.factor, fitted.cov)), count)
 
 
 def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, torch.Tensor]:

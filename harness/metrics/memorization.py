@@ -139,8 +139,12 @@ def _settle(
     """Empties `pending` into `distances` and `nearest`."""
     if not pending:
         return
-    pairs = torch.cat([pairs[most >= surest[pairs[:, 0]]] for pairs, most in pending])
+    pairs, most = (torch.cat(parts) for parts in zip(*pending, strict=True))
     pending.clear()
+    # The likeliest of each row first: once its similarity is known, few others may still be nearer.
+    likeliest = torch.zeros_like(surest).scatter_reduce_(0, pairs[:, 0], most, "amax")
+    _refined(pairs[most == likeliest[pairs[:, 0]]], surest, generated, real, lengths, real_lengths)
+    pairs = pairs[most >= surest[pairs[:, 0]]]
     pairs = _refined(pairs, surest, generated, real, lengths, real_lengths)
     exact = torch.empty(len(pairs), dtype=torch.float64, device=generated.device)
     for block in row_blocks(len(pairs), CACHED * generated.shape[1]):
