@@ -22,7 +22,7 @@ def statistics(report: ReportData) -> Sheet | None:
     for row in table.to_dict("records"):
         rows.append(
             (
-                contrast(row),
+                contrast(row["contrast"]),
                 str(row["n"]),
                 _percent(row["relative"]),
                 _between(row["boot_low"], row["boot_high"], places),
@@ -82,7 +82,9 @@ def costs(report: ReportData) -> Sheet | None:
     for position, row in enumerate(tables[next(iter(known))]):
         several = [tables[name][position] for name in known]
         ratios = [plain_interval(one["ratio"], one["ratio_low"], one["ratio_high"], 2) for one in several]
-        rows.append((contrast(row), str(row["n"]), *(f"× {text}" if text != ABSENT else text for text in ratios)))
+        rows.append(
+            (contrast(row["contrast"]), str(row["n"]), *(f"× {text}" if text != ABSENT else text for text in ratios))
+        )
     return Sheet(
         "What each trick costs",
         ("contrast", ">n", *(f">{title} [95 %]" for title in known.values())),

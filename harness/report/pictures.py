@@ -16,7 +16,7 @@ from harness.report.chosen import MOST_CURVES, chosen, groups
 from harness.report.labels import Box
 from harness.report.numbers import decimals, number
 from harness.report.plots import ACCENT, COLOURS, SCALE, SERIES
-from harness.report.sheets import VIEWS
+from harness.report.sheets import VIEWS, views_of, views_title
 from harness.report.summary import designed
 from harness.report.svg.curves import band
 from harness.report.svg.heat import matrix
@@ -129,7 +129,7 @@ def _views(report: ReportData) -> Figure | None:
         return None
     figure, axes = _canvas(7.2, 1.4 + 0.62 * len(table))
     rows = table.to_dict("records")
-    views = [name for name in VIEWS if name in table and table[name].notna().any()]
+    views = views_of(table)
     for lane, (name, symbol, colour) in enumerate(zip(VIEWS, "osD", SERIES, strict=True)):
         shown = False
         for position, row in enumerate(rows):
@@ -142,7 +142,7 @@ def _views(report: ReportData) -> Figure | None:
             shown = True
     names = [f"{row['factor']}: {label(row['level'])}" + (" (disagree)" if row["disagree"] else "") for row in rows]
     frame = window(*([value for name in views for value in table[f"{name}{end}"]] for end in ("_low", "", "_high")))
-    _effects(axes, frame, names, "Each trick alone, in the full recipe, and as a Shapley share")
+    _effects(axes, frame, names, views_title(table))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / figure.get_figheight()), ncols=3)
     return figure
 

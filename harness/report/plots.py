@@ -12,7 +12,7 @@ from harness.analysis import label
 from harness.report import ReportData
 from harness.report.chosen import MOST_CURVES, chosen, groups
 from harness.report.numbers import decimals, number
-from harness.report.sheets import VIEWS
+from harness.report.sheets import VIEWS, views_title
 from harness.report.summary import designed
 from harness.report.svg.curves import band
 from harness.report.svg.heat import matrix
@@ -100,7 +100,7 @@ def _views(report: ReportData) -> Any:
         hover = "%{text}: %{x:.3g}"
         figure.add_trace(go.Scatter(x=table[name], y=heights, text=names, hovertemplate=hover, **shared))
     figure.add_vline(x=0, line_width=1, line_color=COLOURS["open"])
-    _dressed(figure, "Each trick alone, in the full recipe, and as a Shapley share", "Δ MiFID")
+    _dressed(figure, views_title(table), "Δ MiFID")
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False)
     figure.update_layout(height=200 + 60 * len(names))
     return figure

@@ -12,6 +12,7 @@ from harness.analysis import label
 from harness.report.numbers import ABSENT, decimals, number, with_interval
 
 MOST_ROWS = 60
+_SAID = {"null": "off", "false": "off", "true": "on"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ def trick(row: dict[Any, Any]) -> str:
     return f"{row['factor']}: {label(row['level'])}"
 
 
-def contrast(row: dict[Any, Any]) -> str:
-    """A contrast's name with a true arrow."""
-    return str(row["contrast"]).replace(" -> ", " → ")
+def contrast(name: str) -> str:
+    """A contrast's name with a true arrow, and its levels as a reader says them: `margin: off → 0.8`."""
+    factor, _, change = name.partition(": ")
+    before, _, after = change.partition(" -> ")
+    level, bracket, design = after.partition(" (")
+    return f"{factor}: {_SAID.get(before, before)} → {_SAID.get(level, level)}{bracket}{design}"
 
 
 def estimate(row: dict[Any, Any], name: str, places: int) -> str:
@@ -77,6 +81,11 @@ def places_of(values: pd.Series[float], significant: int) -> int:
 def left_out(count: int) -> str:
     """What a long table leaves out."""
     return f" The first {MOST_ROWS} of {count:,} are shown." if count > MOST_ROWS else ""
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def sentence(text: str) -> str:

@@ -17,6 +17,7 @@ from harness.report.sheet import (
     Sheet,
     contrast,
     estimate,
+    joined,
     left_out,
     places_for,
     places_of,
@@ -26,6 +27,12 @@ from harness.report.sheet import (
 )
 
 VIEWS = {"add_one": "alone", "leave_one_out": "in the full recipe", "shapley": "Shapley"}
+_DESIGNS = {"add_one": "Add-one", "leave_one_out": "leave-one-out", "shapley": "Shapley"}
+_READINGS = {
+    "add_one": "Alone: the trick added to the plain recipe; ",
+    "leave_one_out": "in the full recipe: what it still adds to all the others; ",
+    "shapley": "Shapley: the average over every order of adding them. ",
+}
 
 
 def sheets(report: ReportData) -> list[Sheet]:
@@ -42,24 +49,34 @@ def side_by_side(report: ReportData) -> Sheet | None:
     table = report.views
     if table is None or table.empty:
         return None
-    views = {name: title for name, title in VIEWS.items() if name in table and table[name].notna().any()}
+    views = views_of(table)
     places = places_for(table, views)
     rows, tones = [], []
     for row in table.to_dict("records"):
         values = [estimate(row, name, places) for name in views]
-        rows.append((trick(row), *values, disagreement(row) if row["disagree"] else "agree"))
+        rows.append((trick(row), *values, disagreement(row) if row["disagree"] else "not shown to differ"))
         tones.append("bad" if row["disagree"] else "")
     heads = ("trick", *(f">Δ MiFID {title} [95 %]" for title in views.values()), "together")
     return Sheet(
-        "Add-one, leave-one-out and Shapley side by side",
+        f"{joined([_DESIGNS[name] for name in views])} side by side",
         heads,
         rows,
-        "Alone: the trick added to the plain recipe; in the full recipe: what it still adds to all the "
-        "others; Shapley: the average over every order of adding them. "
-        "Below 0 is better; where they disagree, the trick’s worth "
-        "depends on the trick named.",
+        sentence("".join(_READINGS[name] for name in views).rstrip("; "))
+        + " Below 0 is better. They disagree where the first two differ beyond chance, paired by seed: what the trick "
+        "is worth depends on other tricks, and a full factorial tells on which.",
         tones,
     )
+
+
+def views_of(table: pd.DataFrame) -> dict[str, str]:
+    """The ways to look at a trick that the table of views has numbers of, and what they are called."""
+    return {name: title for name, title in VIEWS.items() if name in table and table[name].notna().any()}
+
+
+def views_title(table: pd.DataFrame) -> str:
+    """What a plot of the views shows."""
+    as_share = {"shapley": "as a Shapley share"}
+    return f"Each trick {joined([as_share.get(name, title) for name, title in views_of(table).items()])}"
 
 
 def disagreement(row: dict[Any, Any]) -> str:
@@ -182,7 +199,7 @@ def equal(report: ReportData) -> Sheet | None:
         at_images, at_time = (estimate(row, f"delta_equal_{what}", places) for what in ("images", "time"))
         seconds = number(row["seconds"], places_of(table["seconds"], 3))
         seeds = str(row["n"]) if row.get("n_time", row["n"]) == row["n"] else f"{row['n']}, {row['n_time']}"
-        rows.append((contrast(row), seeds, at_images, at_time, seconds, _price_in_words(row)))
+        rows.append((contrast(row["contrast"]), seeds, at_images, at_time, seconds, _price_in_words(row)))
     return Sheet(
         "At equal images and at equal time",
         ("contrast", ">n", ">Δ MiFID, equal images [95 %]", ">Δ MiFID, equal time [95 %]", ">at s", "reading"),
@@ -235,7 +252,7 @@ def agreement(report: ReportData) -> Sheet | None:
             with_interval(row[f"effect[{name}]"], row[f"low[{name}]"], row[f"high[{name}]"], places[name])
             for name in names
         )
-        rows.append((contrast(row), *values, "flips" if row["signs_differ"] else "same"))
+        rows.append((contrast(row["contrast"]), *values, "flips" if row["signs_differ"] else "same"))
     return Sheet(
         "Two yardsticks",
         ("contrast", *(f">Δ {yardstick_name(name)} [95 %]" for name in names), "sign"),

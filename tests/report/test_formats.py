@@ -20,6 +20,7 @@ from harness.report.compare import compare_markdown, comparison, render_compare
 from harness.report.failures import failure_rates
 from harness.report.fitted import FittedTable
 from harness.report.labels import Box, place
+from harness.report.sheet import contrast
 from harness.report.sheets import numbered, sheets
 from harness.report.svg.curves import band, thinned
 from harness.report.svg.heat import matrix
@@ -132,6 +133,12 @@ def test_costs_are_ratios_of_time_rate_and_memory(rich: ReportData) -> None:
     assert seconds > 1.2  # the study was made so that width costs time, and memory is the same in all its runs
     assert rate == pytest.approx(1 / seconds, abs=0.02)
     assert memory == 1
+
+
+def test_contrasts_say_off_and_on_as_the_effects_do() -> None:
+    assert contrast("margin: null -> 0.8") == "margin: off → 0.8"
+    assert contrast("ema: false -> true (leave-one-out)") == "ema: off → on (leave-one-out)"
+    assert contrast("crop: resize -> square") == "crop: resize → square"
 
 
 def test_a_study_of_two_designs_tells_its_rows_apart(rich: ReportData) -> None:

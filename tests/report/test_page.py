@@ -18,6 +18,8 @@ import pytest
 from harness.design import Cell, Contrast, PlannedRun
 from harness.report import ReportData, html
 from harness.report.svg import shapes
+from harness.report.svg.forest import forest
+from harness.report.tables import cells
 
 SECTIONS = [
     *("Verdicts", "Effects", "The effects in full", "Add-one, leave-one-out and Shapley side by side"),
@@ -156,6 +158,31 @@ def test_what_is_named_by_others_is_escaped(rich: ReportData) -> None:
     page = Page(text)
     assert "script" not in page.tags
     assert page.open == []
+
+
+@pytest.mark.parametrize("more", ["", " (leave-one-out)", " of the generator alone (leave-one-out)"])
+def test_a_forest_of_long_names_still_shows_every_number_and_covers_none(rich: ReportData, more: str) -> None:
+    answer = rich.answer.assign(to=[f"{to}{more}" for to in rich.answer["to"]])
+    plot = forest(answer)
+    texts = re.findall(r'<text x="\S+" y="(\S+)" text-anchor="\w+" class="(label|value)">(.*?)</text>', plot)
+    at: dict[str, list[str]] = {}
+    for y, _, inner in texts:
+        at.setdefault(y, []).append(entities.unescape(inner))
+    assert sorted(inner for _, kind, inner in texts if kind == "value") == sorted(row["delta"] for row in cells(answer))
+    assert all(sum(shapes.width_of(inner, 12.5, bold=True) for inner in line) < 400 for line in at.values())
+    names = [entities.unescape(inner) for _, kind, inner in texts if kind == "label"]
+    assert len({"→" in name for name in names}) == 1
+
+
+def test_a_study_without_shares_names_none(rich: ReportData) -> None:
+    assert rich.views is not None
+    views = rich.views.assign(
+        **dict.fromkeys(("shapley", "shapley_low", "shapley_high"), math.nan), disagree=True, with_whom=""
+    )
+    text = words(html.render(dataclasses.replace(rich, views=views, shapley=None, factorial=None)))
+    assert "Add-one and leave-one-out side by side" in text
+    assert "a full factorial would tell which other trick it depends on" in text
+    assert "Shapley" not in text
 
 
 def texts_outside(text: str) -> list[str]:

@@ -35,7 +35,7 @@ def side_by_side(report: ReportData) -> str:
         for row in table.to_dict("records")
     ]
     series = [title for title in sheets.VIEWS.values() if any(title in row.estimates for row in rows)]
-    figure = dots(rows, series, "Effects of every trick alone, in the full recipe and as Shapley shares", "Δ MiFID")
+    figure = dots(rows, series, sheets.views_title(table), "Δ MiFID")
     return sheet_section(sheets.side_by_side(report), figure)
 
 

@@ -44,7 +44,7 @@ def equal(report: ReportData) -> str:
         return ""
     rows = [
         Row(
-            contrast(row),
+            contrast(row["contrast"]),
             {
                 title: (row[name], row[f"{name}_low"], row[f"{name}_high"])
                 for name, title in _AT.items()

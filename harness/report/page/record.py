@@ -15,6 +15,7 @@ from harness.report import ReportData, sheets
 from harness.report.chosen import chosen
 from harness.report.numbers import decimals, number
 from harness.report.page.parts import facts, section, sheet_section, table
+from harness.report.sheet import contrast as written
 
 MOST_CELLS = 60
 _MEASURES = {
@@ -101,9 +102,7 @@ def _contrasts(report: ReportData) -> str:
         treated, control = contrast.pairs[0] if contrast.pairs else ("", "")
         more = f" and {len(contrast.pairs) - 1} pairs more" if len(contrast.pairs) > 1 else ""
         design = contrast.design or report.plan.design
-        rows.append(
-            [(contrast.name.replace(" -> ", " → "), ""), (design, ""), (f"{treated} against {control}{more}", "")]
-        )
+        rows.append([(written(contrast.name), ""), (design, ""), (f"{treated} against {control}{more}", "")])
     return (
         "<h3>Contrasts</h3>"
         '<p class="small soft">An effect is the mean of treated minus control over these pairs of cells, seed by seed.'

@@ -10,6 +10,7 @@ from typing import Any
 from harness.report import ReportData, evidence, searched
 from harness.report.numbers import decimals, number, p_value
 from harness.report.page.parts import section, sheet_section, table
+from harness.report.sheet import joined
 from harness.report.svg.forest import forest
 from harness.report.tables import CAPTION, cells, tone
 
@@ -20,13 +21,14 @@ def opening(report: ReportData) -> str:
     """The title, the answer in a few lines, what was run, and what a reader must know."""
     plan = report.plan
     tricks = list(plan.cells[0].levels) if plan.search else list(dict.fromkeys(c.factor for c in plan.contrasts))
+    named = joined(tricks) or "these tricks"
     left = len(report.notes) - _MOST_NOTES
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes[:_MOST_NOTES])
     notes += f"<li>and {left} notes more</li>" if left > 0 else ""
     question = (
-        f"Where among the levels of {_listing(tricks)} is MiFID lowest?"
+        f"Where among the levels of {named} is MiFID lowest?"
         if plan.search
-        else f"Which of {_listing(tricks)} earns its keep, by how much, how surely, and at what cost in run time?"
+        else f"Which of {named} earns its keep, by how much, how surely, and at what cost in run time?"
     )
     return (
         f"<header><h1>{escape(plan.study)}</h1>"
@@ -70,21 +72,29 @@ def _short(report: ReportData) -> str:
         kept += [name] if kind == "keep" else []
         how = [_other(text) if tone(text["verdict"]) == "open" else _how(row, text) for row, text in same]
         kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(how)}")
-    answer = f"Keep {_listing(kept)}." if kept else "No trick is shown to help."
+    answer = f"Keep {joined(kept)}." if kept else "No trick is shown to help."
     lines = [f"<li><b>Keep</b> {escape(line)}</li>" for line in kinds["keep"]]
     lines += [f"<li><b>Leave out</b> {escape(line)}</li>" for line in kinds["drop"]]
     lines += [f"<li><b>It depends:</b> {escape(line)}</li>" for line in kinds["depends"]]
     if kinds["open"]:
-        lines.append(f"<li><b>Undecided:</b> {escape(_listing(kinds['open']))}</li>")
+        lines.append(f"<li><b>Undecided:</b> {escape(joined(kinds['open']))}</li>")
     if report.views is not None:
         lines += [
-            f"<li><b>Mind</b> {escape(str(row['factor']))}: alone, in the full recipe and as a Shapley share it is "
-            f"not worth the same{escape(f'; it depends on {whom}' if (whom := row.get('with_whom')) else '')}</li>"
+            f"<li><b>Mind</b> {escape(_changeable(row))}</li>"
             for row in report.views.to_dict("records")
             if row["disagree"]
         ]
     lines += _best(report)
     return f'<p class="found"><strong>{escape(answer)}</strong></p><ul class="short">{"".join(lines)}</ul>'
+
+
+def _changeable(row: Mapping[Any, Any]) -> str:
+    """A trick that is not worth the same in company."""
+    worth = [row["add_one"], row["leave_one_out"]]
+    alone, full = (number(value, decimals(worth, 2), signed=True) for value in worth)
+    whom = row.get("with_whom")
+    depends = f"; it depends on {whom}" if whom else "; a full factorial would tell which other trick it depends on"
+    return f"{row['factor']}: {alone} MiFID alone, {full} in the full recipe, which differ beyond chance{depends}"
 
 
 def _best(report: ReportData) -> list[str]:
@@ -124,10 +134,6 @@ def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
         if math.isfinite(row["train_seconds_ratio"]):
             words += f" (×{number(row['train_seconds_ratio'], 2)})"
     return words
-
-
-def _listing(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) or "these tricks"
 
 
 def verdicts(report: ReportData) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 from harness.report.svg import shapes
 from harness.report.tables import cells, tone
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _STEP = 400, 10, 10, 30, 46
+_WIDTH, _LEFT, _RIGHT, _TOP, _STEP, _LINE = 400, 10, 10, 30, 46, 15
+_SIZE = 12.5  # of a name
 
 
 def forest(answer: pd.DataFrame) -> str:
@@ -22,25 +23,40 @@ def forest(answer: pd.DataFrame) -> str:
     order = answer["delta_mifid"].sort_values(na_position="last").index
     rows = answer.loc[order].reset_index(drop=True)
     plot = _WIDTH - _LEFT - _RIGHT
+    words = cells(rows)
+    names, beside = _names(words, plot)
+    step = _STEP if beside else _STEP + _LINE
     low, high = shapes.window(rows["delta_mifid_low"], rows["delta_mifid"], rows["delta_mifid_high"])
 
     def x(value: float) -> float:
         return float(_LEFT + (min(max(value, low), high) - low) / (high - low) * plot)
 
-    bottom = _TOP + _STEP * len(rows)
+    bottom = _TOP + step * len(rows)
     body = axis(x, (low, high), bottom, "Δ MiFID, mean and 95 % interval")
-    for position, (row, words) in enumerate(zip(rows.to_dict("records"), cells(rows), strict=True)):
-        y = _TOP + _STEP * position + 34
-        room = plot - shapes.width_of(words["delta"]) - 8
-        name = f"{words['trick']}: {words['change']}"
-        if shapes.width_of(name, 12.5, bold=True) > room:
-            name = f"{words['trick']}: {words['change'].rpartition(' → ')[2]}"
-        body.append(shapes.text(_LEFT, y - 16, shapes.fitted(name, plot, 12.5, bold=True), "label"))
-        # A name that is still too long keeps the line; the table has the number.
-        if shapes.width_of(name, 12.5, bold=True) <= room:
-            body.append(shapes.text(_WIDTH - _RIGHT, y - 16, words["delta"], "value", "end"))
-        body += _bar(row, x, y, (low, high), tone(words["verdict"]))
+    for position, (row, text, name) in enumerate(zip(rows.to_dict("records"), words, names, strict=True)):
+        y = _TOP + step * (position + 1) - 12
+        body.append(shapes.text(_LEFT, y - (16 if beside else 16 + _LINE), name, "label"))
+        place = (_WIDTH - _RIGHT, "end") if beside else (_LEFT, "start")
+        body.append(shapes.text(place[0], y - 16, text["delta"], "value", place[1]))
+        body += _bar(row, x, y, (low, high), tone(text["verdict"]))
     return shapes.svg(_WIDTH, bottom + 40, "forest", "Change of MiFID per trick with 95 % intervals", body)
+
+
+def _names(words: list[dict[str, str]], plot: float) -> tuple[list[str], bool]:
+    """What the rows are called, in the longest form that all have room for beside their numbers, and whether one has.
+
+    Where none has, the numbers go below the names.
+    """
+    room = [plot - 8 - shapes.width_of(row["delta"]) for row in words]
+    whole = [f"{row['trick']}: {row['change']}" for row in words]
+    brief = [f"{row['trick']}: {row['change'].rpartition(' → ')[2]}" for row in words]
+    for names in (whole, brief):
+        if all(shapes.width_of(name, _SIZE, bold=True) <= most for name, most in zip(names, room, strict=True)):
+            return names, True
+    for names in (whole, brief):
+        if all(shapes.width_of(name, _SIZE, bold=True) <= plot for name in names):
+            return names, False
+    return [shapes.fitted(name, plot, _SIZE, bold=True) for name in brief], False
 
 
 def axis(x: Callable[[float], float], frame: tuple[float, float], bottom: float, name: str) -> list[str]:

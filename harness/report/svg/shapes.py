@@ -39,9 +39,13 @@ def tick_label(value: float, others: Sequence[float]) -> str:
 
 
 def width_of(text: str, size: float = 12.0, *, bold: bool = False) -> float:
-    """About how wide a browser sets `text`, in the plot's units; rather too wide than too narrow."""
+    """About how wide a browser sets `text`, in the plot's units; rather too wide than too narrow.
+
+    By the wide one of the common sans serifs, DejaVu Sans.
+    """
     narrow = sum(character in "iljt.,:;'|![]() " for character in text)
-    return (0.62 * (len(text) - narrow) + 0.36 * narrow) * size * (1.06 if bold else 1.0)
+    wide = sum(character in "mwMW→←−+=×%Δ" for character in text)
+    return (0.62 * len(text) - 0.26 * narrow + 0.22 * wide) * size * (1.11 if bold else 1.0)
 
 
 def fitted(text: str, room: float, size: float = 12.0, *, bold: bool = False) -> str:
