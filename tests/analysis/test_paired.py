@@ -1,4 +1,4 @@
-"""The paired statistics against scipy, enumeration, hand-worked examples and simulation."""
+"""The paired statistics against scipy, enumeration, published and hand-worked examples, and simulation."""
 
 import itertools
 import math
@@ -25,6 +25,25 @@ def test_t_interval_and_p_are_those_of_the_paired_t_test() -> None:
 def test_t_interval_of_a_hand_worked_sample() -> None:
     # differences 1, 2, 3: mean 2, sd 1, standard error 1/sqrt(3), t(0.975, 2) = 4.302653 -> 2 ± 2.484138
     assert paired.t_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((-0.484138, 4.484138), abs=1e-6)
+
+
+def test_students_sleep_data_give_what_r_prints() -> None:
+    # R, help("sleep"): t.test(extra ~ group, paired): t = -4.0621, df = 9, p-value = 0.002833, mean difference -1.58
+    first = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
+    second = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
+    change = first - second
+    assert paired.t_p(change, float(np.std(change, ddof=1))) == pytest.approx(0.002833, abs=5e-7)
+    assert paired.t_interval(change) == pytest.approx((-2.4598858, -0.7001142), abs=5e-8)
+
+
+def test_the_boys_shoes_of_box_hunter_and_hunter() -> None:
+    # Statistics for Experimenters, 2nd edition, section 3.2: of the 1,024 assignments of the two materials, 3 give a
+    # larger mean difference than the 0.41 seen and 4 the same one. R prints p-value = 0.008539 for MASS::shoes.
+    change = np.array([0.8, 0.6, 0.3, -0.1, 1.1, -0.2, 0.3, 0.5, 0.5, 0.3])
+    assert change.mean() == pytest.approx(0.41)
+    assert paired.sign_flip_p(change) == 2 * (3 + 4) / 1024
+    assert paired.t_p(change, float(np.std(change, ddof=1))) == pytest.approx(0.008539, abs=5e-7)
+    assert paired.t_interval(change) == pytest.approx((0.1330461, 0.6869539), abs=5e-8)
 
 
 @settings(max_examples=60, deadline=None)
