@@ -1,4 +1,4 @@
-"""Make docs/example-report.html again, from the finished study of ablations/tricks.yaml under both designs in this folder.
+"""Make docs/example-report.html again, from the finished study of ablations/tricks.yaml in this folder.
 
 make example
 """

@@ -127,6 +127,22 @@ def _pairs(study: str, plan: Plan, runs: pd.DataFrame) -> list[tuple[Picture, Pi
     return []
 
 
+def headline(report: ReportData) -> dict[str, float]:
+    """The numbers that studies are sorted and compared by in MLflow.
+
+    Designs of one study may hold the same trick against different cells, so that an effect names its design.
+    """
+    done = report.runs[report.runs["state"] == "complete"]
+    metrics = {"runs_complete": float(len(done)), "best_mifid": float(done["mifid"].min())}
+    for contrast, row in zip(report.plan.contrasts, report.answer.to_dict("records"), strict=True):
+        name = f"effect/{contrast.design or report.plan.design}/{row['trick']}={row['to']}"
+        columns = ("delta_mifid", "delta_mifid_low", "delta_mifid_high", "delta_train_seconds", "p_holm")
+        metrics |= {f"{name}/{column}": float(row[column]) for column in columns}
+    for evaluator, shares in report.importances.items():
+        metrics |= {f"importance/{evaluator}/{name}": share for name, share in shares.items()}
+    return metrics
+
+
 def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     """The answer as metrics, files, notes and a figure, where MLflow and Optuna show them."""
     from harness.report import html, pictures, plots, summary
@@ -139,15 +155,7 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     for name, text in summary.csv(report).items():
         tracker.text(tracker.parent, text, f"{name}.csv")
     tracker.text(tracker.parent, report.runs.to_csv(index=False), "runs.csv")
-    done = report.runs[report.runs["state"] == "complete"]
-    metrics = [("runs_complete", float(len(done)), 0), ("best_mifid", float(done["mifid"].min()), 0)]
-    for contrast in report.answer.to_dict("records"):
-        name = f"effect/{contrast['trick']}={contrast['to']}"
-        columns = ("delta_mifid", "delta_mifid_low", "delta_mifid_high", "delta_train_seconds", "p_holm")
-        metrics += [(f"{name}/{column}", float(contrast[column]), 0) for column in columns]
-    for evaluator, shares in report.importances.items():
-        metrics += [(f"importance/{evaluator}/{name}", share, 0) for name, share in shares.items()]
-    tracker.log(tracker.parent, metrics)
+    tracker.log(tracker.parent, [(name, value, 0) for name, value in headline(report).items()])
     store.study_note(f"# {store.name}\n\n{summary.markdown(report)}\n")
     for name, figure in plots.figures(report).items():
         store.study_figure(figure, name)

@@ -97,6 +97,18 @@ def test_the_answer_finds_the_effect_that_the_recipe_has(spec: Spec) -> None:
     assert margin["delta_mifid"] == pytest.approx(-10)
 
 
+def test_every_design_has_its_effects_among_the_metrics_of_the_study(spec: Spec, project: Path) -> None:
+    factors = ["factors.mood=null", "factors.width={baseline: 4, levels: [8]}"]
+    both = "design={kind: union, of: [one-at-a-time, leave-one-out]}"
+    _, report, _ = run(load(project / "tiny.yaml", [*factors, both]))
+    (parent,) = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "study"]
+    designs = [contrast.design for contrast in report.plan.contrasts]
+    assert set(designs) == {"one-at-a-time", "leave-one-out"}
+    for design, row in zip(designs, report.answer.to_dict("records"), strict=True):
+        name = f"effect/{design}/{row['trick']}-{row['to']}/delta_mifid"
+        assert parent.data.metrics[name] == pytest.approx(row["delta_mifid"])
+
+
 def test_intermediate_mifid_reaches_the_trial(spec: Spec) -> None:
     run(spec)
     complete = [t for t in trials() if t.state == TrialState.COMPLETE]

@@ -74,8 +74,11 @@ def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     # subtracts, since the threads of torch would still be waiting for more on the cores that SciPy's are to have.
     products = np.zeros((dim, dim), order="F")
     given, centre = features.numpy(), mean.numpy()
-    for rows in row_blocks(count, dim):
-        products = dsyrk(1.0, (given[rows] - centre).T, beta=1.0, c=products, lower=True, overwrite_c=True)
+    blocks = list(row_blocks(count, dim))
+    room = np.empty((blocks[0].stop, dim))
+    for rows in blocks:
+        centred = np.subtract(given[rows], centre, out=room[: rows.stop - rows.start])
+        products = dsyrk(1.0, centred.T, beta=1.0, c=products, lower=True, overwrite_c=True)
     found = torch.from_numpy(products.T)
     step = max(1, -(-dim // _PANELS))
     for start in range(0, dim, step):

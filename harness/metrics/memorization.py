@@ -116,12 +116,15 @@ def _possible(
     floor = surest - error
     # After the first blocks few rows have a pair left that may be nearest.
     rows = (best >= floor).nonzero()[:, 0]
-    wide = cosines[rows].to(torch.promote_types(cosines.dtype, torch.float32))
-    low = floor[rows].to(wide.dtype)
-    # One rounding step lower, so that narrowing the floor loses no pair.
-    low = torch.nextafter(low, torch.full_like(low, -torch.inf))
-    pairs = (wide >= low[:, None]).nonzero()
-    most = wide[pairs[:, 0], pairs[:, 1]].double().clamp_(max=1)
+    if len(rows) < len(best) / 2:
+        cosines, floor = cosines[rows], floor[rows]
+    else:
+        rows = torch.arange(len(best), device=best.device)
+    low = floor.to(cosines.dtype)
+    # The next number below where narrowing raised the floor, so that no pair is lost.
+    low = torch.where(low.double() > floor, torch.nextafter(low, torch.full_like(low, -torch.inf)), low)
+    pairs = (cosines >= low[:, None]).nonzero()
+    most = cosines[pairs[:, 0], pairs[:, 1]].double().clamp_(max=1)
     pairs[:, 0] = rows[pairs[:, 0]]
     return pairs, most + error[pairs[:, 0]]
 
