@@ -38,16 +38,16 @@ def statistics(report: ReportData) -> Sheet | None:
     return Sheet(
         "The effects in full",
         (
-            *("contrast", ">n", ">relative", ">bootstrap [95 %]", ">p (t)", ">adjusted p", ">p (sign flips)"),
-            *(">better in", ">size", ">sd of the control", ">seeds needed"),
+            *("contrast", ">n", ">relative", ">bootstrap [95 %]", ">p (t)", ">p (Holm)", ">p (signs)"),
+            *(">wins", ">size", ">control sd", ">seeds"),
         ),
         rows,
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
-        "too narrow for a handful of seeds (the t interval decides). p: of the paired t test, then after Holm’s "
-        "correction over all tricks, then over every assignment of signs, which n seeds cannot bring below 2 / 2^n. "
-        "Better in: the share of paired runs that the trick wins, a diverged run counting as the worst. Size: the mean "
-        "change in standard deviations of the changes. The control’s standard deviation is from seed to seed. Seeds "
-        "needed: to show an effect of the size seen with 80 % power, after correction.",
+        "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "
+        "over all tricks; and exactly, over every assignment of signs, which n seeds cannot bring below 2 / 2^n. Wins: "
+        "the share of paired runs that the trick makes better, a diverged run counting as the worst. Size: the mean "
+        "change in standard deviations of the changes. Control sd: the control’s standard deviation from seed to seed. "
+        "Seeds: how many would show an effect of the size seen with 80 % power, after correction.",
         wide=True,
     )
 
