@@ -131,7 +131,8 @@ def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dic
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
     capped = cap_to(plan, max_hours, placement)
     note(cap_line(capped, max_hours))
-    store.remember(capped={"max_hours": max_hours, "seeds": [run.seed for run in capped.plan.runs]})
+    seeds = sorted({run.seed for run in capped.plan.runs})
+    store.remember(capped={"max_hours": max_hours, "question": question(plan), "seeds": seeds})
     return capped.plan
 
 

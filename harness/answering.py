@@ -192,6 +192,6 @@ def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:
     from harness.design.cap import keep
 
     before = store.recall("capped")
-    if before is None or before["max_hours"] != spec.design.max_hours:
+    if before is None or (before["max_hours"], before.get("question")) != (spec.design.max_hours, question(plan)):
         return None
     return keep(plan, before["seeds"])

@@ -169,7 +169,8 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
     for text in studies:
         name, _, url = text.partition("@")
         report = load_report(url or storage, _named(name, ()))
-        found.append((name, report.runs, report.plan))
+        several = sum(other.partition("@")[0] == name for other in studies) > 1
+        found.append((text if several else name, report.runs, report.plan))
     table = compared(found)
     if kind == "markdown":
         click.echo(compare_markdown(table), nl=False)

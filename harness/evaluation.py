@@ -77,8 +77,12 @@ class Evaluator:
         distances = [float(found.distances[index]) for index in order]
         return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
 
-    def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
-        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density, coverage, error."""
+    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
+        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density, coverage, error.
+
+        `first` adds `mifid_interim`, the objective's MiFID of so many of them: it falls with the number of images, so
+        that a learning curve needs scores of equally many.
+        """
         scores: dict[str, float] = {}
         features: dict[str, torch.Tensor] = {}
         for position, yardstick in enumerate(self.yardsticks):
@@ -89,4 +93,8 @@ class Evaluator:
             )
             suffix = "" if position == 0 else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
+        if first is not None:
+            objective = self.yardsticks[0]
+            few = features[objective.extractor.name][:first]
+            scores["mifid_interim"] = objective.reference.score(few, tau=objective.tau, kid=False, manifold=False).mifid
         return scores

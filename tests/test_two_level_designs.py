@@ -110,17 +110,22 @@ def test_a_fraction_is_balanced_and_its_pairs_give_the_main_effects() -> None:
         assert all(made.cell(name).levels[contrast.factor] == "on" for name in treated)
         differences = [values[left] - values[right] for left, right in contrast.pairs]
         assert sum(differences) / len(differences) == 2**position
-    assert "a = b x d = c x e" in made.confounding
+    assert made.control == "baseline"
+    assert "a = -b x d = -c x e" in made.confounding  # the signs are turned, so that one cell has every trick off
 
 
 def test_plackett_burman_screens_five_tricks_in_eight_cells() -> None:
     made = planned("plackett-burman".join(["{kind: ", "}"]))
     assert len(made.cells) == 8
+    assert made.cells[0].name == made.control == "baseline"
+    assert not any(contrast.matched for contrast in made.contrasts)
     assert made.confounding
 
 
 def test_a_fraction_with_an_impossible_cell_is_refused() -> None:
-    with pytest.raises(SpecError, match="needs every cell, and 'd=on, e=on' cannot be run: d=on excludes e at on"):
+    with pytest.raises(
+        SpecError, match="needs every cell, and 'a=on, d=on, e=on' cannot be run: d=on excludes e at on"
+    ):
         planned("{kind: fractional-factorial, resolution: 3}", "factors.d.exclude={e: ['on']}")
 
 
@@ -167,9 +172,29 @@ def test_designs_that_mean_other_levels_by_one_name_keep_their_cells_apart() -> 
     treated, control = more[0].pairs[0]
     assert made.cell(treated).levels == {"a": "more", **dict.fromkeys("bcde", "on")}
     assert made.cell(control).levels == {"a": "off", **dict.fromkeys("bcde", "on")}
-    again = next(contrast for contrast in made.contrasts if contrast.name == "b: off -> on (leave-one-out)")
+    again = next(contrast for contrast in made.contrasts if contrast.name == "b: off -> on (leave-one-out 2)")
     treated, control = again.pairs[0]
     assert (made.cell(treated).levels["a"], made.cell(control).levels["a"]) == ("more", "more")
+
+
+def test_a_union_of_three_designs_of_one_kind_keeps_every_contrast() -> None:
+    ladders = "{kind: ladder, order: [a, b, c, d, e]}, {kind: ladder, order: [e, d, c, b, a]}"
+    made = planned(f"{{kind: union, of: [one-at-a-time, {ladders}]}}")
+    assert len({contrast.name for contrast in made.contrasts}) == len(made.contrasts) == 6 + 5 + 5
+    assert {contrast.design for contrast in made.contrasts} == {"one-at-a-time", "ladder 1", "ladder 2"}
+    used = {cell for contrast in made.contrasts for pair in contrast.pairs for cell in pair}
+    assert used == {cell.name for cell in made.cells}
+
+
+@pytest.mark.parametrize(("factors", "resolution", "runs", "reached"), [(5, 4, 16, 5), (4, 3, 8, 4), (8, 3, 16, 4)])
+def test_of_equally_small_fractions_the_highest_resolution_is_taken(
+    factors: int, resolution: int, runs: int, reached: int
+) -> None:
+    signs = fractions.regular(factors, resolution)
+    assert len(signs) == runs
+    for size in range(1, reached):
+        for word in itertools.combinations(range(factors), size):
+            assert abs(int(signs[:, word].prod(axis=1).sum())) < runs, word
 
 
 def test_runs_of_a_union_come_seed_by_seed_with_the_baseline_first() -> None:

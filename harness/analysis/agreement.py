@@ -44,7 +44,7 @@ def agreement(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
         for column in ("effect", "low", "high"):
             table[f"{column}[{name}]"] = found[column]
     signs = np.sign(table[[f"effect[{name}]" for name in names]].to_numpy(dtype=float))
-    table["signs_differ"] = (np.nanmin(signs, axis=1) < 0) & (np.nanmax(signs, axis=1) > 0)
+    table["signs_differ"] = (signs < 0).any(axis=1) & (signs > 0).any(axis=1)
     means = {name: _means(runs, plan, name) for name in names}
     table.attrs["rank_statistic"] = "Kendall's tau-b"
     table.attrs["rank_agreement"] = {

@@ -35,7 +35,7 @@ def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
         found = {name: table[key] for name, table in tables.items() if key in table and table[key]["n"] > 0}
         if len(found) < 2:
             continue
-        factor, _, design = key
+        factor, _, _, design = key
         row: dict[str, Any] = {"factor": factor, "level": next(iter(found.values()))["level"], "design": design}
         for name, effect in found.items():
             row |= {f"{part}[{name}]": effect[column] for part, column in _PARTS.items()}
@@ -52,9 +52,9 @@ def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
     return table
 
 
-def _by_trick(table: pd.DataFrame, plan: Plan) -> dict[tuple[str, str, str], dict[Any, Any]]:
+def _by_trick(table: pd.DataFrame, plan: Plan) -> dict[tuple[str, str, str, str], dict[Any, Any]]:
     return {
-        (contrast.factor, label(contrast.level), contrast.design): row
+        (contrast.factor, label(contrast.level), label(contrast.baseline), contrast.design): row
         for contrast, row in zip(plan.contrasts, table.to_dict("records"), strict=True)
     }
 

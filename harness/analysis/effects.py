@@ -92,14 +92,15 @@ def effects(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
     """One row per contrast of the plan: what the treated level changes in `metric`, from runs paired by seed.
 
     Per seed the difference is the mean of (treated - control) over the contrast's pairs in which both runs are
-    complete; seeds are the replicates. `low`, `high` is the unadjusted 95 % t interval of the mean difference; `ratio`
-    and its interval are the same on the log scale (NaN unless all values are positive). `p_holm` adjusts `p_t` over
-    all contrasts of the plan; the verdicts "helps" and "hurts" need it below 0.05, so that the chance of any false one
-    in the table is at most 5 %. `seeds_needed` asks 80 % power for the observed effect at the corrected level.
-    `failed_*` counts diverged and failed runs alike, `diverged_*` those that diverged, `ended_*` those that ended at
-    all; `probability_better` is the share of paired runs in which the treated one is better, a diverged run counting
-    as the worst. Lower-is-better metrics keep their sign: a negative effect on MiFID helps. `attrs["note"]` says which
-    runs were left out of a cost.
+    complete; of a fractional design only seeds count in which all are. Seeds are the replicates. `low`, `high` is the
+    unadjusted 95 % t interval of the mean difference; `ratio` and its interval are the same on the log scale (NaN
+    unless all values are positive). `p_holm` adjusts `p_t` over all contrasts of the plan; the verdicts "helps" and
+    "hurts" need it below 0.05, so that the chance of any false one in the table is at most 5 %. `seeds_needed` asks 80
+    % power for the observed effect at the corrected level. `failed_*` counts diverged and failed runs alike,
+    `diverged_*` those that diverged, `ended_*` those that ended at all; `probability_better` is the share of paired
+    runs in which the treated one is better, a diverged run counting as the worst (NaN for fractional designs, whose
+    pairs differ in more than the trick). Lower-is-better metrics keep their sign: a negative effect on MiFID helps.
+    `attrs["note"]` says which runs were left out of a cost.
     """
     outcomes = Outcomes.of(runs, plan, metric)
     rows = [_row(contrast, outcomes, metric) for contrast in plan.contrasts]
@@ -125,7 +126,17 @@ _COLUMNS = (
     *("factor", "level", "baseline", "contrast", "n", "mean_treated", "mean_control", "sd_control"),
     *("effect", "relative", "low", "high", "boot_low", "boot_high", "ratio", "ratio_low", "ratio_high"),
     *("p_sign_flip", "p_t", "p_holm", "standardised", "seeds_needed", "probability_better"),
-    *("ended_treated", "ended_control", "failed_treated", "failed_control", "diverged_treated", "diverged_control"),
+    *(
+        "planned_treated",
+        "planned_control",
+        "matched",
+        "ended_treated",
+        "ended_control",
+        "failed_treated",
+        "failed_control",
+        "diverged_treated",
+        "diverged_control",
+    ),
     *("identical", "verdict"),
 )
 
@@ -135,6 +146,8 @@ def _row(contrast: Contrast, outcomes: Outcomes, metric: str) -> dict[str, Any]:
     control = np.array([outcomes.index[pair[1]] for pair in contrast.pairs], dtype=int)
     with_it, without = outcomes.values[treated], outcomes.values[control]
     both = ~np.isnan(with_it) & ~np.isnan(without)
+    if not contrast.matched:  # a seed with a gap would hold other tricks' effects too
+        both &= both.all(axis=0)
     means_with, means_without = _seed_means(with_it, both), _seed_means(without, both)
     differences = _seed_means(with_it - without, both)
     n = len(differences)
@@ -171,7 +184,12 @@ def _row(contrast: Contrast, outcomes: Outcomes, metric: str) -> dict[str, Any]:
         "p_sign_flip": paired.sign_flip_p(differences),
         "p_t": paired.t_p(differences, deviation),
         "standardised": standardised,
-        "probability_better": _probability_better(outcomes, treated, control, higher_is_better(metric)),
+        "probability_better": _probability_better(outcomes, treated, control, higher_is_better(metric))
+        if contrast.matched
+        else math.nan,
+        "planned_treated": outcomes.states[np.unique(treated)].size,
+        "planned_control": outcomes.states[np.unique(control)].size,
+        "matched": contrast.matched,
         **_endings(outcomes, np.unique(treated), "treated"),
         **_endings(outcomes, np.unique(control), "control"),
         "identical": bool(n and effect == 0 and (n == 1 or deviation == 0)),
@@ -237,9 +255,11 @@ def verdict(row: Mapping[Any, Any], metric: str) -> str:
     if treated:
         if words == "helps" or words.startswith("may help"):
             words += " where it trains"  # the survivors may be the lucky ones
-        words = f"diverged in all {treated} runs" if not row["n"] and treated == row["ended_treated"] else words
+        words = f"diverged in all {treated} runs" if treated == row["planned_treated"] else words
         if not words.startswith("diverged"):
             words += f"; {treated} of {row['ended_treated']} diverged"
+    if control and not row["n"] and control == row["planned_control"]:
+        return f"control diverged in all {control} runs" + (f"; {words}" if treated else "")
     if control:
         words += f"; control: {control} of {row['ended_control']} diverged"
     if faults:
@@ -250,7 +270,7 @@ def verdict(row: Mapping[Any, Any], metric: str) -> str:
 def _claim(row: Mapping[Any, Any], metric: str) -> str:
     n = int(row["n"])
     if n == 0:
-        return "no paired runs yet"
+        return "no paired runs yet" if row["matched"] else "no seed is whole yet"
     if row["identical"]:
         return "identical"
     if n == 1:

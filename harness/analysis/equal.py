@@ -22,9 +22,11 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
     Curves are interpolated linearly between scores. A point's training time is its images over the run's images/s.
     `n` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
-    Interim scores may use fewer samples than final ones, which makes all of them higher alike.
+    All points are scores of equally many samples: where the final score has more than the interim ones, `mifid_interim`
+    of the run table takes its place, and where that is missing the curve ends before.
     """
     done = runs[runs["state"] == "complete"]
+    curves = _alike(curves, done, plan)
     rates = {
         (cell, int(seed)): rate
         for cell, seed, rate in zip(done["cell"], done["seed"], done["images_per_second"], strict=True)
@@ -35,6 +37,8 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         images, time, last = [], [], []  # one number a seed
         for seed in seeds:
             pairs = [((a, seed), (b, seed)) for a, b in contrast.pairs if (a, seed) in rates and (b, seed) in rates]
+            if not contrast.matched and len(pairs) < len(contrast.pairs):
+                continue
             found = [_differences(curves.get(a, ()), curves.get(b, ()), rates[a], rates[b]) for a, b in pairs]
             found = [each for each in found if each is not None]
             if found:
@@ -59,6 +63,18 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["contrast", "factor", "level", "n", "n_time", *intervals, "seconds"])
     table["level"] = pd.Series([row["level"] for row in rows], dtype=object)
     return table
+
+
+def _alike(curves: Curves, done: pd.DataFrame, plan: Plan) -> Curves:
+    """The curves of complete runs with every point scored on `interim_samples`."""
+    if plan.evaluate.samples == plan.evaluate.interim_samples:
+        return curves
+    last = done["mifid_interim"] if "mifid_interim" in done else np.full(len(done), np.nan)
+    found = {}
+    for cell, seed, value in zip(done["cell"], done["seed"], last, strict=True):
+        points = list(curves.get((cell, int(seed)), ()))
+        found[cell, int(seed)] = points[:-1] + ([(points[-1][0], float(value))] if points and value == value else [])
+    return found
 
 
 def _differences(

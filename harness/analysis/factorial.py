@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,42 +20,47 @@ _COLUMNS = ("term", "order", "estimate", "low", "high", "p", "p_holm", "n_runs",
 
 
 def factorial_effects(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame | None:
-    """Ordinary least squares of `metric` on seeds, factors and pairs of factors; None without a factorial structure.
+    """Least squares of `metric` on factors and pairs of factors, seed by seed; None without a factorial structure.
 
     `estimate` of a main effect (order 1) is the change of the metric from the baseline to the level, averaged over the
-    settings of the other factors; that of an interaction (order 2) is how much the effect of either factor changes
-    when the other is on: twice what Box, Hunter and Hunter call the interaction. `low`, `high` is the 95 % interval,
-    `p_holm` adjusts over all terms. A term that no run can tell from an earlier one is named there under `aliased_with`
-    and has no row of its own. There is no structure where some pair of factors was not run at all four combinations,
-    or where the terms that are left depend on one another.
+    settings of the other factors; that of an interaction (order 2) is how much the effect of either factor changes when
+    the other is on: twice what Box, Hunter and Hunter call the interaction. Both are means over seeds, and `low`,
+    `high` their 95 % t interval over seeds, since what a trick does may differ from seed to seed (the runs of one seed
+    are no replicates of that); one seed has neither interval nor p. `p_holm` adjusts over all terms. A term that no run
+    can tell from an earlier one is named there under `aliased_with` and has no row of its own. There is no structure
+    where some pair of factors was not run at all four combinations, or where the terms that are left depend on one
+    another.
     """
     import statsmodels.api as sm
 
     space = Space.of(runs, plan, metric)
-    cell, seed = np.nonzero(~np.isnan(space.values))
-    if len(space.factors) < 2 or not len(cell) or not _all_four(space.on[np.unique(cell)]):
+    ran = ~np.isnan(space.values)
+    if len(space.factors) < 2 or not ran.any() or not _all_four(space.on[ran.any(axis=1)]):
         return None
-    codes = np.where(space.on[cell], 0.5, -0.5)
-    terms, aliases = _terms(codes, space.factors)
-    blocks = np.eye(space.values.shape[1])[:, np.unique(seed)][seed]
-    design = np.column_stack([blocks, *terms.values()])
-    if np.linalg.matrix_rank(design) < design.shape[1]:
+    terms, aliases = _terms(np.where(space.on, 0.5, -0.5), space.factors)
+    design = np.column_stack([np.ones(len(space.cells)), *terms.values()])
+    fits, count = [], 0
+    for seed in range(space.values.shape[1]):
+        rows = ran[:, seed]
+        if np.linalg.matrix_rank(design[rows]) == design.shape[1]:
+            fits.append(sm.OLS(space.values[rows, seed], design[rows]).fit().params[1:])
+            count += int(rows.sum())
+    if not fits:
         return None
-    fit = sm.OLS(space.values[cell, seed], design).fit()
-    skip = blocks.shape[1]
-    free = int(fit.df_resid) > 0
-    interval = fit.conf_int(alpha=paired.ALPHA)[skip:] if free else np.full((len(terms), 2), math.nan)
-    p = np.asarray(fit.pvalues[skip:]) if free else np.full(len(terms), math.nan)
+    estimates = np.array(fits)  # [seed, term]
+    scale = float(np.nanmax(np.abs(space.values)))
+    interval = np.array([paired.t_interval(column) for column in estimates.T])
+    p = np.array([paired.t_p(column, paired.spread(column, scale)) for column in estimates.T])
     table = pd.DataFrame(
         {
             "term": list(terms),
-            "order": [1 + name.count(" x ") for name in terms],
-            "estimate": fit.params[skip:],
+            "order": [1 if name in space.factors else 2 for name in terms],
+            "estimate": estimates.mean(axis=0),
             "low": interval[:, 0],
             "high": interval[:, 1],
             "p": p,
             "p_holm": paired.holm(p),
-            "n_runs": len(cell),
+            "n_runs": count,
             "aliased_with": [", ".join(aliases[name]) for name in terms],
         },
         columns=list(_COLUMNS),
@@ -64,7 +68,8 @@ def factorial_effects(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFra
     left_out = len(plan.cells) - len(space.cells)
     others = f"; {left_out} cells at further levels are left out" if left_out else ""
     levels = ", ".join(f"{factor}={space.levels[factor]}" for factor in space.factors)
-    table.attrs["note"] = f"least squares over {len(cell)} runs, seeds as blocks, {levels}{others}"
+    seeds = f"{len(fits)} {'seed' if len(fits) == 1 else 'seeds'}"
+    table.attrs["note"] = f"least squares over {count} runs, seed by seed, intervals over {seeds}, {levels}{others}"
     return table
 
 

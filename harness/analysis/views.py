@@ -23,15 +23,16 @@ def side_by_side(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
     """One row per factor that at least two of the views have: its effect in each, with 95 % intervals.
 
     `disagree` says that adding the trick to the plain recipe and to all the others differ by more than chance: the
-    interval of the difference, paired by seed, excludes 0. `with_whom` then names the factor with which it has the
-    largest estimated interaction, where a factorial tells.
+    paired t test over seeds, after Holm's correction over the factors. `with_whom` then names the factor with which it
+    has the largest interaction that a factorial shows after correction.
     """
     space = Space.of(runs, plan, metric)
     shares = shapley(runs, plan, metric)
     fitted = factorial_effects(runs, plan, metric)
     everything = set(space.factors)
     rows: list[dict[str, Any]] = []
-    for factor in space.factors:
+    tested: list[float] = []
+    for factor in space.factors if len(space.factors) > 1 else ():
         added = _differences(space, {factor}, set())
         taken = _differences(space, everything, everything - {factor})
         row: dict[str, Any] = {"factor": factor, "level": space.levels[factor]}
@@ -41,11 +42,14 @@ def side_by_side(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
             share = shares[shares["factor"] == factor].iloc[0]
             row |= {"shapley": share["share"], "shapley_low": share["low"], "shapley_high": share["high"]}
         change = added - taken
-        low, high = paired.t_interval(change[~np.isnan(change)])
-        row["disagree"] = bool(low > 0 or high < 0)
-        row["with_whom"] = _partner(factor, fitted) if row["disagree"] else ""
+        known = change[~np.isnan(change)]
+        scale = float(np.max(np.abs(space.values[~np.isnan(space.values)]), initial=0.0))
         if sum(not math.isnan(row[view]) for view in _VIEWS) >= 2:
             rows.append(row)
+            tested.append(paired.t_p(known, paired.spread(known, scale)))
+    for row, p in zip(rows, paired.holm(np.array(tested)), strict=True):
+        row["disagree"] = bool(p < paired.ALPHA)
+        row["with_whom"] = _partner(row["factor"], space.factors, fitted) if row["disagree"] else ""
     intervals = [f"{view}{end}" for view in _VIEWS for end in ("", "_low", "_high")]
     table = pd.DataFrame(rows, columns=["factor", "level", *intervals, "disagree", "with_whom"])
     table["level"] = pd.Series([row["level"] for row in rows], dtype=object)
@@ -66,15 +70,12 @@ def _estimate(view: str, differences: paired.Vector) -> dict[str, float]:
     return {view: float(np.mean(known)) if len(known) else math.nan, f"{view}_low": low, f"{view}_high": high}
 
 
-def _partner(factor: str, fitted: pd.DataFrame | None) -> str:
+def _partner(factor: str, factors: list[str], fitted: pd.DataFrame | None) -> str:
     if fitted is None:
         return ""
-    pairs = {
-        term: abs(estimate)
-        for term, estimate, order in zip(fitted["term"], fitted["estimate"], fitted["order"], strict=True)
-        if order == 2 and factor in term.split(" x ")
+    shown = {row["term"]: abs(row["estimate"]) for row in fitted.to_dict("records") if row["p_holm"] < paired.ALPHA}
+    sizes = {
+        other: max(shown.get(f"{factor} x {other}", 0.0), shown.get(f"{other} x {factor}", 0.0)) for other in factors
     }
-    if not pairs:
-        return ""
-    left, right = max(pairs, key=lambda term: pairs[term]).split(" x ")
-    return str(right if left == factor else left)
+    most = max(sizes, key=lambda other: sizes[other])
+    return most if sizes[most] > 0 else ""

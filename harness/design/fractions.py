@@ -11,19 +11,29 @@ from typing import Any
 import numpy as np
 
 DEFAULT_RESOLUTION = 4
+_HIGHEST = 7  # beyond this no two-factor interaction is any clearer
 
 Signs = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def regular(factors: int, resolution: int) -> Signs:
-    """[runs, factors] of -1 and +1: the smallest regular fraction of at least this resolution."""
+    """[runs, factors] of -1 and +1: the smallest regular fraction of at least this resolution, and of no less.
+
+    Of those equally small it is the one of highest resolution.
+    """
     import pydoe
 
-    return np.asarray(pydoe.fracfact_by_res(factors, resolution), dtype=np.int64)
+    found = np.asarray(pydoe.fracfact_by_res(factors, resolution), dtype=np.int64)
+    for higher in range(resolution + 1, min(factors, _HIGHEST) + 1):
+        other = np.asarray(pydoe.fracfact_by_res(factors, higher), dtype=np.int64)
+        if len(other) > len(found):
+            break
+        found = other
+    return found
 
 
 def plackett_burman(factors: int) -> Signs:
-    """[runs, factors] of -1 and +1, runs the next multiple of 4 above `factors`; the last row has every trick off."""
+    """[runs, factors] of -1 and +1, runs the next multiple of 4 above `factors`; ValueError where unknown."""
     import pydoe
 
     return np.asarray(pydoe.pbdesign(factors), dtype=np.int64)

@@ -110,7 +110,12 @@ def fractional_factorial(spec: Spec, design: DesignSettings) -> Layout:
 
 def plackett_burman(spec: Spec, design: DesignSettings) -> Layout:
     """The fewest cells that screen so many tricks for main effects, each mixed a little with all interactions."""
-    return _two_level(spec, design, fractions.plackett_burman(len(spec.factors)))
+    try:
+        signs = fractions.plackett_burman(len(spec.factors))
+    except ValueError as error:
+        text = f"'plackett-burman' is not known for {len(spec.factors)} factors: {error}; use fractional-factorial"
+        raise spec.refusal(("design", "kind"), text) from None
+    return _two_level(spec, design, signs)
 
 
 def union(spec: Spec, design: DesignSettings) -> Layout:
@@ -123,8 +128,10 @@ def union(spec: Spec, design: DesignSettings) -> Layout:
     contrasts: dict[str, Contrast] = {}
     confounding: list[str] = []
     whole = False
-    for part in design.of:
+    kinds = [part.kind for part in design.of]
+    for position, part in enumerate(design.of):
         layout = DESIGNS[part.kind](spec, part)
+        title = part.kind if kinds.count(part.kind) == 1 else f"{part.kind} {kinds[: position + 1].count(part.kind)}"
         own = {}
         for name, levels in layout.cells.items():
             # Two designs may mean other levels by the same name: the second is then called by its levels.
@@ -133,9 +140,9 @@ def union(spec: Spec, design: DesignSettings) -> Layout:
             cells.setdefault(own[name], levels)
         for contrast in layout.contrasts:
             pairs = tuple((own[treated], own[control]) for treated, control in contrast.pairs)
-            name = contrast.name if contrast.name not in contrasts else f"{contrast.name} ({part.kind})"
-            contrasts.setdefault(name, replace(contrast, name=name, pairs=pairs))
-        confounding += [f"{part.kind}: {line}" for line in layout.confounding]
+            name = contrast.name if contrast.name not in contrasts else f"{contrast.name} ({title})"
+            contrasts[name] = replace(contrast, name=name, pairs=pairs, design=title)
+        confounding += [f"{title}: {line}" for line in layout.confounding]
         whole = whole or layout.whole
     return Layout(cells=cells, contrasts=tuple(contrasts.values()), confounding=tuple(confounding), whole=whole)
 
@@ -174,6 +181,8 @@ def cell_name(levels: Levels, spec: Spec) -> str:
 
 def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> Layout:
     off, on = baseline_levels(spec), on_levels(spec, design)
+    # Signs are turned so that one row has every trick off, and is the control.
+    signs = signs * -signs[signs.sum(axis=1).argmin()]
     rows = sorted(signs.tolist(), key=lambda row: (sum(row), [-sign for sign in row]))  # few tricks first
     cells = {}
     for row in rows:
@@ -184,7 +193,7 @@ def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> La
         treated = [cell for cell, levels in cells.items() if label(levels[name]) == label(on[name])]
         control = [cell for cell in cells if cell not in treated]
         pairs = tuple(zip(treated, control, strict=True))
-        contrasts.append(_contrast(spec, design, name, on[name], pairs))
+        contrasts.append(replace(_contrast(spec, design, name, on[name], pairs), matched=False))
     lines = fractions.confounding(signs, list(spec.factors))
     return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
 

@@ -26,8 +26,8 @@ class Cell:
 class Contrast:
     """A factor's level against its baseline, over pairs of (treated cell, control cell) within one design.
 
-    The cells of a pair differ in nothing else, but for fractional designs: there the pairs match the treated half of
-    the cells with the other half, and only their mean is the effect.
+    The cells of a pair differ in nothing else, but for fractional designs, which are not `matched`: there the pairs are
+    the treated half of the cells with the other half, and only the mean over all of them is the effect.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Contrast:
     baseline: Level
     pairs: tuple[tuple[str, str], ...]
     design: str = ""
+    matched: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -214,7 +214,8 @@ class _Session:
         save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
         self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
         count = evaluate.samples if final else evaluate.interim_samples
-        scores: dict[str, float] = self.evaluator.score(images[:count], full=final)
+        first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
+        scores: dict[str, float] = self.evaluator.score(images[:count], full=final, first=first)
         self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
         if final:
             self._keep_closest(images[:_SEARCHED])

@@ -58,7 +58,7 @@ def study(
         dropped=(),
         control=name(cells[0]),
         budget=Budget(images=1000),
-        evaluate=EvaluateSettings(),
+        evaluate=EvaluateSettings(samples=500, interim_samples=500),
         references={},
         fingerprint="",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.analysis.compare import compare
 from harness.analysis.equal import at_equal
 from harness.analysis.pareto import pareto
 from harness.analysis.views import side_by_side
+from harness.settings import EvaluateSettings
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None
@@ -41,7 +43,7 @@ def row(table: pd.DataFrame, **where: Any) -> dict[str, Any]:
 def test_tricks_that_need_each_other_disagree_between_views_and_name_the_partner() -> None:
     # A is worth 10 alone; B and C are worth nothing alone and 6 together.
     def outcome(on: frozenset[str], seed: int) -> float:
-        return 100 + WIGGLE[seed] - 10 * ("A" in on) - 6 * ({"B", "C"} <= on) + 0.1 * seed * len(on)
+        return 100 + WIGGLE[seed] - 10 * ("A" in on) - (6 + 0.1 * seed) * ({"B", "C"} <= on) + 0.1 * seed * len(on)
 
     plan, runs = study("ABC", everything("ABC"), outcome)
     table = side_by_side(runs, plan, "mifid")
@@ -50,7 +52,7 @@ def test_tricks_that_need_each_other_disagree_between_views_and_name_the_partner
     assert (a["add_one"], a["leave_one_out"], a["shapley"]) == pytest.approx((-9.9, -9.9, -9.9))
     assert not a["disagree"]
     assert a["with_whom"] == ""
-    assert (b["add_one"], b["leave_one_out"], b["shapley"]) == pytest.approx((0.1, -5.9, -2.9))
+    assert (b["add_one"], b["leave_one_out"], b["shapley"]) == pytest.approx((0.1, -6.0, -2.95))
     assert b["disagree"]
     assert b["with_whom"] == "C"
 
@@ -108,6 +110,21 @@ def test_a_trick_that_halves_the_speed_wins_at_equal_images_and_loses_at_equal_t
     assert found["seconds"] == pytest.approx(10)
     assert found["delta_equal_time"] == pytest.approx(80)
     assert (found["delta_equal_time_low"], found["delta_equal_time_high"]) == pytest.approx((80, 80))
+
+
+def test_a_final_score_on_more_samples_takes_no_part_in_a_curve() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 0.0, seeds=1)
+    plan = dataclasses.replace(plan, evaluate=EvaluateSettings(samples=1000, interim_samples=250))
+    runs["images_per_second"] = [100.0 if cell == "baseline" else 80.0 for cell in runs["cell"]]
+    # No effect: 100 - images / 20 for both, 60 more on fewer samples; A is slower.
+    curves = {(cell, 0): [(500, 135.0), (1000, 50.0)] for cell in ("baseline", "A")}
+    cut = row(at_equal(curves, runs, plan), factor="A")
+    assert cut["delta_equal_images"] == 0
+    assert math.isnan(cut["delta_equal_time"])
+    runs["mifid_interim"] = 110.0
+    whole = row(at_equal(curves, runs, plan), factor="A")
+    assert whole["delta_equal_images"] == 0
+    assert whole["delta_equal_time"] == pytest.approx((1000 - 800) / 20)
 
 
 def test_between_scores_the_curve_is_a_straight_line() -> None:

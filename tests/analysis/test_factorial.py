@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statsmodels.formula.api as formulas
+from scipy import stats
 
 from harness.analysis.factorial import factorial_effects
 from harness.analysis.shapley import shapley
@@ -35,7 +36,7 @@ def test_the_pilot_plant_of_box_hunter_and_hunter() -> None:
 
 
 @pytest.mark.parametrize("missing", [(), (("AB", 1), ("C", 0))])
-def test_estimates_intervals_and_p_are_those_of_statsmodels_formulas(missing: tuple[tuple[str, int], ...]) -> None:
+def test_every_seed_is_fitted_as_statsmodels_formulas_do(missing: tuple[tuple[str, int], ...]) -> None:
     random = np.random.default_rng(3)
 
     def outcome(on: frozenset[str], seed: int) -> float | str:
@@ -48,15 +49,45 @@ def test_estimates_intervals_and_p_are_those_of_statsmodels_formulas(missing: tu
     data = runs[runs["state"] == "complete"].copy()
     for factor in "ABC":
         data[factor] = [0.5 if factor in cell and cell != "baseline" else -0.5 for cell in data["cell"]]
-    data["block"] = [f"seed {seed}" for seed in data["seed"]]
-    fit = formulas.ols("mifid ~ block + A + B + C + A:B + A:C + B:C", data).fit()
-    interval = fit.conf_int()
+    model = "mifid ~ A + B + C + A:B + A:C + B:C"
+    fits = [formulas.ols(model, part).fit() for _, part in data.groupby("seed")]
+    whole = formulas.ols(f"{model} + block", data.assign(block=data["seed"].map("seed {}".format))).fit()
     for row in table.to_dict("records"):
         term = row["term"].replace(" x ", ":")
-        assert row["estimate"] == pytest.approx(fit.params[term])
-        assert (row["low"], row["high"]) == pytest.approx(tuple(interval.loc[term]))
-        assert row["p"] == pytest.approx(fit.pvalues[term])
+        several = [fit.params[term] for fit in fits]
+        expected = stats.ttest_1samp(several, 0)
+        interval = expected.confidence_interval()
+        assert row["estimate"] == pytest.approx(np.mean(several))
+        assert missing or row["estimate"] == pytest.approx(whole.params[term])
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+        assert row["p"] == pytest.approx(expected.pvalue)
         assert row["n_runs"] == len(data)
+
+
+def test_a_trick_that_varies_from_seed_to_seed_is_no_effect() -> None:
+    random = np.random.default_rng(2)
+    claims, made = 0, 60
+    for _ in range(made):
+        swing = random.normal(0, 3, (4, 3))  # what each trick does under each seed
+        plan, runs = study(
+            "ABC",
+            everything("ABC"),
+            lambda on, seed, swing=swing: float(
+                100 + sum(swing[seed]["ABC".index(each)] for each in on) + random.normal(0, 1)
+            ),
+            seeds=4,
+        )
+        table = factorial_effects(runs, plan, "mifid")
+        assert table is not None
+        claims += bool((table["p_holm"] < 0.05).any())
+    assert claims <= 9  # 5 % of 60, give or take more than three standard deviations of a binomial
+
+
+def test_one_seed_says_nothing() -> None:
+    plan, runs = study("AB", everything("AB"), lambda on, seed: 10.0 * len(on), seeds=1)
+    table = factorial_effects(runs, plan, "mifid")
+    assert table is not None
+    assert table[["low", "high", "p", "p_holm"]].isna().all(axis=None)
 
 
 def test_a_known_interaction_is_recovered_with_intervals_that_cover_it() -> None:
