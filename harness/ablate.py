@@ -77,7 +77,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
         if not counts["pending"]:
             note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
             if store.recall("published") == question(store.tried(plan)):
-                return Outcome(), gather(store, plan, made_with(store))
+                return Outcome(), gather(store, spec, plan, made_with(store))
         else:
             note(_greeting(store, plan, counts, placement))
             store.remember(provenance=provenance.provenance())
@@ -102,7 +102,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
                 tags=facts,
             )
             outcome = coordinator.run()
-            report = gather(store, plan, facts)
+            report = gather(store, spec, plan, facts)
             publish(report, store, tracker)
             store.remember(published=question(report.plan))
             status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"

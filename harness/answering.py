@@ -12,6 +12,7 @@ from harness import provenance
 from harness.coordinator import RUNS, tags_of
 from harness.design import Plan, Search
 from harness.design import plan as make_plan
+from harness.documents import plain
 from harness.errors import StudyError
 from harness.report import Picture, ReportData
 from harness.spec import Spec
@@ -53,7 +54,7 @@ def _space(search: Search) -> dict[str, object]:
     }
 
 
-def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
+def gather(store: StudyStore, spec: Spec, plan: Plan, facts: dict[str, str]) -> ReportData:
     """What the report is made of: the run table, the answer, curves, and one sample grid per cell."""
     from harness.analysis import COSTS, answer, effects
     from harness.analysis.agreement import agreement
@@ -88,8 +89,17 @@ def gather(store: StudyStore, plan: Plan, facts: dict[str, str]) -> ReportData:
         agreement=agreement(runs, plan),
         importances={} if designed else store.importances(),
         pairs=_pairs(store.name, plan, runs),
-        spec_text=yaml.safe_dump(store.recall("spec"), sort_keys=False, allow_unicode=True),
+        spec_text=_repeatable(spec, plan),
     )
+
+
+def _repeatable(spec: Spec, plan: Plan) -> str:
+    """The spec that plans these very runs: a cap on hours, which another machine would read otherwise, as its seeds."""
+    document = plain(spec.document)
+    if spec.design.max_hours:
+        document["seeds"] = sorted({run.seed for run in plan.runs})
+        del document["design"]["max_hours"]
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 def question(plan: Plan) -> str:
@@ -184,7 +194,7 @@ def load_report(storage: str, name_or_spec: str | Spec) -> ReportData:
             raise StudyError(f"study '{store.name}' in {storage} was not made by harness; report one that was")
         spec = from_document(document, origin=f"study {store.name}")
         plan = make_plan(spec)
-    return gather(store, decided(plan, spec, store) or plan, made_with(store))
+    return gather(store, spec, decided(plan, spec, store) or plan, made_with(store))
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

@@ -21,7 +21,8 @@ def pareto(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Per cell the mean MiFID and training seconds with 95 % t intervals, from complete runs alone on their device.
 
     `on_front` cells are beaten by no other in both means. `mifid_per_second` is the MiFID gained over the control per
-    extra second of training; NaN where it costs nothing more, and for the control itself.
+    extra second of training; NaN where it is not shown to cost more (the 95 % interval of the extra seconds, paired by
+    seed, holds 0, or there is one seed alone), and for the control itself.
     """
     quality, cost = Outcomes.of(runs, plan, "mifid"), Outcomes.of(runs, plan, "train_seconds")
     rows = []
@@ -40,7 +41,11 @@ def pareto(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     control = table[table["cell"] == plan.control]
     table["mifid_per_second"] = math.nan
     if len(control):
+        extra = cost.values - cost.values[cost.index[plan.control]]
+        dearer = {
+            name: paired.t_interval(row[~np.isnan(row)]).low > 0 for name, row in zip(cost.index, extra, strict=True)
+        }
         more = table["train_seconds"] - float(control["train_seconds"].iloc[0])
         gained = float(control["mifid"].iloc[0]) - table["mifid"]
-        table["mifid_per_second"] = (gained / more.where(more > 0)).astype(float)
+        table["mifid_per_second"] = (gained / more.where((more > 0) & table["cell"].map(dearer))).astype(float)
     return table

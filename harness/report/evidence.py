@@ -46,8 +46,9 @@ def statistics(report: ReportData) -> Sheet | None:
         "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "
         "over all tricks; and exactly, over every assignment of signs, which n seeds cannot bring below 2 / 2^n. Wins: "
         "the share of paired runs that the trick makes better, a diverged run counting as the worst. Size: the mean "
-        "change in standard deviations of the changes. Control sd: the control’s standard deviation from seed to seed. "
-        "Seeds: how many would show an effect of the size seen with 80 % power, after correction.",
+        "change in standard deviations of the changes. Control sd: the standard deviation from seed to seed of the "
+        "control, or of the mean over its cells where a design has several. Seeds: how many would show an effect of "
+        "the size seen with 80 % power, after correction.",
         wide=True,
     )
 

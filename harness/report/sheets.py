@@ -257,8 +257,9 @@ def agreement(report: ReportData) -> Sheet | None:
         "Two yardsticks",
         ("contrast", *(f">Δ {yardstick_name(name)} [95 %]" for name in names), "sign"),
         rows,
-        "The same runs under every feature network and reference set: sizes do not compare, their signs do; an "
-        "effect that changes its sign is a fact about the yardstick as much as about the trick.",
+        "The same runs under every feature network and reference set: sizes do not compare, their signs do. "
+        "An effect that changes its sign may be noise where both intervals hold 0; else it is a fact about the "
+        "yardstick as much as about the trick.",
         ["bad" if row["signs_differ"] else "" for row in table.to_dict("records")],
     )
 

@@ -36,7 +36,7 @@ def terminal(report: ReportData) -> Group:
     parts += [_titled(sheet) for sheet in _further(report) if not sheet.wide]
     parts += [Text(line) for line in rank_sentences(report)]
     if wide := [sheet.title for sheet in _further(report) if sheet.wide]:
-        parts += [Text(), Text(f"too wide for a terminal, in the other formats: {', '.join(wide)}", style="dim")]
+        parts += [Text(), Text(f"too wide for a terminal, in Markdown, LaTeX and HTML: {', '.join(wide)}", style="dim")]
     return Group(*parts)
 
 

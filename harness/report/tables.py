@@ -53,11 +53,11 @@ def _interval(row: dict[Any, Any], name: str, places: int) -> str:
 
 def tone(verdict: str) -> str:
     """good, bad or open: how a verdict is coloured."""
-    if verdict.startswith("helps"):
+    if verdict.startswith("helps") and "where it trains" not in verdict:
         return "good"
     if verdict.startswith(("hurts", "diverged")):
         return "bad"
-    return "open"
+    return "open"  # what helps only where it trains among them: it is no answer to keep or leave out
 
 
 def terminal(answer: pd.DataFrame) -> Group:

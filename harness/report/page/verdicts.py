@@ -62,17 +62,23 @@ def _short(report: ReportData) -> str:
         answer = "A search says where to look, not what a trick is worth."
         return f'<p class="found"><strong>{answer}</strong></p><ul class="short">{"".join(_best(report))}</ul>'
     kinds: dict[str, list[str]] = {"keep": [], "drop": [], "depends": [], "open": []}
-    kept = []
+    kept, winners = [], []
     rows = list(zip(report.answer.to_dict("records"), cells(report.answer), strict=True))
     for trick, to in dict.fromkeys((row["trick"], row["to"]) for row, _ in rows):
         same = [(row, text) for row, text in rows if (row["trick"], row["to"]) == (trick, to)]
         tones = {tone(text["verdict"]) for _, text in same} - {"open"}
         kind = {"good": "keep", "bad": "drop"}[tones.pop()] if len(tones) == 1 else "depends" if tones else "open"
         name = f"{trick} ({same[0][0]['from']} → {to})"
-        kept += [name] if kind == "keep" else []
-        how = [_other(text) if tone(text["verdict"]) == "open" else _how(row, text) for row, text in same]
+        if kind == "keep":
+            kept.append(name)
+            winners.append((trick, to))
+        if kind == "open" and any("where it trains" in text["verdict"] for _, text in same):
+            kind = "depends"
+        how = [_how(row, text) if tone(text["verdict"]) in ("good", "bad") else _other(text) for row, text in same]
         kinds[kind].append(name if kind == "open" else f"{name}: {'; '.join(how)}")
     answer = f"Keep {joined(kept)}." if kept else "No trick is shown to help."
+    if len({trick for trick, _ in winners}) < len(winners):
+        answer += " Of two levels of one trick, keep one."
     lines = [f"<li><b>Keep</b> {escape(line)}</li>" for line in kinds["keep"]]
     lines += [f"<li><b>Leave out</b> {escape(line)}</li>" for line in kinds["drop"]]
     lines += [f"<li><b>It depends:</b> {escape(line)}</li>" for line in kinds["depends"]]
@@ -107,6 +113,8 @@ def _best(report: ReportData) -> list[str]:
     def where(row: Mapping[Any, Any]) -> str:
         return f"MiFID {number(row['mifid'], places[0])} at {number(row['train_seconds'], places[1])} s a run"
 
+    # A cell whose other runs diverged is no recipe to go home with.
+    table = table[table["n"] == table["n"].max()]
     rows = table.sort_values("mifid").to_dict("records")
     control = [row for row in rows if row["cell"] == report.plan.control]
     against = f", against {where(control[0])} of {report.plan.control}" if control and control[0] != rows[0] else ""
@@ -129,6 +137,10 @@ def _design(text: Mapping[str, str]) -> str:
 def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
     """How much, how surely, at what price, in one line."""
     words = f"{_design(text)}{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
+    if text["verdict"].startswith("diverged"):
+        return f"{_design(text)}{text['verdict']}"
+    if ";" in text["verdict"]:  # of runs that diverged or failed
+        words += f" ({text['verdict'].partition('; ')[2]})"
     if math.isfinite(row["delta_train_seconds"]):
         words += f"; costs {text['seconds']} s a run"
         if math.isfinite(row["train_seconds_ratio"]):
@@ -167,8 +179,8 @@ def _card(row: Mapping[Any, Any], text: dict[str, str]) -> str:
     if verdict.startswith(("no evidence", "may")) and needed is not None and needed == needed:  # NA is not itself
         lines.append(
             '<p class="small soft">If the effect is as large as it looks, '
-            f"{f'about {needed}' if needed <= 1000 else 'more than 1,000'} seeds would show it (80 % power, corrected)."
-            "</p>"
+            f"{f'about {needed}' if needed <= 1000 else 'more than 1,000'} seeds would show it (80 % power, "
+            "corrected); best fresh ones, since adding seeds until it shows would loosen the 5 %.</p>"
         )
     return f'<article class="card {tone(verdict)}">{"".join(lines)}</article>'
 
