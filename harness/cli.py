@@ -6,18 +6,16 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness import __version__
 from harness.errors import HarnessError
-from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings
-
-if TYPE_CHECKING:
-    pass
+from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings, Precision
 
 _STORAGE = "sqlite:///optuna.db"
 
@@ -262,6 +260,13 @@ def sample(run: str, count: int, seed: int, output: Path) -> None:
     type=click.FloatRange(0, 1),
     help="Memorisation distances below are penalised. Default: a preset's, or 0.1.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic of the extractor; auto is bf16 where the device is quick at it, fp32 compares across machines.",
+)
 @click.option("--infinity", is_flag=True, help="Add FID-infinity: the FID extrapolated to endless samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with fingerprints and skipped files.")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Also write a page of nearest real images, as HTML.")
@@ -270,6 +275,7 @@ def score(
     reference: Path,
     extractors: tuple[str, ...],
     tau: float | None,
+    precision: Precision,
     infinity: bool,
     as_json: bool,
     pairs: Path | None,
@@ -279,7 +285,15 @@ def score(
     from harness.scoring import score_sets
 
     with file_bar() as progress:
-        found = score_sets(generated, reference, extractors=extractors, tau=tau, infinity=infinity, progress=progress)
+        found = score_sets(
+            generated,
+            reference,
+            extractors=extractors,
+            tau=tau,
+            precision=precision,
+            infinity=infinity,
+            progress=progress,
+        )
     if pairs is not None:
         from harness.report.pairs import render
 
@@ -292,9 +306,10 @@ def score(
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("metric")
     for one in found:
-        table.add_column(f"{one.generated.source}\n{one.yardstick}", justify="right")
-    for metric in found[0].scores.numbers():
-        table.add_row(metric, *(f"{one.scores.numbers()[metric]:,.4f}" for one in found))
+        table.add_column(Text(f"{one.generated.source}\n{one.yardstick}"), justify="right")
+    numbers = [one.scores.numbers() for one in found]
+    for metric in dict.fromkeys(metric for each in numbers for metric in each):
+        table.add_row(metric, *(f"{each[metric]:,.4f}" if metric in each else "–" for each in numbers))
     Console().print(table)
     for line in dict.fromkeys(line for one in found for line in one.notes()):
         _note(f"note: {line}")

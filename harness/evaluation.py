@@ -73,6 +73,7 @@ class Evaluator:
         yardstick = self.yardsticks[0]
         found = yardstick.reference.nearest(yardstick.extractor(images))
         order = found.distances.nan_to_num(torch.inf).argsort(stable=True)[:count].cpu()
+        order = order[found.nearest.cpu()[order] >= 0]  # features of zeros resemble nothing
         real = np.stack([yardstick.images[int(found.nearest[index])] for index in order])
         distances = [float(found.distances[index]) for index in order]
         return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.metrics.folders import Featured, ImageFiles, features_of
-from harness.settings import PRESETS
+from harness.settings import PRESETS, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +61,8 @@ class Scored:
                 "each was resized from its own size by the extractor's rule"
             )
         lines.append(
-            f"{self.reference.source}, {self.yardstick}: held-out real images are at a memorisation distance of "
-            f"{self.real.memorization_baseline:.4f}; copies are far below that"
+            f"{self.reference.source}, {self.yardstick}: one half of the real images is at a memorisation distance of "
+            f"{self.real.memorization_baseline:.4f} from the other; copies are far below that"
         )
         unread = len(self.reference) - len(self.real.features)
         if unread:
@@ -86,13 +86,14 @@ def score_sets(
     *,
     extractors: Sequence[str],
     tau: float | None,
+    precision: Precision = "auto",
     infinity: bool = False,
     progress: Progress,
     device: str | None = None,
 ) -> list[Scored]:
     """Every generated set under every extractor or preset. `device` defaults to the GPU where there is one.
 
-    `tau` None means the preset's own, or 0.1; `infinity` adds FID-infinity.
+    `tau` None means the preset's own, or 0.1; `precision` is the extractor's; `infinity` adds FID-infinity.
 
     The reference's features and all that follows from them come from the cache where the same files were a reference
     before. Raises DataError and MetricError.
@@ -106,7 +107,7 @@ def score_sets(
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     found: list[Scored] = []
     for name in extractors:
-        network = extractor(name, device=place)
+        network = extractor(name, precision=precision, device=place)
         threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
         real = _real_side(real_files, network, progress)
         for files in sets:

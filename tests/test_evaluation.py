@@ -26,6 +26,10 @@ class Prepared:
     images: Any
     fingerprint: str
 
+    @property
+    def names(self) -> list[str]:
+        return [str(number) for number in range(len(self.images))]
+
 
 class Flat:
     """Features are the pixels, the second extractor's shifted: no network."""

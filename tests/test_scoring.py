@@ -75,7 +75,7 @@ def test_the_table_names_every_set_and_what_was_skipped_or_of_another_size(tmp_p
     Image.new("RGB", (9, 7)).save(other / "odd.png")
     said = " ".join(score(other, real).split())
     assert "mifid_error" in said
-    assert "held-out real images are at a memorisation distance of 0." in said
+    assert "one half of the real images is at a memorisation distance of 0." in said
     assert f"{other}: skipped broken.png: " in said
     assert "1 of 13 images are not 32x32 like most" in said
 

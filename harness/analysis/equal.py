@@ -22,11 +22,12 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
     Curves are interpolated linearly between scores. A point's training time is its images over the run's images/s.
     `n` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
-    All points are scores of equally many samples: where the final score has more than the interim ones, `mifid_interim`
-    of the run table takes its place, and where that is missing the curve ends before.
+    Scores of equally many samples alone are compared: where the final score has more than the interim ones, it is
+    compared with another final one after as many images, and else `mifid_interim` of the run table takes its place;
+    where that is missing the curve ends before.
     """
     done = runs[runs["state"] == "complete"]
-    curves = _alike(curves, done, plan)
+    alike = _alike(curves, done, plan)
     rates = {
         (cell, int(seed)): rate
         for cell, seed, rate in zip(done["cell"], done["seed"], done["images_per_second"], strict=True)
@@ -39,8 +40,14 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             pairs = [((a, seed), (b, seed)) for a, b in contrast.pairs if (a, seed) in rates and (b, seed) in rates]
             if not contrast.matched and len(pairs) < len(contrast.pairs):
                 continue
-            found = [_differences(curves.get(a, ()), curves.get(b, ()), rates[a], rates[b]) for a, b in pairs]
-            found = [each for each in found if each is not None]
+            found = []
+            for a, b in pairs:
+                ends = [curves[key][-1] for key in (a, b) if curves.get(key)]
+                each = _differences(alike.get(a, ()), alike.get(b, ()), rates[a], rates[b])
+                if len(ends) == 2 and ends[0][0] == ends[1][0]:  # the final scores are of equally many samples
+                    each = (float(ends[0][1] - ends[1][1]), *(each or (0.0, np.nan, np.nan))[1:])
+                if each is not None:
+                    found.append(each)
             if found:
                 by_images, by_time, seconds = np.mean(np.array(found), axis=0)
                 images.append(by_images)

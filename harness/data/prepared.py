@@ -22,6 +22,7 @@ from harness.data.annotations import BadAnnotation, read_boxes
 from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
 from harness.data.sources import Photo, check, fingerprint, photos
 from harness.errors import DataError
+from harness.pixels import rgb
 from harness.settings import DataSettings, cache_folder
 
 _VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
@@ -121,6 +122,7 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    scratch.chmod(0o755)  # a cache may be shared
     try:
         np.save(scratch / "images.npy", array)
         np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
@@ -164,7 +166,7 @@ def _cut(photo: Photo, crop: str, size: int) -> _Result:
     """All images that one photo gives: one per box, one for `resize`, every crop of every box for `all`."""
     try:
         with Image.open(photo.path) as opened:
-            image = opened.convert("RGB")
+            image = rgb(opened)
         boxes = [Box(0, 0, *image.size)]
         if crop in NEEDS_BOX:
             assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"

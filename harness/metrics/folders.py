@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import DataError
+from harness.pixels import rgb
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +28,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _MOST_BYTES = 64 * 2**20  # of one image in a zip
 _MOST_IMAGES = 500_000
 _WINDOW = 128  # images in memory at a time
+_WINDOW_BYTES = 256 * 2**20  # of decoded images at once, or little more
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -56,14 +60,14 @@ class ImageFiles:
             return (self.source / name).read_bytes()
         try:
             return self._zip.read(name)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
             raise OSError(f"not to be read from the zip: {error}") from error
 
     def pixels(self, name: str) -> Pixels:
         """uint8 [3, H, W] in RGB. Raises OSError or ValueError where the file is not a sound image."""
         try:
             with Image.open(io.BytesIO(self.content(name))) as opened:
-                return np.asarray(opened.convert("RGB")).transpose(2, 0, 1)
+                return np.asarray(rgb(opened)).transpose(2, 0, 1)
         except (SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(str(error)) from error
 
@@ -103,17 +107,19 @@ def features_of(
     names: list[str] = []
     skipped: list[tuple[str, str]] = []
     sizes: Counter[tuple[int, int]] = Counter()
-    for start in range(0, len(files), _WINDOW):
-        window: dict[str, Pixels] = {}
-        for name in files.names[start : start + _WINDOW]:
-            try:
-                window[name] = files.pixels(name)
-            except (OSError, ValueError) as error:
-                skipped.append((name, str(error).replace("\n", " ")))
-                advance(1)
-        rows += _window_features(window, extractor, advance)
-        names += window
-        sizes.update((pixels.shape[2], pixels.shape[1]) for pixels in window.values())
+    window: dict[str, Pixels] = {}
+    for position, name in enumerate(files.names, 1):
+        try:
+            window[name] = files.pixels(name)
+        except (OSError, ValueError) as error:
+            skipped.append((name, str(error).replace("\n", " ")))
+            advance(1)
+        held = sum(pixels.nbytes for pixels in window.values())
+        if len(window) == _WINDOW or held > _WINDOW_BYTES or position == len(files):
+            rows += _window_features(window, extractor, advance)
+            names += window
+            sizes.update((pixels.shape[2], pixels.shape[1]) for pixels in window.values())
+            window = {}
     if len(names) < 2:
         why = f"; {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise DataError(f"{files.source}: holds {len(names)} readable image(s), a score needs at least 2{why}")
@@ -141,7 +147,10 @@ def _open_zip(source: Path) -> zipfile.ZipFile:
         raise DataError(f"{source}: no such folder or zip file")
     if not zipfile.is_zipfile(source):
         raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
-    archive = zipfile.ZipFile(source)
+    try:
+        archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+        raise DataError(f"{source}: a damaged zip file ({error}); pack it anew") from None
     members = [member for member in archive.infolist() if _is_image(member.filename)]
     if len(members) > _MOST_IMAGES:
         raise DataError(f"{source}: holds {len(members):,} images; at most {_MOST_IMAGES:,} are read")

@@ -55,8 +55,8 @@ def memorization(
                 if not is_dense(pairs, *cosines.shape):
                     break
             pending.append((pairs + pairs.new_tensor([rows.start, columns.start]), most))
-        if sum(len(pairs) for pairs, _ in pending) > _WAITING:
-            _settle(pending, surest, generated, real, lengths, real_lengths, distances, nearest)
+            if sum(len(pairs) for pairs, _ in pending) > _WAITING:
+                _settle(pending, surest, generated, real, lengths, real_lengths, distances, nearest)
     _settle(pending, surest, generated, real, lengths, real_lengths, distances, nearest)
     found = nearest >= 0
     distances[~found] = torch.nan

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,19 +24,21 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 3
+_FORMAT = 4
 _MANIFEST = "manifest.json"
 _ARRAYS = ("features", "mean", "cov", "factor", "radii", "lengths", "rows", "taken")
 _NUMBERS = ("kernel_sum", "memorization_baseline")
 
 
 class Prepared(Protocol):
-    """What a reference needs of a prepared data set: uint8 [N, 3, S, S] images and a hash of how they came about."""
+    """What a reference needs of a prepared data set: uint8 [N, 3, S, S] images, the photo of each, a fingerprint."""
 
     @property
     def images(self) -> np.ndarray[Any, Any]: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def names(self) -> Sequence[str]: ...
 
 
 class Reference(RealSide):
@@ -43,7 +47,8 @@ class Reference(RealSide):
     def __init__(self, features: torch.Tensor, fingerprint: str, names: Sequence[str] = ()) -> None:
         super().__init__(features)
         self.fingerprint = fingerprint
-        self.names = list(names)  # of the images, row by row; empty where they have none
+        self.names = list(names)  # of the photos that the images are of, row by row; empty where they have none
+        self.origins = self.names
 
     @property
     def mean(self) -> torch.Tensor:
@@ -67,7 +72,7 @@ def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = 
     def compute() -> tuple[torch.Tensor, list[str]]:
         if len(prepared.images) < 2:
             raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
-        return _features(prepared.images, extractor), []
+        return _features(prepared.images, extractor), list(prepared.names)
 
     return stored(prepared.fingerprint, extractor, compute, cache=cache)
 
@@ -93,7 +98,10 @@ def stored(
     features, names = compute()
     computed = Reference(features, fingerprint, names)
     computed.directions = Directions.of(computed.features)
-    _save(computed, folder)
+    try:
+        _save(computed, folder)
+    except OSError as error:  # what was computed is good without its copy
+        warnings.warn(f"the reference is not kept in {folder}: {error}", stacklevel=2)
     return computed
 
 
@@ -106,6 +114,7 @@ def _features(images: np.ndarray[Any, Any], extractor: Extractor) -> torch.Tenso
 def _save(found: Reference, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    aside.chmod(0o755)  # a cache may be shared
     try:
         for name in _ARRAYS:
             np.save(aside / f"{name}.npy", _array(found, name), allow_pickle=False)
@@ -120,7 +129,8 @@ def _save(found: Reference, folder: Path) -> None:
         if folder.exists() and _load(folder, found.fingerprint, torch.device("cpu")) is None:
             # Renamed before it is deleted: a process that has it mapped keeps its pages, and no half entry is seen.
             broken = Path(tempfile.mkdtemp(prefix=f".{folder.name}-broken-", dir=folder.parent))
-            os.replace(folder, broken)
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                os.replace(folder, broken)
             shutil.rmtree(broken, ignore_errors=True)
         try:
             os.rename(aside, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -52,6 +53,8 @@ class RealSide:
         self.features = check_features("real", features)
         self.directions: Directions | None = None
         """Of the features, where several sets are to be scored: they take half as much memory again."""
+        self.origins: Sequence[str] = ()
+        """The photo that each row is of, where several may be of one."""
 
     @cached_property
     def moments(self) -> Moments:
@@ -72,12 +75,16 @@ class RealSide:
 
     @cached_property
     def memorization_baseline(self) -> float:
-        """The memorisation distance of the rows 1, 3, 5... from the rows 0, 2, 4...: that of images not copied.
+        """The memorisation distance of the photos 1, 3, 5... from the photos 0, 2, 4...: that of images not copied.
 
         A generator much below it copies. Nearest of half as many images, it is a little high for the whole set. Exact
-        or near duplicates among the real images lower it.
+        or near duplicates among the real images lower it. Rows are taken for photos where no `origins` are known, or
+        all are of one.
         """
-        return memorization(self.features[1::2], self.features[::2]).distance
+        photos = {name: position for position, name in enumerate(dict.fromkeys(self.origins))}
+        positions = [photos[name] for name in self.origins] if len(photos) > 1 else range(len(self.features))
+        odd = torch.tensor([position % 2 == 1 for position in positions], device=self.features.device)
+        return memorization(self.features[odd], self.features[~odd]).distance
 
     def score(
         self,

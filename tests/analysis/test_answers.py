@@ -118,12 +118,13 @@ def test_a_final_score_on_more_samples_takes_no_part_in_a_curve() -> None:
     runs["images_per_second"] = [100.0 if cell == "baseline" else 80.0 for cell in runs["cell"]]
     # No effect: 100 - images / 20 for both, 60 more on fewer samples; A is slower.
     curves = {(cell, 0): [(500, 135.0), (1000, 50.0)] for cell in ("baseline", "A")}
+    curves["A", 0][-1] = (1000, 47.0)
     cut = row(at_equal(curves, runs, plan), factor="A")
-    assert cut["delta_equal_images"] == 0
+    assert cut["delta_equal_images"] == -3  # of the final scores, which are alike
     assert math.isnan(cut["delta_equal_time"])
     runs["mifid_interim"] = 110.0
     whole = row(at_equal(curves, runs, plan), factor="A")
-    assert whole["delta_equal_images"] == 0
+    assert whole["delta_equal_images"] == -3
     assert whole["delta_equal_time"] == pytest.approx((1000 - 800) / 20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -124,3 +125,29 @@ def test_the_digest_tells_other_content_and_other_names(folder: Path) -> None:
     renamed = ImageFiles(folder).digest()
     (folder / "9.png").write_bytes((folder / "1.png").read_bytes())
     assert len({first, renamed, ImageFiles(folder).digest()}) == 3
+
+
+def test_grey_of_16_bits_is_listed_and_not_read_as_white(folder: Path) -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(folder / "deep.png")
+    with pytest.raises(ValueError, match="more than 8 bits a channel"):
+        ImageFiles(folder).pixels("deep.png")
+
+
+def test_no_flipped_byte_of_a_zip_ends_in_anything_but_a_refusal(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deflated.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(folder.glob("*.png"))[:2]:
+            archive.write(name, name.name)
+    sound = path.read_bytes()
+    for position in range(0, len(sound), max(1, len(sound) // 200)):
+        damaged = bytearray(sound)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            files = ImageFiles(path)
+        except DataError:
+            continue
+        for name in files.names:
+            with contextlib.suppress(OSError, ValueError):
+                files.pixels(name)

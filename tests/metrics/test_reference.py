@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from harness.metrics.reference import reference
 class Prepared:
     images: np.ndarray
     fingerprint: str = "photos"
+
+    @property
+    def names(self) -> list[str]:
+        return [str(number) for number in range(len(self.images))]
 
 
 class Means:
@@ -135,3 +140,22 @@ def test_the_default_cache_is_under_the_harness_cache(tmp_path, photos, monkeypa
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     reference(photos, Means())
     assert len(list((tmp_path / "references").iterdir())) == 1
+
+
+def test_the_baseline_holds_crops_of_one_photo_on_one_side(tmp_path: Path) -> None:
+    from harness.metrics.scores import RealSide
+
+    rows = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    side = RealSide(rows.repeat_interleave(2, dim=0))  # two crops, alike, of every photo
+    assert side.memorization_baseline == pytest.approx(0, abs=1e-6)
+    side = RealSide(rows.repeat_interleave(2, dim=0))
+    side.origins = [f"photo {row // 2}" for row in range(40)]
+    assert side.memorization_baseline == pytest.approx(RealSide(rows).memorization_baseline)
+
+
+def test_a_reference_that_cannot_be_kept_is_used_all_the_same(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (12, 3, 8, 8), dtype=np.uint8)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match="the reference is not kept in"):
+        found = reference(Prepared(images), Means(), cache=tmp_path / "file" / "references")
+    assert len(found.features) == 12

@@ -213,6 +213,12 @@ def test_the_band_is_students_interval_of_the_mean() -> None:
     assert (point.images, point.mean, point.low, point.high) == pytest.approx((100, 95.0, *expected))
 
 
+def test_curves_of_equal_time_have_a_band_where_they_overlap() -> None:
+    points = band([[(0, 10.0), (100, 0.0)], [(10, 8.0), (90, 0.0)]])
+    assert [point.images for point in points] == [10, 90]
+    assert [point.mean for point in points] == pytest.approx([8.5, 0.5])
+
+
 def test_thinning_keeps_the_ends_and_the_order() -> None:
     assert thinned(range(1000), 5) == [0, 250, 500, 749, 999]
     assert thinned([1, 2], 5) == [1, 2]

@@ -301,3 +301,12 @@ def test_no_screen_and_no_sheet_of_paper_is_overflown(
             }).map(t => t.textContent)"""
             assert browser.execute_script(outside) == [], (width, media)
     assert browser.get_log("browser") == []
+
+
+def test_the_example_report_is_small_whole_and_of_no_machine() -> None:
+    page = Path(__file__).parents[2] / "docs" / "example-report.html"
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 800_000
+    assert all(not address.startswith(("http", "/")) for address in Page(text).addresses)
+    assert "/tmp/" not in words(text)
+    assert "65 of 65 runs are complete" in words(text)

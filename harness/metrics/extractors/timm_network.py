@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.errors import MetricError, nearest
+from harness.errors import MetricError
 from harness.metrics.extractors.network import Extractor, ImageNetwork
 from harness.metrics.extractors.weights import load_state, state_sha256
-from harness.settings import Precision
+from harness.settings import Precision, cache_folder
 
 
 def timm_network(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
@@ -20,13 +21,18 @@ def timm_network(name: str, weights: Path | None, precision: Precision, device: 
 
     model = name.removeprefix("timm:")
     if not timm.is_model(model.split(".")[0]):
-        raise MetricError(f"extractor '{name}': timm has no such model; {nearest(model, timm.list_models())[-200:]}")
+        close = difflib.get_close_matches(model.split(".")[0], timm.list_models(), n=1)
+        hint = f"did you mean 'timm:{close[0]}'?" if close else "timm.list_models() names them"
+        raise MetricError(f"extractor '{name}': timm has no such model; {hint}")
+    placed = cache_folder() / "weights" / f"{model}.pth"
+    if weights is None and placed.exists():
+        weights = placed
     try:
         network: Any = timm.create_model(model, pretrained=weights is None, num_classes=0)
     except Exception as error:  # whatever the download raises, the remedy is the same
         raise MetricError(
-            f"extractor '{name}': its weights could not be downloaded ({type(error).__name__}); give a state dict file "
-            "as weights, or fill the Hugging Face cache on a machine with network"
+            f"extractor '{name}': its weights could not be downloaded ({type(error).__name__}); put a state dict of "
+            f"{model} (torch.save(timm.create_model('{model}', pretrained=True).state_dict(), ...)) at {placed}"
         ) from error
     if weights is not None:
         own = {k: v for k, v in load_state(weights).items() if k in network.state_dict()}
@@ -38,7 +44,7 @@ def timm_network(name: str, weights: Path | None, precision: Precision, device: 
     return ImageNetwork(
         name,
         network,
-        dim=int(network.num_features),
+        dim=int(getattr(network, "head_hidden_size", None) or network.num_features),
         size=int(config["input_size"][-1]),
         mode="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
         mean=tuple(255 * m for m in config["mean"]),

@@ -29,13 +29,20 @@ class BandPoint(NamedTuple):
 
 
 def band(seeds: Sequence[Points]) -> list[BandPoint]:
-    """Mean and t interval over seeds at the image counts that every seed reached."""
-    several = [dict(points) for points in seeds if points]
+    """Mean and t interval over seeds at the image counts that every seed was scored at.
+
+    Runs of equal time are scored at other counts each: those are interpolated where all curves overlap.
+    """
+    several = [dict(sorted(points)) for points in seeds if points]
     if not several:
         return []
+    counts = set.intersection(*(set(points) for points in several))
+    if not counts:
+        first, last = max(min(points) for points in several), min(max(points) for points in several)
+        counts = {images for points in several for images in points if first <= images <= last}
     found = []
-    for images in thinned(sorted(set.intersection(*(set(points) for points in several)))):
-        values = np.array([points[images] for points in several], dtype=float)
+    for images in thinned(sorted(counts)):
+        values = np.array([float(np.interp(images, list(points), list(points.values()))) for points in several])
         if np.isfinite(values).all():
             low, high = t_interval(values)
             found.append(BandPoint(images, float(values.mean()), low, high))
