@@ -28,23 +28,24 @@ class Moments:
 
     @cached_property
     def factor(self) -> torch.Tensor:
-        """A matrix L with L L^T the covariance, [D, D] float64."""
+        """A matrix L with L L^T the covariance, [D, D] float64, or [D, rank] where it is singular."""
         return symmetric_factor(self.cov)
 
 
 def symmetric_factor(cov: torch.Tensor) -> torch.Tensor:
     """L with L L^T = `cov`, a symmetric positive semidefinite [D, D] float64 matrix.
 
-    Cholesky's where the matrix is definite beyond rounding, else the symmetric square root.
+    Cholesky's where the matrix is definite beyond rounding, else the eigenvectors times the roots of their values,
+    [D, rank]: rounding leaves the null space at about +-eps * largest, whose roots would be 1e-8 instead of 0.
     """
     factor: torch.Tensor
     factor, failed = torch.linalg.cholesky_ex(cov)
     if not bool(failed) and bool(factor.diagonal().square().min() > 1e-12 * cov.diagonal().max()):
         return factor
     values, vectors = torch.linalg.eigh(cov)
-    # Rounding leaves the null space at about +-eps * largest, whose root would be 1e-8 instead of 0.
-    values = torch.where(values > torch.finfo(cov.dtype).eps * values[-1], values, torch.zeros_like(values))
-    root: torch.Tensor = (vectors * values.sqrt()) @ vectors.T
+    kept = values > len(cov) * torch.finfo(cov.dtype).eps * values[-1]
+    kept[-1] = True
+    root: torch.Tensor = vectors[:, kept] * values[kept].clamp(min=0).sqrt()
     return root
 
 
@@ -91,7 +92,9 @@ def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
     """L^T S L of [D, D] matrices, of which only the lower triangle is sure to be right; may overwrite `cov`."""
     step = max(1, -(-len(cov) // _PANELS))
-    triangular = not any(bool(factor[start : start + step].triu(start + 1).any()) for start in range(0, len(cov), step))
+    triangular = factor.shape == cov.shape and not any(
+        bool(factor[start : start + step].triu(start + 1).any()) for start in range(0, len(cov), step)
+    )
     if cov.device.type != "cpu" or not triangular:
         return factor.T @ cov @ factor
     from scipy.linalg.lapack import dsygst
@@ -121,7 +124,7 @@ def frechet_distance(real: Moments, generated: torch.Tensor) -> float:
     count, dim = generated.shape
     if count < dim:
         factor, mean = _sample_factor(generated)
-        return _distance(real, mean, factor.square().sum(), _eigenvalues(factor @ real.cov @ factor.T), count)
+        return _distance(real, mean, factor.square().sum(), _eigenvalues(_gram(factor, real)), count)
     fitted = moments(generated)
     trace = fitted.cov.trace()
     return _distance(real, fitted.mean, trace, _eigenvalues(_congruent(real.factor, fitted.cov)), count)
@@ -138,9 +141,14 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
     scale = count / (count - 1)
     if count < dim:
         factor, mean = _sample_factor(generated)
-        values, vectors = torch.linalg.eigh(factor @ real.cov @ factor.T)
+        product = _gram(factor, real)
+        values, vectors = torch.linalg.eigh(product)
         roots = values.clamp(min=0).sqrt()
-        cross = count * (vectors.square() @ roots)
+        if len(product) == count:
+            cross = count * (vectors.square() @ roots)
+        else:
+            inverse = torch.where(values > count * torch.finfo(values.dtype).eps * values[-1], roots, torch.inf)
+            cross = count * (((factor @ real.factor) @ vectors).square() @ inverse.reciprocal())
         trace = factor.square().sum()
         squared = count * factor.square().sum(dim=1)
         along = factor @ (mean - real.mean) * (count - 1) ** 0.5
@@ -163,6 +171,14 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
             cross[rows] = scale * (centred @ whitened).square_().sum(dim=1)
     influence = 2 * along + squared - trace - (cross - roots.sum())
     return _distance(real, mean, trace, values, count), influence
+
+
+def _gram(factor: torch.Tensor, real: Moments) -> torch.Tensor:
+    """G S_r G^T [M, M] of `factor` G [M, D], or L^T G^T G L where that is smaller: the same nonzero eigenvalues."""
+    if real.factor.shape[1] >= factor.shape[0]:
+        return factor @ real.cov @ factor.T
+    projected = factor @ real.factor
+    return projected.T @ projected
 
 
 def _sample_factor(generated: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

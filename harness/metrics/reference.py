@@ -24,7 +24,7 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 4
+_FORMAT = 5
 _MANIFEST = "manifest.json"
 _ARRAYS = ("features", "mean", "cov", "factor", "radii", "lengths", "rows", "taken")
 _NUMBERS = ("kernel_sum", "memorization_baseline")
@@ -62,7 +62,7 @@ class Reference(RealSide):
 
     @property
     def factor(self) -> torch.Tensor:
-        """[D, D] float64, a matrix L with L L^T the covariance."""
+        """[D, D] float64, a matrix L with L L^T the covariance, or [D, rank] where that is singular."""
         return self.moments.factor
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.errors import MetricError
 from harness.metrics import mifid_from, score_features
-from harness.metrics.frechet import frechet_distance, moments
+from harness.metrics.frechet import frechet_distance, frechet_influence, moments
 from harness.metrics.kernel import kernel_distance
 from harness.metrics.manifold import manifold
 from harness.metrics.memorization import memorization
@@ -114,7 +114,16 @@ def test_the_frechet_distance_is_exact_for_any_shape_and_rank(n, m, dim, rank, s
     real, generated = draw(n, dim, min(rank, dim), seed), draw(m, dim, min(rank, dim), seed + 1)
     scale = float(real.var(0).sum() + generated.var(0).sum())
     expected = nuclear_fid(real, generated)
-    assert frechet_distance(moments(real), generated) == pytest.approx(expected, rel=1e-6, abs=2e-6 * scale)
+    assert frechet_distance(moments(real), generated) == pytest.approx(expected, rel=1e-6, abs=5e-7 * scale)
+
+
+@pytest.mark.parametrize("count", [300, 100])
+def test_both_sides_in_one_flat_space_keep_their_precision(count: int) -> None:
+    flat = torch.randn(10, 150, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    real, generated = draw(300, 10, seed=3) @ flat, 1.2 * draw(count, 10, seed=4) @ flat
+    expected = nuclear_fid(real, generated)
+    assert frechet_distance(moments(real), generated) == pytest.approx(expected, rel=1e-8)
+    assert frechet_influence(moments(real), generated)[0] == pytest.approx(expected, rel=1e-8)
 
 
 def test_gaussians_on_the_axes_have_the_closed_form():
