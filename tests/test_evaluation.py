@@ -95,3 +95,10 @@ def test_the_closest_images_are_those_that_were_copied_from_the_reference(evalua
     assert torch.equal(found.generated, images[[2, 7]])
     assert torch.equal(found.real, torch.from_numpy(PIXELS["square"][[31, 3]]))
     assert len(evaluator.closest(images, 1000).distances) == len(images)
+
+
+def test_the_first_images_are_scored_as_if_they_were_all(evaluator: Evaluator) -> None:
+    count = len(GENERATED) // 2
+    both = evaluator.score(GENERATED, full=False, first=count)
+    assert both["mifid_interim"] == evaluator.score(GENERATED[:count], full=False)["mifid"]
+    assert both["mifid"] == evaluator.score(GENERATED, full=False)["mifid"]

@@ -42,9 +42,10 @@ class PlainEvaluator:
 
     def __init__(self, *about: Any) -> None: ...
 
-    def score(self, images: torch.Tensor, *, full: bool = True) -> dict[str, float]:
+    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
         type(self).killed()
-        return {"mifid": images.float().mean().item(), "fid": images.float().std().item()}
+        more = {} if first is None else {"mifid_interim": images[:first].float().mean().item()}
+        return {"mifid": images.float().mean().item(), "fid": images.float().std().item(), **more}
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
         return Likeness(images[:count], images[:count].flip(0), [0.5] * len(images[:count]))
@@ -115,6 +116,9 @@ def test_a_run_tells_what_it_does_in_order(tmp_path: Path) -> None:
     shown = [x for c in curves(*events) for x, _ in c["score/real"]]
     assert shown == [200, 240, 400, 480]
     assert summary["images"] == 480
+    scored = [e.scores for e in events if isinstance(e, Scored)]
+    assert ["mifid_interim" in scores for scores in scored] == [False, True]
+    assert summary["mifid_interim"] == scored[-1]["mifid_interim"] != summary["mifid"]
     assert summary["train_seconds"] > 0
     assert summary["images_per_second"] > 0
     assert summary["peak_memory_mb"] > 0
