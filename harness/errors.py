@@ -18,6 +18,10 @@ class DataError(HarnessError):
     """A data set that cannot be read as asked."""
 
 
+class CacheError(HarnessError):
+    """A cache folder that cannot be written."""
+
+
 class MetricError(HarnessError):
     """Input that no score can be computed from, or an extractor that is not to be had."""
 

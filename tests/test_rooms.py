@@ -15,7 +15,7 @@ FILES = sorted(HARNESS.rglob("*.py"))
 # From the ground up: a room imports from its own floor and from those above it in this list.
 FLOORS = [
     {"errors"},
-    {"settings", "events", "pixels", "precision", "memory", "provenance", "refusals", "documents"},
+    {"settings", "events", "pixels", "caching", "precision", "memory", "provenance", "refusals", "documents"},
     {"data", "gan", "metrics"},
     {"evaluation"},
     {"recipes"},

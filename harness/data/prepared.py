@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from harness.caching import filled
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
 from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
@@ -54,7 +52,7 @@ class Prepared:
 
 
 def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int = 1) -> Prepared:
-    """The prepared data of `settings`, made where the cache has it not. Raises DataError.
+    """The prepared data of `settings`, made where the cache has it not. Raises DataError and CacheError.
 
     Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept.
     """
@@ -120,34 +118,10 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         "names": [result.name for result in results for _ in result.images],
         "skipped": [asdict(entry) for entry in skipped],
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    scratch.chmod(0o755)  # a cache may be shared
-    try:
+    with filled(folder, sound=lambda: _open(folder, identity) is not None) as scratch:
         np.save(scratch / "images.npy", array)
         np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
         (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        keep(scratch, folder, good=lambda: _open(folder, identity) is not None)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def keep(scratch: Path, folder: Path, *, good: Any) -> None:
-    """Move a finished folder to its place. One that another process put there first stays, unless it is damaged."""
-    for _ in range(3):
-        try:
-            os.rename(scratch, folder)
-            return
-        except OSError:
-            if good():
-                return
-            damaged = folder.with_name(f".{folder.name}.damaged.{os.getpid()}")
-            try:
-                os.rename(folder, damaged)
-            except OSError:
-                continue
-            shutil.rmtree(damaged, ignore_errors=True)
-    raise DataError(f"the cache folder {folder} cannot be written; remove it, or set HARNESS_CACHE to another place")
 
 
 @dataclass(frozen=True)

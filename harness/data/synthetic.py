@@ -6,8 +6,6 @@ Every photo is drawn from a generator seeded by (seed, index), so that a set is 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from harness.caching import filled
 from harness.data.crops import Box
 from harness.data.dog import BREEDS, Breed, draw_dog
 
@@ -36,18 +35,11 @@ class Drawn:
 
 
 def drawn(cache: Path, *, count: int, seed: int, workers: int = 1) -> Path:
-    """The folder of a drawn set in the cache, drawn where it is missing."""
-    from harness.data.prepared import keep
-
+    """The folder of a drawn set in the cache, drawn where it is missing. Raises CacheError."""
     folder = cache / f"v{_VERSION}-{count}-{seed}"
     if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
-        try:
+        with filled(folder, sound=folder.is_dir) as scratch:
             synthesize(scratch, count=count, seed=seed, workers=workers)
-            keep(scratch, folder, good=folder.is_dir)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from harness.errors import MetricError
+from harness.caching import filled
+from harness.errors import CacheError, MetricError
 from harness.metrics.directions import Directions
 from harness.metrics.extractors import Extractor
 from harness.metrics.extractors.weights import file_sha256
@@ -100,8 +97,8 @@ def stored(
     computed.directions = Directions.of(computed.features)
     try:
         _save(computed, folder)
-    except OSError as error:  # what was computed is good without its copy
-        warnings.warn(f"the reference is not kept in {folder}: {error}", stacklevel=2)
+    except CacheError as error:  # what was computed is good without its copy
+        warnings.warn(f"the reference is not kept: {error}", stacklevel=2)
     return computed
 
 
@@ -112,10 +109,10 @@ def _features(images: np.ndarray[Any, Any], extractor: Extractor) -> torch.Tenso
 
 
 def _save(found: Reference, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    aside.chmod(0o755)  # a cache may be shared
-    try:
+    def sound() -> bool:
+        return _load(folder, found.fingerprint, torch.device("cpu")) is not None
+
+    with filled(folder, sound=sound) as aside:
         for name in _ARRAYS:
             np.save(aside / f"{name}.npy", _array(found, name), allow_pickle=False)
         manifest = {
@@ -126,20 +123,6 @@ def _save(found: Reference, folder: Path) -> None:
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        if folder.exists() and _load(folder, found.fingerprint, torch.device("cpu")) is None:
-            # Renamed before it is deleted: a process that has it mapped keeps its pages, and no half entry is seen.
-            broken = Path(tempfile.mkdtemp(prefix=f".{folder.name}-broken-", dir=folder.parent))
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                os.replace(folder, broken)
-            shutil.rmtree(broken, ignore_errors=True)
-        try:
-            os.rename(aside, folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-            # Another process was first; its entry is as good.
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _array(found: Reference, name: str) -> np.ndarray[Any, Any]:

@@ -156,6 +156,6 @@ def test_the_baseline_holds_crops_of_one_photo_on_one_side(tmp_path: Path) -> No
 def test_a_reference_that_cannot_be_kept_is_used_all_the_same(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 255, (12, 3, 8, 8), dtype=np.uint8)
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="the reference is not kept in"):
+    with pytest.warns(UserWarning, match="the reference is not kept: the cache folder .* set HARNESS_CACHE"):
         found = reference(Prepared(images), Means(), cache=tmp_path / "file" / "references")
     assert len(found.features) == 12
