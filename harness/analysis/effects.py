@@ -126,17 +126,8 @@ _COLUMNS = (
     *("factor", "level", "baseline", "contrast", "n", "mean_treated", "mean_control", "sd_control"),
     *("effect", "relative", "low", "high", "boot_low", "boot_high", "ratio", "ratio_low", "ratio_high"),
     *("p_sign_flip", "p_t", "p_holm", "standardised", "seeds_needed", "probability_better"),
-    *(
-        "planned_treated",
-        "planned_control",
-        "matched",
-        "ended_treated",
-        "ended_control",
-        "failed_treated",
-        "failed_control",
-        "diverged_treated",
-        "diverged_control",
-    ),
+    *("planned_treated", "planned_control", "matched", "ended_treated", "ended_control"),
+    *("failed_treated", "failed_control", "diverged_treated", "diverged_control"),
     *("identical", "verdict"),
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.analysis import paired
 
@@ -26,28 +28,18 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     compared with another final one after as many images, and else `mifid_interim` of the run table takes its place;
     where that is missing the curve ends before.
     """
-    done = runs[runs["state"] == "complete"]
-    alike = _alike(curves, done, plan)
-    rates = {
-        (cell, int(seed)): rate
-        for cell, seed, rate in zip(done["cell"], done["seed"], done["images_per_second"], strict=True)
-    }
-    seeds = sorted({seed for _, seed in rates})
+    done = _learned(curves, runs, plan)
+    seeds = sorted({seed for _, seed in done})
     rows = []
     for contrast in plan.contrasts:
         images, time, last = [], [], []  # one number a seed
         for seed in seeds:
-            pairs = [((a, seed), (b, seed)) for a, b in contrast.pairs if (a, seed) in rates and (b, seed) in rates]
+            keys = [((a, seed), (b, seed)) for a, b in contrast.pairs]
+            pairs = [(done[treated], done[control]) for treated, control in keys if {treated, control} <= done.keys()]
             if not contrast.matched and len(pairs) < len(contrast.pairs):
                 continue
-            found = []
-            for a, b in pairs:
-                ends = [curves[key][-1] for key in (a, b) if curves.get(key)]
-                each = _differences(alike.get(a, ()), alike.get(b, ()), rates[a], rates[b])
-                if len(ends) == 2 and ends[0][0] == ends[1][0]:  # the final scores are of equally many samples
-                    each = (float(ends[0][1] - ends[1][1]), *(each or (0.0, np.nan, np.nan))[1:])
-                if each is not None:
-                    found.append(each)
+            found = [(_at_equal_images(*pair), *_at_equal_time(*pair)) for pair in pairs]
+            found = [each for each in found if not np.isnan(each[0])]
             if found:
                 by_images, by_time, seconds = np.mean(np.array(found), axis=0)
                 images.append(by_images)
@@ -72,34 +64,50 @@ def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return table
 
 
-def _alike(curves: Curves, done: pd.DataFrame, plan: Plan) -> Curves:
-    """The curves of complete runs with every point scored on `interim_samples`."""
-    if plan.evaluate.samples == plan.evaluate.interim_samples:
-        return curves
-    last = done["mifid_interim"] if "mifid_interim" in done else np.full(len(done), np.nan)
+@dataclass(frozen=True)
+class _Learned:
+    """What a complete run learned: [P, 2] (images, MiFID), `alike` those points with `interim_samples`; images/s."""
+
+    curve: NDArray[np.float64]
+    alike: NDArray[np.float64]
+    rate: float
+
+
+def _learned(curves: Curves, runs: pd.DataFrame, plan: Plan) -> dict[tuple[str, int], _Learned]:
+    """(cell, seed) -> what each complete run learned."""
     found = {}
-    for cell, seed, value in zip(done["cell"], done["seed"], last, strict=True):
-        points = list(curves.get((cell, int(seed)), ()))
-        found[cell, int(seed)] = points[:-1] + ([(points[-1][0], float(value))] if points and value == value else [])
+    for row in runs[runs["state"] == "complete"].to_dict("records"):
+        key = row["cell"], int(row["seed"])
+        curve = np.array(curves.get(key, ()), dtype=float).reshape(-1, 2)
+        alike = curve
+        if plan.evaluate.samples != plan.evaluate.interim_samples:
+            last = row.get("mifid_interim", np.nan)
+            alike = curve[:-1] if np.isnan(last) else np.vstack([curve[:-1], [(x, last) for x, _ in curve[-1:]]])
+        found[key] = _Learned(curve, alike, row["images_per_second"])
     return found
 
 
-def _differences(
-    treated: Sequence[tuple[int, float]], control: Sequence[tuple[int, float]], rate: float, control_rate: float
-) -> tuple[float, float, float] | None:
-    """Difference at the last common images, at the last common second, and that second; None without curves.
+def _at_equal_images(treated: _Learned, control: _Learned) -> float:
+    """Difference at the last common images; NaN where there are none."""
+    if len(treated.curve) and len(control.curve) and treated.curve[-1, 0] == control.curve[-1, 0]:
+        return float(treated.curve[-1, 1] - control.curve[-1, 1])  # the final scores are of equally many samples
+    difference, _ = _at_last_common(treated.alike, control.alike)
+    return difference
 
-    The latter two are NaN where one curve ends before the other begins.
-    """
-    if not treated or not control or not rate > 0 or not control_rate > 0:
-        return None
-    (x, y), (u, v) = (np.array(curve, dtype=float).T for curve in (treated, control))
-    images = min(x[-1], u[-1])
-    seconds = min(x[-1] / rate, u[-1] / control_rate)
-    if images < max(x[0], u[0]):
-        return None
-    at_images = float(np.interp(images, x, y) - np.interp(images, u, v))
-    if seconds < max(x[0] / rate, u[0] / control_rate):
-        return at_images, np.nan, np.nan
-    at_time = np.interp(seconds, x / rate, y) - np.interp(seconds, u / control_rate, v)
-    return at_images, float(at_time), float(seconds)
+
+def _at_equal_time(treated: _Learned, control: _Learned) -> tuple[float, float]:
+    """Difference at the last common training second, and that second; NaN where there is none."""
+    if not treated.rate > 0 or not control.rate > 0:
+        return np.nan, np.nan
+    return _at_last_common(treated.alike / (treated.rate, 1), control.alike / (control.rate, 1))
+
+
+def _at_last_common(treated: NDArray[np.float64], control: NDArray[np.float64]) -> tuple[float, float]:
+    """Difference of two [P, 2] curves at the last x that both reach, and that x; NaN where they do not overlap."""
+    if not len(treated) or not len(control):
+        return np.nan, np.nan
+    (x, y), (u, v) = treated.T, control.T
+    last = float(min(x[-1], u[-1]))
+    if last < max(x[0], u[0]):
+        return np.nan, np.nan
+    return float(np.interp(last, x, y) - np.interp(last, u, v)), last

@@ -30,6 +30,7 @@ def side_by_side(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
     shares = shapley(runs, plan, metric)
     fitted = factorial_effects(runs, plan, metric)
     everything = set(space.factors)
+    scale = float(np.max(np.abs(space.values[~np.isnan(space.values)]), initial=0.0))
     rows: list[dict[str, Any]] = []
     tested: list[float] = []
     for factor in space.factors if len(space.factors) > 1 else ():
@@ -43,7 +44,6 @@ def side_by_side(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
             row |= {"shapley": share["share"], "shapley_low": share["low"], "shapley_high": share["high"]}
         change = added - taken
         known = change[~np.isnan(change)]
-        scale = float(np.max(np.abs(space.values[~np.isnan(space.values)]), initial=0.0))
         if sum(not math.isnan(row[view]) for view in _VIEWS) >= 2:
             rows.append(row)
             tested.append(paired.t_p(known, paired.spread(known, scale)))

@@ -207,8 +207,7 @@ def equal(report: ReportData) -> Sheet | None:
         "Equal images asks what the trick does to the result; equal time also charges it for the training time that it "
         "costs, since a slower run has seen fewer images by then. Both are read off the learning curves; a second n is "
         "that of equal time, which needs scores of equally many samples that overlap in time. The intervals are not "
-        "corrected for several "
-        "tricks.",
+        "corrected for several tricks.",
     )
 
 

@@ -136,9 +136,9 @@ def _design(text: Mapping[str, str]) -> str:
 
 def _how(row: Mapping[Any, Any], text: Mapping[str, str]) -> str:
     """How much, how surely, at what price, in one line."""
-    words = f"{_design(text)}{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
     if text["verdict"].startswith("diverged"):
         return f"{_design(text)}{text['verdict']}"
+    words = f"{_design(text)}{text['delta']} MiFID, adjusted p {p_value(row['p_holm'])}, n={text['n']}"
     if ";" in text["verdict"]:  # of runs that diverged or failed
         words += f" ({text['verdict'].partition('; ')[2]})"
     if math.isfinite(row["delta_train_seconds"]):
