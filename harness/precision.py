@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,3 +28,14 @@ def resolve_precision(precision: str, device: str | torch.device = "cpu") -> Lit
     if precision not in ("bf16", "fp32"):
         raise ValueError(f"precision '{precision}' is unknown; allowed: auto, bf16, fp32")
     return "bf16" if precision == "bf16" else "fp32"
+
+
+@contextlib.contextmanager
+def whole_float32() -> Iterator[None]:
+    """Convolutions of float32 in float32: by default cuDNN rounds what they multiply to the 10 bits of TF32."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -9,6 +9,7 @@ import torch
 
 from harness.errors import MetricError
 
+_LARGEST = 1e70  # its fourth power, which a product of covariances is of, is still a float64
 BLOCK_ELEMENTS = 2_500_000  # elements of one temporary: 20 MB in float64
 
 
@@ -31,14 +32,15 @@ def check_features(name: str, features: torch.Tensor, dim: int | None = None) ->
         features = features.double()
     elif features.dtype in (torch.float16, torch.bfloat16):
         features = features.float()
-    if bool(torch.isfinite(features.sum(dim=1)).all()):
-        return features  # one NaN or infinity would have made its row's sum one
+    largest = max(abs(float(end)) for end in torch.aminmax(features))  # NaN and infinity show in it
+    if largest <= _LARGEST:
+        return features
+    if math.isfinite(largest):
+        raise MetricError(f"{name} features reach {largest:.3g}; scale both sides down to at most {_LARGEST:g}")
     bad = sum(int((~torch.isfinite(features[rows]).all(dim=1)).sum()) for rows in row_blocks(*features.shape))
-    if bad:
-        raise MetricError(
-            f"{bad} of {features.shape[0]} {name} feature rows hold NaN or infinity; look for a diverged generator"
-        )
-    return features
+    raise MetricError(
+        f"{bad} of {features.shape[0]} {name} feature rows hold NaN or infinity; look for a diverged generator"
+    )
 
 
 def row_blocks(rows: int, width: int) -> Iterator[slice]:

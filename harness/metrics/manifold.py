@@ -15,6 +15,9 @@ from harness.metrics.screening import Frame, is_dense, least_and_error, squared_
 
 PRECISION_K = 3
 DENSITY_K = 5
+# A distance computed in a product and the same one computed for its pair alone differ by rounding: a copy of a row lies
+# on the borders that the row lies on all the same.
+_BORDER = 1 + 1e-9
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,9 @@ def manifold(real: torch.Tensor, generated: torch.Tensor, real_radii: torch.Tens
             pairs = inside.logical_or_(least <= limits).nonzero()
             squared = squared_distances(generated[rows], real[columns], pairs)
             i, j = pairs[:, 0] + rows.start, pairs[:, 1] + columns.start
-            precise[i[squared <= narrow[j]]] = True
-            recalled[j[squared <= around[i]]] = True
-            inner = j[squared <= wide[j]]
+            precise[i[squared <= narrow[j] * _BORDER]] = True
+            recalled[j[squared <= around[i] * _BORDER]] = True
+            inner = j[squared <= wide[j] * _BORDER]
             dense += len(inner)
             covered[inner] = True
     return Manifold(

@@ -90,6 +90,16 @@ def test_bf16_features_are_near_those_of_float32_and_say_so_in_the_fingerprint()
     assert chosen == (half if fast_bf16() else full).fingerprint
 
 
+def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch):
+    seen = []
+    network = extractor("efficientnet-lite0", precision="fp32")
+    network.network.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_features_do_not_depend_on_the_batch_an_image_is_in():
     network = extractor("efficientnet-lite0", precision="fp32")
     batch = images(11)

@@ -259,6 +259,19 @@ def test_precision_recall_density_and_coverage_are_the_brute_force(n, m, dim, se
     assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("count", [40, 300, 500])
+def test_copies_lie_on_the_borders_that_their_originals_lie_on(count):
+    real = draw(count, 24, seed=3)
+    found = manifold(real, real.clone())
+    # A ball to the 5th nearest other row holds that row, the four nearer ones and the row itself.
+    assert (found.precision, found.recall, found.density, found.coverage) == (1, 1, 6 / 5, 1)
+
+
+def test_features_as_large_as_are_let_in_give_finite_scores():
+    real, generated = draw(60, 8, seed=1) * 1e69, draw(50, 8, seed=2) * 1e69
+    assert all(math.isfinite(value) for value in score_features(real, generated).numbers().values())
+
+
 def test_kid_is_torchmetrics_own():
     pytest.importorskip("torchmetrics")
     from torchmetrics.image.kid import poly_mmd
@@ -305,6 +318,7 @@ def test_the_blocks_of_a_large_score_add_up(monkeypatch):
         (torch.ones(4, 3), torch.ones(4, 2), "2 dimensions, the real ones 3"),
         (torch.ones(1, 3), torch.ones(4, 3), r"real features have 1 row\(s\)"),
         (torch.ones(4, 3), torch.ones(0, 3), r"generated features have 0 row\(s\)"),
+        (torch.ones(4, 3), torch.rand(4, 3, dtype=torch.float64) * 1e90, r"generated features reach \d.*e\+(89|90)"),
         (torch.ones(4, 3, 1), torch.ones(4, 3), r"shape \[4, 3, 1\]"),
         (np.ones((4, 3)), torch.ones(4, 3), "ndarray"),
         (torch.ones(4, 3, dtype=torch.complex64), torch.ones(4, 3), "real numbers"),

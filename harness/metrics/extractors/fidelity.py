@@ -18,6 +18,7 @@ from torch import nn
 from harness.errors import MetricError
 from harness.metrics.extractors.network import Extractor, check_images
 from harness.metrics.extractors.weights import Weights, file_sha256, load_state, state_sha256
+from harness.precision import whole_float32
 from harness.settings import Precision
 
 INCEPTION = Weights(
@@ -51,7 +52,8 @@ class FidelityNetwork:
         out = torch.empty(len(images), self.dim, dtype=torch.float32, device=self.device)
         for start in range(0, len(images), self.batch):
             batch = images[start : start + self.batch].to(self.device)
-            out[start : start + self.batch] = self.network(batch)[0]
+            with whole_float32():
+                out[start : start + self.batch] = self.network(batch)[0]
         return out
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

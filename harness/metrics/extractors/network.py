@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from harness.errors import MetricError
-from harness.precision import resolve_precision
+from harness.precision import resolve_precision, whole_float32
 from harness.settings import Precision
 
 
@@ -72,7 +72,8 @@ class ImageNetwork:
         out = torch.empty(len(images), self.dim, dtype=torch.float32, device=self.device)
         for start in range(0, len(images), self.batch):
             batch = self.prepare(images[start : start + self.batch])
-            out[start : start + self.batch] = self.network(batch)
+            with whole_float32():
+                out[start : start + self.batch] = self.network(batch)
         return out
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
