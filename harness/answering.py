@@ -58,6 +58,7 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, facts: dict[str, str]) -> 
     """What the report is made of: the run table, the answer, curves, and one sample grid per cell."""
     from harness.analysis import COSTS, answer, effects
     from harness.analysis.agreement import agreement
+    from harness.analysis.bought import bought
     from harness.analysis.equal import at_equal
     from harness.analysis.factorial import factorial_effects
     from harness.analysis.pareto import pareto
@@ -84,6 +85,7 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, facts: dict[str, str]) -> 
         factorial=factorial_effects(runs, plan, "mifid") if designed else None,
         shapley=shapley(runs, plan, "mifid") if designed else None,
         views=side_by_side(runs, plan, "mifid") if designed else None,
+        bought=bought(runs, plan) if designed else None,
         pareto=pareto(runs, plan),
         equal=at_equal(curves, runs, plan) if designed else None,
         agreement=agreement(runs, plan),
@@ -164,7 +166,6 @@ def publish(report: ReportData, store: StudyStore, tracker: Tracker) -> None:
     tracker.text(tracker.parent, summary.markdown(report), "report.md")
     for name, text in summary.csv(report).items():
         tracker.text(tracker.parent, text, f"{name}.csv")
-    tracker.text(tracker.parent, report.runs.to_csv(index=False), "runs.csv")
     tracker.log(tracker.parent, [(name, value, 0) for name, value in headline(report).items()])
     store.study_note(f"# {store.name}\n\n{summary.markdown(report)}\n")
     for name, figure in plots.figures(report).items():

@@ -22,7 +22,7 @@ _LISTED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One set under one extractor."""
+    """One set under one extractor. `unread` are the reference's files that gave no image, each with the reason."""
 
     generated: ImageFiles
     reference: ImageFiles
@@ -31,6 +31,7 @@ class Scored:
     tau: float
     images: Featured
     real: Reference
+    unread: list[tuple[str, str]]
     scores: Scores
 
     def document(self) -> dict[str, Any]:
@@ -43,6 +44,7 @@ class Scored:
             "tau": self.tau,
             "images": {"generated": len(self.images.names), "reference": len(self.real.features)},
             "skipped": [{"file": name, "reason": reason} for name, reason in self.images.skipped],
+            "reference_skipped": [{"file": name, "reason": reason} for name, reason in self.unread],
             "memorization_baseline": self.real.memorization_baseline,
             "scores": self.scores.numbers(),
         }
@@ -50,9 +52,7 @@ class Scored:
     def notes(self) -> list[str]:
         """What a reader of the numbers must know of the generated images."""
         source = self.generated.source
-        lines = [f"{source}: skipped {name}: {reason}" for name, reason in self.images.skipped[:_LISTED]]
-        if (more := len(self.images.skipped) - _LISTED) > 0:
-            lines.append(f"{source}: skipped {more} more; --json lists them all")
+        lines = _listed(source, self.images.skipped)
         if len(self.images.sizes) > 1:
             (width, height), _ = self.images.sizes.most_common(1)[0]
             odd = len(self.images.names) - self.images.sizes[width, height]
@@ -60,14 +60,19 @@ class Scored:
                 f"{source}: {odd} of {len(self.images.names)} images are not {width}x{height} like most; "
                 "each was resized from its own size by the extractor's rule"
             )
+        lines += _listed(self.reference.source, self.unread)
         lines.append(
             f"{self.reference.source}, {self.yardstick}: one half of the real images is at a memorisation distance of "
             f"{self.real.memorization_baseline:.4f} from the other; copies are far below that"
         )
-        unread = len(self.reference) - len(self.real.features)
-        if unread:
-            lines.append(f"{self.reference.source}: {unread} of {len(self.reference)} files could not be read")
         return lines
+
+
+def _listed(source: Path, skipped: list[tuple[str, str]]) -> list[str]:
+    lines = [f"{source}: skipped {name}: {reason}" for name, reason in skipped[:_LISTED]]
+    if (more := len(skipped) - _LISTED) > 0:
+        lines.append(f"{source}: skipped {more} more; --json lists them all")
+    return lines
 
 
 class Progress(Protocol):
@@ -110,6 +115,7 @@ def score_sets(
         network = extractor(name, precision=precision, device=place)
         threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
         real = _real_side(real_files, network, progress)
+        unread = _unread(real_files, real)
         for files in sets:
             progress.begin(f"{files.source} under {name}", len(files))
             images = features_of(files, network, progress.advance)
@@ -122,6 +128,7 @@ def score_sets(
                     tau=threshold,
                     images=images,
                     real=real,
+                    unread=unread,
                     scores=real.score(images.features, tau=threshold, interval=True, infinity=infinity),
                 )
             )
@@ -137,3 +144,14 @@ def _real_side(files: ImageFiles, network: Extractor, progress: Progress) -> Ref
         return real.features, real.names
 
     return stored(f"files {files.digest()}", network, compute)
+
+
+def _unread(files: ImageFiles, real: Reference) -> list[tuple[str, str]]:
+    """The files that have no row in the reference, with the reason; a cached one says only which rows it has."""
+    found = []
+    for name in sorted(set(files.names).difference(real.names)):
+        try:
+            files.pixels(name)
+        except (OSError, ValueError) as error:
+            found.append((name, str(error).replace("\n", " ")))
+    return found

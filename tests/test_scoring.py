@@ -100,6 +100,29 @@ def test_fid_infinity_is_there_where_it_is_asked_for(tmp_path: Path) -> None:
     assert set(more["scores"]) - set(plain["scores"]) == {"fid_infinity"}
 
 
+def test_an_unreadable_file_of_the_reference_is_named_with_the_reason(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    (real / "03.png").write_bytes(b"not a picture")
+    for _ in range(2):  # computed, then from the cache
+        (found,) = json.loads(score(other, real, "--json"))
+        assert found["images"]["reference"] == 11
+        (skipped,) = found["reference_skipped"]
+        assert skipped["file"] == "03.png"
+        assert "cannot identify" in skipped["reason"]
+    assert re.search(r"real: skipped 03.png: cannot identify", score(other, real))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_page_that_cannot_be_written_takes_no_score_with_it(tmp_path: Path, inside: bool) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    page = real / "00.png" / "pairs.html" if inside else real
+    done = CliRunner().invoke(main, ["score", str(other), str(real), "--pairs", str(page)])
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
+    assert ("mifid" in done.stdout) == inside  # a folder is refused before anything is scored
+    assert ("cannot be written" if inside else "is a directory") in done.stderr
+
+
 @pytest.mark.parametrize(("extra", "said"), [(["--extractor", "efficientnet"], "did you mean"), ([], "no such folder")])
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, extra: list[str], said: str) -> None:
     real = folder(tmp_path / "real", 0, count=2)

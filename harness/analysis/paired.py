@@ -46,6 +46,24 @@ def t_interval(differences: Vector) -> Interval:
     return Interval(mean - half, mean + half)
 
 
+def ratio_of_means(gained: Vector, extra: Vector) -> tuple[float, Interval]:
+    """Mean gain per unit of the mean extra cost, paired, and its 95 % interval (Fieller 1954).
+
+    The interval holds every r at which the t test of gained - r * extra is not significant. NaN, both, where the extra
+    cost is not shown to be above 0: the ratio is then anything.
+    """
+    n = len(extra)
+    if not t_interval(extra).low > 0:
+        return math.nan, NONE
+    gain, cost = float(np.mean(gained)), float(np.mean(extra))
+    ratio = gain / cost
+    half = np.cov(gained, extra) * (float(stats.t.ppf(1 - ALPHA / 2, n - 1)) ** 2 / n)
+    # The ends are the roots of a r^2 - 2 b r + c, the t test's statistic less its critical value, both squared.
+    a, b, c = cost**2 - half[1, 1], gain * cost - half[0, 1], gain**2 - half[0, 0]
+    root = math.sqrt(max(0.0, b**2 - a * c))
+    return ratio, Interval(float((b - root) / a), float((b + root) / a))
+
+
 def bootstrap_interval(differences: Vector, *, resamples: int = 4000) -> Interval:
     """Bias-corrected and accelerated bootstrap 95 % interval of the mean (Efron 1987), from a fixed generator.
 

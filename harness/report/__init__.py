@@ -31,6 +31,7 @@ class ReportData:
     factorial: pd.DataFrame | None = None  # main effects and two-factor interactions
     shapley: pd.DataFrame | None = None  # attribution of the change from nothing on to all on
     views: pd.DataFrame | None = None  # add-one, leave-one-out and Shapley side by side
+    bought: pd.DataFrame | None = None  # MiFID gained per extra second of training, per contrast
     pareto: pd.DataFrame | None = None  # MiFID against training seconds, per cell
     equal: pd.DataFrame | None = None  # effects at equal images and at equal training time
     agreement: pd.DataFrame | None = None  # effects under every yardstick

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.report import ReportData
 from harness.report.numbers import ABSENT, number, p_value
-from harness.report.sheet import Sheet, contrast, places_of, plain_interval
+from harness.report.sheet import Sheet, contrast, estimate, places_for, places_of, plain_interval
 
 _COSTS = {"train_seconds": "training seconds", "images_per_second": "images/s", "peak_memory_mb": "peak memory"}
 
@@ -80,16 +80,29 @@ def costs(report: ReportData) -> Sheet | None:
         return None
     tables = {name: report.effects[name].to_dict("records") for name in known}
     rows = []
+    gains = _gains(report)
     for position, row in enumerate(tables[next(iter(known))]):
         several = [tables[name][position] for name in known]
         ratios = [plain_interval(one["ratio"], one["ratio_low"], one["ratio_high"], 2) for one in several]
-        rows.append(
-            (contrast(row["contrast"]), str(row["n"]), *(f"× {text}" if text != ABSENT else text for text in ratios))
-        )
-    return Sheet(
-        "What each trick costs",
-        ("contrast", ">n", *(f">{title} [95 %]" for title in known.values())),
-        rows,
+        texts = [f"× {text}" if text != ABSENT else text for text in ratios]
+        rows.append((contrast(row["contrast"]), str(row["n"]), *texts, *gains[position : position + 1]))
+    reading = (
         "Ratios of the treated run to its control, averaged on the log scale over paired seeds, from runs that had "
-        "their device alone: × 1.00 costs nothing. Training seconds leave out scoring and start-up.",
+        "their device alone: × 1.00 costs nothing. Training seconds leave out scoring and start-up."
     )
+    if gains:
+        reading += (
+            " MiFID per extra second: how much a trick lowers MiFID for each second that it adds to training, with "
+            "Fieller’s interval; only of tricks that are shown to take longer."
+        )
+    heads = ("contrast", ">n", *(f">{title} [95 %]" for title in known.values()))
+    return Sheet("What each trick costs", heads + (">MiFID per extra second [95 %]",) * bool(gains), rows, reading)
+
+
+def _gains(report: ReportData) -> list[str]:
+    """What a second buys, contrast by contrast; [] where no trick is shown to take longer."""
+    table = report.bought
+    if table is None or table["mifid_per_second"].isna().all():
+        return []
+    places = places_for(table, ["mifid_per_second"])
+    return [estimate(row, "mifid_per_second", places) for row in table.to_dict("records")]

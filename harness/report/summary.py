@@ -83,7 +83,7 @@ def latex(report: ReportData) -> str:
 
 
 def csv(report: ReportData) -> dict[str, str]:
-    """Name -> every column of that answer at full precision, the main one (effects, or what was tried) first."""
+    """Name -> that table, every column at full precision: the answer (effects, or what was tried) first, runs last."""
     frames = {
         "tried": report.tried,
         "effects": designed(report) if report.tried is None else None,
@@ -93,8 +93,10 @@ def csv(report: ReportData) -> dict[str, str]:
         "views": report.views,
         "interactions": report.factorial,
         "shapley": report.shapley,
+        "bought": report.bought,
         "pareto": report.pareto,
         "equal": report.equal,
         "agreement": report.agreement,
+        "runs": report.runs,
     }
     return {name: tables.csv(frame) for name, frame in frames.items() if frame is not None}

@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 
 from harness.analysis.agreement import agreement
+from harness.analysis.bought import bought
 from harness.analysis.compare import compare
 from harness.analysis.equal import at_equal
 from harness.analysis.pareto import pareto
@@ -88,6 +89,20 @@ def test_the_front_holds_the_cells_that_no_other_beats_in_both() -> None:
     assert math.isnan(table.loc["baseline", "mifid_per_second"])
     low, high = stats.t.interval(0.95, 2, loc=80, scale=1 / math.sqrt(3))
     assert (table.loc["A", "mifid_low"], table.loc["A", "mifid_high"]) == pytest.approx((low, high))
+
+
+def test_what_a_second_buys_is_the_gain_over_the_extra_seconds_of_the_same_seeds() -> None:
+    score, seconds = {"baseline": 100.0, "A": 80.0, "B": 90.0}, {"baseline": 10.0, "A": 14.0, "B": 9.0}
+    plan, runs = study("AB", [frozenset(), *map(frozenset, "AB")], lambda on, seed: score[studies.name(on)])
+    runs["train_seconds"] = [
+        seconds[cell] + WIGGLE[seed] for cell, seed in zip(runs["cell"], runs["seed"], strict=True)
+    ]
+    runs.loc[(runs["cell"] == "A") & (runs["seed"] == 0), "slots_per_device"] = 2
+    table = bought(runs, plan)
+    a = row(table, factor="A")
+    assert (a["n"], a["mifid_per_second"]) == (2, pytest.approx(20 / 4))
+    assert (a["mifid_per_second_low"], a["mifid_per_second_high"]) == pytest.approx((5, 5))  # all seeds agree
+    assert math.isnan(row(table, factor="B")["mifid_per_second"])  # quicker, not dearer
 
 
 def test_runs_that_shared_their_device_have_no_place_on_the_front() -> None:

@@ -121,6 +121,26 @@ def test_a_huge_effect_needs_few_seeds(size: float) -> None:
     assert 2 <= needed <= 4
 
 
+@pytest.mark.parametrize("n", [3, 8])
+def test_the_ratios_interval_ends_where_the_t_test_begins_to_reject(n: int) -> None:
+    rng = np.random.default_rng(n)
+    extra = rng.normal(10, 1, n)
+    gained = 2 * extra + rng.normal(0, 4, n)
+    ratio, interval = paired.ratio_of_means(gained, extra)
+    assert ratio == pytest.approx(gained.mean() / extra.mean())
+    assert interval.low < ratio < interval.high
+    for end in interval:
+        assert stats.ttest_1samp(gained - end * extra, 0).pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("extra", [[1.0, -1.0, 0.5], [-3.0, -3.1, -2.9], [2.0], []])
+def test_there_is_no_ratio_to_a_cost_that_is_not_shown(extra: list[float]) -> None:
+    ratio, interval = paired.ratio_of_means(np.full(len(extra), 5.0), np.array(extra))
+    assert math.isnan(ratio)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+
+
 def test_bootstrap_interval_is_reproducible_and_near_the_t_interval_for_many_seeds() -> None:
     values = np.random.default_rng(7).normal(2, 1, 80)
     low, high = paired.bootstrap_interval(values)

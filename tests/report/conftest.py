@@ -17,6 +17,7 @@ from PIL import Image
 from scipy import stats
 
 from harness.analysis import COSTS, answer, effects, label
+from harness.analysis.bought import bought
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
 from harness.report import ReportData
 from harness.settings import Budget, EvaluateSettings
@@ -155,6 +156,7 @@ def make_study(folder: Path, seeds: int = 4) -> ReportData:
         factorial=make_factorial(tricks, by_levels),
         shapley=make_shapley(tricks, by_levels),
         views=make_views(tricks, by_levels),
+        bought=bought(runs, plan),
         pareto=make_pareto(done),
         equal=make_equal(plan, done),
         agreement=make_agreement(plan, done),

@@ -116,7 +116,10 @@ def test_latex_is_balanced_plain_and_has_as_many_cells_as_columns(rich: ReportDa
 
 def test_csv_has_every_answer_at_full_precision(rich: ReportData) -> None:
     tables = summary.csv(rich)
-    assert list(tables) == ["effects", "statistics", "views", "interactions", "shapley", "pareto", "equal", "agreement"]
+    assert list(tables) == [
+        *("effects", "statistics", "views", "interactions", "shapley"),
+        *("bought", "pareto", "equal", "agreement", "runs"),
+    ]
     full = pd.read_csv(io.StringIO(tables["statistics"]))
     assert set(full["metric"]) == {"mifid", "train_seconds", "images_per_second", "peak_memory_mb"}
     assert {"boot_low", "p_sign_flip", "probability_better", "ratio_high"} <= set(full)
@@ -127,12 +130,27 @@ def test_csv_has_every_answer_at_full_precision(rich: ReportData) -> None:
 
 def test_costs_are_ratios_of_time_rate_and_memory(rich: ReportData) -> None:
     (sheet,) = [sheet for sheet in sheets(rich) if sheet.title == "What each trick costs"]
-    assert sheet.names[2:] == ["training seconds [95 %]", "images/s [95 %]", "peak memory [95 %]"]
+    assert sheet.names[2:5] == ["training seconds [95 %]", "images/s [95 %]", "peak memory [95 %]"]
     width = next(row for row in sheet.rows if row[0].startswith("width"))
-    seconds, rate, memory = (float(text.split()[1]) for text in width[2:])
+    seconds, rate, memory = (float(text.split()[1]) for text in width[2:5])
     assert seconds > 1.2  # the study was made so that width costs time, and memory is the same in all its runs
     assert rate == pytest.approx(1 / seconds, abs=0.02)
     assert memory == 1
+
+
+def test_what_an_extra_second_buys_is_said_of_tricks_that_take_longer(rich: ReportData) -> None:
+    (sheet,) = [sheet for sheet in sheets(rich) if sheet.title == "What each trick costs"]
+    assert sheet.names[5] == "MiFID per extra second [95 %]"
+    assert "Fieller" in sheet.reading
+    bought = {row[0]: row[5] for row in sheet.rows}
+    # The study was made so that width takes 24 s longer and lowers MiFID by 3 alone; margin takes none.
+    assert float(bought["width: 1 → 2"].split()[0]) == pytest.approx(3 / 24, abs=0.1)
+    assert bought["margin: off → 0.8"] == "–"
+    assert rich.bought is not None
+    without = dataclasses.replace(rich, bought=rich.bought.assign(mifid_per_second=math.nan))
+    (sheet,) = [sheet for sheet in sheets(without) if sheet.title == "What each trick costs"]
+    assert len(sheet.names) == len(sheet.rows[0]) == 5
+    assert "Fieller" not in sheet.reading
 
 
 def test_contrasts_say_off_and_on_as_the_effects_do() -> None:
@@ -149,7 +167,7 @@ def test_a_study_of_two_designs_tells_its_rows_apart(rich: ReportData) -> None:
 
 def test_the_smallest_study_has_its_effects_and_nothing_else(minimal: ReportData, tmp_path: Path) -> None:
     assert "##" not in summary.markdown(minimal)
-    assert list(summary.csv(minimal)) == ["effects"]
+    assert list(summary.csv(minimal)) == ["effects", "runs"]
     assert list(plots.figures(minimal)) == ["forest"]
     assert [path.name for path in pictures.pictures(minimal, tmp_path)] == ["forest.png"]
 
