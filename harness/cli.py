@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,8 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import __version__
-from harness.errors import HarnessError
+from harness.errors import HarnessError, nearest
 from harness.settings import EXTRACTOR_NAMES, PRESETS, DataSettings, Precision
+
+if TYPE_CHECKING:
+    from harness.scoring import Scored
 
 _STORAGE = "sqlite:///optuna.db"
 
@@ -43,6 +47,17 @@ def main() -> None:
 
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 _storage = click.option("--storage", default=_STORAGE, show_default=True, help="Any Optuna storage URL.")
+
+
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HarnessError(f"{path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _note(text: str) -> None:
@@ -124,11 +139,18 @@ def _print_report(report: Any, *, brief: bool = False) -> None:
     default="table",
     show_default=True,
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to the terminal.")
-def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, output: Path | None) -> None:
+@click.option("--table", "name", help="With csv: the table to write, such as runs or statistics. Default: the answer.")
+@click.option("--output", type=_file, help="Write there instead of to the terminal.")
+def report(
+    study: str, overrides: tuple[str, ...], storage: str, kind: str, name: str | None, output: Path | None
+) -> None:
     """What each trick of a study is worth, at any time: SPEC is its file, STUDY its name in the storage."""
     from harness.answering import load_report
 
+    if name is not None and kind != "csv":
+        raise HarnessError(
+            f"--table {name}: the format {kind} shows every table; leave --table out, or add --format csv"
+        )
     found = load_report(storage, _named(study, overrides))
     from harness.report import html, summary
 
@@ -139,15 +161,20 @@ def report(study: str, overrides: tuple[str, ...], storage: str, kind: str, outp
         "table": lambda: summary.markdown(found),
         "markdown": lambda: summary.markdown(found),
         "latex": lambda: summary.latex(found),
-        "csv": lambda: next(iter(summary.csv(found).values())),
+        "csv": lambda: _table_of(summary.csv(found), name),
         "html": lambda: html.render(found),
     }[kind]()
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
+        _write(output, text)
         click.echo(f"wrote {output}")
+
+
+def _table_of(tables: Mapping[str, str], name: str | None) -> str:
+    if name is not None and name not in tables:
+        raise HarnessError(f"--table {name}: this report has no such table; {nearest(name, tables)}")
+    return tables[name or next(iter(tables))]
 
 
 @main.command()
@@ -269,7 +296,7 @@ def sample(run: str, count: int, seed: int, output: Path) -> None:
 )
 @click.option("--infinity", is_flag=True, help="Add FID-infinity: the FID extrapolated to endless samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with fingerprints and skipped files.")
-@click.option("--pairs", type=click.Path(path_type=Path), help="Also write a page of nearest real images, as HTML.")
+@click.option("--pairs", type=_file, help="Also write a page of nearest real images, as HTML.")
 def score(
     generated: tuple[Path, ...],
     reference: Path,
@@ -294,15 +321,18 @@ def score(
             infinity=infinity,
             progress=progress,
         )
+    if as_json:
+        click.echo(json.dumps([one.document() for one in found], indent=2))
+    else:
+        _print_scores(found)
     if pairs is not None:
         from harness.report.pairs import render
 
-        pairs.parent.mkdir(parents=True, exist_ok=True)
-        pairs.write_text(render(found), encoding="utf-8")
+        _write(pairs, render(found))
         click.echo(f"wrote {pairs}", err=True)
-    if as_json:
-        click.echo(json.dumps([one.document() for one in found], indent=2))
-        return
+
+
+def _print_scores(found: Sequence[Scored]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("metric")
     for one in found:

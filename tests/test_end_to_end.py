@@ -96,6 +96,21 @@ def test_the_report_has_an_effect_with_an_interval_per_trick(smoke: Path) -> Non
         assert float(row["delta_mifid_low"]) <= float(row["delta_mifid"]) <= float(row["delta_mifid_high"])
 
 
+def test_any_table_of_the_report_can_be_had_as_csv(smoke: Path) -> None:
+    runs = harness(smoke, "report", "ablations/smoke.yaml", "--format", "csv", "--table", "runs")
+    assert runs.returncode == 0, runs.stderr
+    rows = list(csv.DictReader(io.StringIO(runs.stdout)))
+    assert len(rows) == 6
+    assert all(float(row["mifid"]) > 0 for row in rows)
+    refused = harness(smoke, "report", "ablations/smoke.yaml", "--format", "csv", "--table", "run")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --table run: this report has no such table; allowed: ")
+    assert refused.stderr.rstrip().endswith("did you mean 'runs'?")
+    refused = harness(smoke, "report", "ablations/smoke.yaml", "--table", "runs")
+    assert refused.returncode == 2
+    assert "add --format csv" in refused.stderr
+
+
 @pytest.mark.parametrize("kind", ["table", "markdown", "latex", "html"])
 def test_every_format_of_the_report_names_both_tricks(smoke: Path, kind: str) -> None:
     done = harness(smoke, "report", "ablations/smoke.yaml", "--format", kind)
@@ -238,7 +253,7 @@ def test_mlflow_ui_shows_the_study_and_its_runs_by_name(smoke: Path, browser: ob
         shows(browser, "smoke-", "matching runs")
         runs = client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'run'")
         finished = [run for run in runs if run.info.status == "FINISHED"]  # those killed may have no metric yet
-        assert len(finished) == 6
+        assert len({run.info.run_name for run in finished}) == 6
         for run in finished:
             browser.get(f"{url}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}")  # type: ignore[attr-defined]
             shows(browser, run.info.run_name, "memorization_distance")
