@@ -55,12 +55,13 @@ _file = click.Path(dir_okay=False, path_type=Path)
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise HarnessError(f"{path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _note(text: str) -> None:
+    text = text.encode(errors="replace").decode()  # names of files need not be UTF-8
     Console(stderr=False).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -311,16 +312,29 @@ def score(
     from harness.progress import file_bar
     from harness.scoring import score_sets
 
+    found: list[Scored] = []
+    refusal: HarnessError | None = None
     with file_bar() as progress:
-        found = score_sets(
-            generated,
-            reference,
-            extractors=extractors,
-            tau=tau,
-            precision=precision,
-            infinity=infinity,
-            progress=progress,
-        )
+        try:
+            for one in score_sets(
+                generated,
+                reference,
+                extractors=extractors,
+                tau=tau,
+                precision=precision,
+                infinity=infinity,
+                progress=progress,
+            ):
+                found.append(one)
+        except HarnessError as error:
+            refusal = error
+    if found:
+        _show_scores(found, as_json=as_json, pairs=pairs)
+    if refusal is not None:  # of a later set: what was scored before it is shown
+        raise refusal
+
+
+def _show_scores(found: Sequence[Scored], *, as_json: bool, pairs: Path | None) -> None:
     if as_json:
         click.echo(json.dumps([one.document() for one in found], indent=2))
     else:
@@ -333,14 +347,21 @@ def score(
 
 
 def _print_scores(found: Sequence[Scored]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("metric")
-    for one in found:
-        table.add_column(Text(f"{one.generated.source}\n{one.yardstick}"), justify="right")
+    console = Console()
     numbers = [one.scores.numbers() for one in found]
-    for metric in dict.fromkeys(metric for each in numbers for metric in each):
-        table.add_row(metric, *(f"{each[metric]:,.4f}" if metric in each else "–" for each in numbers))
-    Console().print(table)
+    metrics = list(dict.fromkeys(metric for each in numbers for metric in each))
+    beside = max(1, (console.width - 24) // 16)  # so many columns have room for their digits
+    for start in range(0, len(found), beside):
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        table.add_column("metric", no_wrap=True)
+        shown = slice(start, start + beside)
+        for one in found[shown]:
+            head = Text(f"{one.generated.source}\n{one.yardstick}", overflow="fold")
+            table.add_column(head, justify="right", overflow="fold")
+        for metric in metrics:
+            texts = (f"{each[metric]:,.4f}" if metric in each else "–" for each in numbers[shown])
+            table.add_row(metric, *(Text(text, no_wrap=True) for text in texts))
+        console.print(table)
     for line in dict.fromkeys(line for one in found for line in one.notes()):
         _note(f"note: {line}")
 

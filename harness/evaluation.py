@@ -48,11 +48,11 @@ class Evaluator:
 
         self.evaluate = evaluate
         self.yardsticks: list[Yardstick] = []
+        sets = {name: harness.data.prepare(data) for name, data in references.items()}
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
             tau = PRESETS[extractor_name].tau if extractor_name in PRESETS else evaluate.tau
-            for reference_name, data in references.items():
-                prepared = harness.data.prepare(data)
+            for reference_name, prepared in sets.items():
                 name = f"{extractor_name}/{reference_name}"
                 self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
 

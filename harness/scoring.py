@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -95,7 +95,7 @@ def score_sets(
     infinity: bool = False,
     progress: Progress,
     device: str | None = None,
-) -> list[Scored]:
+) -> Iterator[Scored]:
     """Every generated set under every extractor or preset. `device` defaults to the GPU where there is one.
 
     `tau` None means the preset's own, or 0.1; `precision` is the extractor's; `infinity` adds FID-infinity.
@@ -110,29 +110,25 @@ def score_sets(
     from harness.metrics import extractor
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    found: list[Scored] = []
-    for name in extractors:
-        network = extractor(name, precision=precision, device=place)
+    networks = {name: extractor(name, precision=precision, device=place) for name in extractors}
+    for name, network in networks.items():
         threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
         real = _real_side(real_files, network, progress)
         unread = _unread(real_files, real)
         for files in sets:
             progress.begin(f"{files.source} under {name}", len(files))
             images = features_of(files, network, progress.advance)
-            found.append(
-                Scored(
-                    generated=files,
-                    reference=real_files,
-                    yardstick=name,
-                    fingerprint=network.fingerprint,
-                    tau=threshold,
-                    images=images,
-                    real=real,
-                    unread=unread,
-                    scores=real.score(images.features, tau=threshold, interval=True, infinity=infinity),
-                )
+            yield Scored(
+                generated=files,
+                reference=real_files,
+                yardstick=name,
+                fingerprint=network.fingerprint,
+                tau=threshold,
+                images=images,
+                real=real,
+                unread=unread,
+                scores=real.score(images.features, tau=threshold, interval=True, infinity=infinity),
             )
-    return found
 
 
 def _real_side(files: ImageFiles, network: Extractor, progress: Progress) -> Reference:

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.errors import nearest
+from harness.errors import SpecError, nearest
 
 Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
 Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
@@ -76,10 +76,10 @@ class DataSettings(Settings):
 
 
 class ReferenceSet(Settings):
-    """A reference set that differs from the study's data in more than its crop; what is left out is the study's."""
+    """A reference set that differs from the study's data in more than its crop; all but a crop is the study's."""
 
     name: str = Field(pattern=r"^[\w.-]+$", description="What its metrics are called by.")
-    crop: Crop = Field(default="square", description="How its photos become images.")
+    crop: Crop | None = Field(default=None, description="How its photos become images: square, or resize of a folder.")
     source: Source | None = Field(default=None, description="Another source has none of the study's root and limit.")
     root: Path | None = Field(default=None, description="Folder of the source.")
     limit: int | None = Field(default=None, ge=16, description="Use only so many photos, spread over the classes.")
@@ -151,14 +151,21 @@ class Budget(Settings):
 
 
 def reference_data(data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
-    """Name -> the data of each reference set of a study that trains on `data`."""
+    """Name -> the data of each reference set of a study that trains on `data`. Raises SpecError."""
     size = evaluate.size or data.size
     found: dict[str, DataSettings] = {}
     for each in evaluate.references:
         if isinstance(each, str):
             found[each] = data.model_copy(update={"crop": each, "size": size})
             continue
-        own = {"crop": each.crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
+        source = each.source or data.source
+        if each.root is not None and source == "synthetic-dogs":
+            raise SpecError(
+                f"reference set '{each.name}': synthetic-dogs has no root; give the source of {each.root}: folder or "
+                "stanford-dogs"
+            )
+        crop = "resize" if source == "folder" else "square"
+        own = {"crop": crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
         elsewhere = each.source not in (None, data.source)
         found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)
     return found

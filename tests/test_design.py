@@ -156,6 +156,17 @@ def test_a_reference_may_be_another_folder_or_the_photos_held_out() -> None:
     assert {data.size for data in made.references.values()} == {same.size}
 
 
+def test_the_crop_of_a_reference_set_is_square_and_of_a_folder_resize_unless_given() -> None:
+    sets = "[{name: fresh, split: held-out}, {name: cats, source: folder, root: cats}, {name: boxes, crop: bbox}]"
+    made = planned(f"evaluate.references={sets}")
+    assert [data.crop for data in made.references.values()] == ["square", "resize", "bbox"]
+
+
+def test_a_folder_that_drawn_dogs_would_not_look_at_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"evaluate.*reference set 'cats': synthetic-dogs has no root.*folder"):
+        planned("evaluate.references=[{name: cats, root: cats}]")
+
+
 def test_runs_on_data_that_are_not_split_keep_their_keys() -> None:
     assert "split" not in planned().cells[0].data
     assert planned("data.split=train").runs[0].key != planned().runs[0].key

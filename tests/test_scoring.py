@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -110,6 +111,47 @@ def test_an_unreadable_file_of_the_reference_is_named_with_the_reason(tmp_path: 
         assert skipped["file"] == "03.png"
         assert "cannot identify" in skipped["reason"]
     assert re.search(r"real: skipped 03.png: cannot identify", score(other, real))
+
+
+def test_what_was_scored_before_a_set_that_cannot_be_is_shown(tmp_path: Path) -> None:
+    real, other, poor = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1), folder(tmp_path / "poor", 2, 1)
+    done = CliRunner().invoke(main, ["score", str(other), str(poor), str(real)])
+    assert done.exit_code == 2
+    assert "mifid" in done.stdout
+    assert done.stderr.startswith(f"error: {poor}: holds 1 readable image")
+
+
+def test_an_extractor_that_is_not_to_be_had_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    names = ["--extractor", "efficientnet-lite0", "--extractor", "incepton"]
+    done = CliRunner().invoke(main, ["score", str(other), str(real), *names])
+    assert done.exit_code == 2
+    assert "did you mean 'inception'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_many_sets_with_long_names_keep_their_digits_and_their_names(tmp_path: Path) -> None:
+    long = tmp_path / ("a-folder-with-a-name-as-long-as-those-of-studies-are" * 2)
+    long.mkdir()
+    sets = [folder(long / f"set-{number}", number) for number in range(1, 7)]
+    real = folder(tmp_path / "real", 0)
+    scores = [one["scores"] for one in json.loads(score(*sets, real, "--json"))]
+    printed = score(*sets, real)
+    assert "…" not in printed
+    for one in scores:
+        assert f"{one['mifid']:,.4f}" in printed
+        assert f"{one['memorization_distance']:,.4f}" in printed
+    heads = "".join(line.strip() for line in printed.splitlines())
+    assert all(f"set-{number}" in heads for number in range(1, 7))
+
+
+def test_a_file_name_that_is_not_utf8_ends_in_no_traceback(tmp_path: Path) -> None:
+    real, other = folder(tmp_path / "real", 0), folder(tmp_path / "other", 1)
+    for place, content in ((real, (real / "00.png").read_bytes()), (other, b"no picture")):
+        (place / os.fsdecode(b"caf\xe9.png")).write_bytes(content)
+    done = CliRunner().invoke(main, ["score", str(other), str(real), "--pairs", str(tmp_path / "pairs.html")])
+    assert done.exit_code == 0, done.output
+    assert "skipped caf?.png" in done.stdout
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -65,10 +65,11 @@ def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int =
     identity = _identity(settings, found)
     folder = cache / "prepared" / identity[:24]
     ready = _open(folder, identity)
-    if ready is None:
-        _make(settings, found, folder, identity, workers)
-        ready = _open(folder, identity)
-        assert ready is not None, f"{folder} was just written"
+    for _ in range(3):  # again where another process took it for the damaged one that it replaced
+        if ready is None:
+            _make(settings, found, folder, identity, workers)
+            ready = _open(folder, identity)
+    assert ready is not None, f"{folder} was just written"
     _refuse_too_many_skipped(settings, ready, len(found))
     return ready
 

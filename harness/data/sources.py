@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def fingerprint(found: list[Photo]) -> str:
     """SHA-256 over names and contents of the photos and their annotations."""
     digest = hashlib.sha256()
     for photo in found:
-        digest.update(photo.name.encode())
+        digest.update(os.fsencode(photo.name))
         for path in (photo.path, photo.annotation):
             content = path.read_bytes() if path is not None and path.is_file() else b""
             digest.update(hashlib.sha256(content).digest())

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
+from harness.errors import SpecError
 from harness.factors import Level, label
 from harness.settings import DataSettings, reference_data
 from harness.spec import Spec
@@ -174,7 +175,10 @@ def _references(spec: Spec) -> dict[str, DataSettings]:
     _, data, refusals = spec.settings(baseline_levels(spec))
     if data is None:
         raise spec.refusal(("data",), refusals[0].text)
-    return reference_data(data, spec.evaluate)
+    try:
+        return reference_data(data, spec.evaluate)
+    except SpecError as error:
+        raise spec.refusal(("evaluate", "references"), str(error)) from None
 
 
 def _digest(content: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from harness.errors import MetricError
 
-_LARGEST = 1e70  # its fourth power, which a product of covariances is of, is still a float64
+_LARGEST = 1e24  # its twelfth power, which the variance of KID is of, is still a float64
 BLOCK_ELEMENTS = 2_500_000  # elements of one temporary: 20 MB in float64
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -79,7 +80,7 @@ class ImageFiles:
                 content = self.content(name)
             except OSError:
                 content = b"unreadable"
-            whole.update(f"{name} {len(content)}\n".encode())
+            whole.update(os.fsencode(name) + f" {len(content)}\n".encode())
             whole.update(hashlib.sha256(content).digest())
         return whole.hexdigest()
 

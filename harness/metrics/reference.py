@@ -21,7 +21,7 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 5
+_FORMAT = 6
 _MANIFEST = "manifest.json"
 _ARRAYS = ("features", "mean", "cov", "factor", "radii", "lengths", "rows", "taken")
 _NUMBERS = ("kernel_sum", "memorization_baseline")

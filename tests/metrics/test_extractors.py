@@ -134,6 +134,18 @@ def test_other_shapes_and_types_than_bytes_in_rgb_are_refused(shape):
         network(torch.zeros(2, 3, 8, 8))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("timm:resnet18.a1_in1", "no such weights; allowed: .*did you mean 'resnet18.a1_in1k'"),
+        ("timm:resnet81", "no such model; did you mean 'timm:resnet"),
+    ],
+)
+def test_a_mistyped_name_in_timm_is_not_taken_for_a_failed_download(name, said):
+    with pytest.raises(MetricError, match=said):
+        extractor(name)
+
+
 def test_a_timm_network_takes_its_weights_from_a_file_and_its_fingerprint_from_the_weights(tmp_path):
     import timm
 

@@ -109,6 +109,13 @@ def test_without_network_one_line_says_which_file_goes_where(
     assert list((tmp_path / "weights").iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(MetricError, match=r"could not be downloaded to .*cache/weights .*directory"):
+        extractor("inception")
+
+
 def test_a_file_in_the_cache_that_is_not_the_published_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

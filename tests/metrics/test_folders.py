@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_the_digest_tells_other_content_and_other_names(folder: Path) -> None:
     renamed = ImageFiles(folder).digest()
     (folder / "9.png").write_bytes((folder / "1.png").read_bytes())
     assert len({first, renamed, ImageFiles(folder).digest()}) == 3
+
+
+def test_a_name_that_is_not_utf8_is_a_name_like_others(folder: Path) -> None:
+    before = ImageFiles(folder).digest()
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes((folder / ImageFiles(folder).names[0]).read_bytes())
+    assert ImageFiles(folder).digest() != before
 
 
 def test_grey_of_16_bits_is_listed_and_not_read_as_white(folder: Path) -> None:

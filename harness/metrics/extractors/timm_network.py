@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from harness.errors import MetricError
+from harness.errors import MetricError, nearest
 from harness.metrics.extractors.network import Extractor, ImageNetwork
 from harness.metrics.extractors.weights import load_state, state_sha256
 from harness.settings import Precision, cache_folder
@@ -24,6 +24,11 @@ def timm_network(name: str, weights: Path | None, precision: Precision, device: 
         close = difflib.get_close_matches(model.split(".")[0], timm.list_models(), n=1)
         hint = f"did you mean 'timm:{close[0]}'?" if close else "timm.list_models() names them"
         raise MetricError(f"extractor '{name}': timm has no such model; {hint}")
+    try:
+        timm.models.get_pretrained_cfg(model)
+    except RuntimeError:
+        tags = timm.list_pretrained(f"{model.split('.')[0]}.*")
+        raise MetricError(f"extractor '{name}': timm has no such weights; {nearest(model, tags)}") from None
     placed = cache_folder() / "weights" / f"{model}.pth"
     if weights is None and placed.exists():
         weights = placed
@@ -35,7 +40,8 @@ def timm_network(name: str, weights: Path | None, precision: Precision, device: 
             f"{model} (torch.save(timm.create_model('{model}', pretrained=True).state_dict(), ...)) at {placed}"
         ) from error
     if weights is not None:
-        own = {k: v for k, v in load_state(weights).items() if k in network.state_dict()}
+        known = network.state_dict()
+        own = {key: value for key, value in load_state(weights).items() if key in known}
         try:
             network.load_state_dict(own)
         except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -42,18 +43,19 @@ class Weights:
             )
 
     def _download(self, path: Path, extractor: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(aside), progress=False)
             os.replace(aside, path)
         except OSError as error:
             raise MetricError(
-                f"extractor '{extractor}': its weights could not be downloaded ({error}); fetch {self.url} "
-                f"on a machine with network and put it at {path}"
+                f"extractor '{extractor}': its weights could not be downloaded to {path.parent} ({error}); fetch "
+                f"{self.url} on a machine with network and put it at {path}"
             ) from error
         finally:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
