@@ -92,11 +92,13 @@ def costs(report: ReportData) -> Sheet | None:
     )
     if gains:
         reading += (
-            " MiFID per extra second: how much a trick lowers MiFID for each second that it adds to training, with "
-            "Fieller’s interval; only of tricks that are shown to take longer."
+            " MiFID gained per extra second: how much a trick lowers MiFID for each second that it adds to training, "
+            "with Fieller’s interval; only of tricks that are shown to take longer."
         )
     heads = ("contrast", ">n", *(f">{title} [95 %]" for title in known.values()))
-    return Sheet("What each trick costs", heads + (">MiFID per extra second [95 %]",) * bool(gains), rows, reading)
+    return Sheet(
+        "What each trick costs", heads + (">MiFID gained per extra second [95 %]",) * bool(gains), rows, reading
+    )
 
 
 def _gains(report: ReportData) -> list[str]:

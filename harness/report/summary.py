@@ -43,7 +43,7 @@ def terminal(report: ReportData) -> Group:
 def _titled(sheet: Sheet) -> Group:
     parts: list[RenderableType] = [Text(), Text(sheet.title, style="bold"), sheet_table(sheet)]
     if (left := len(sheet.rows) - _MOST_ROWS) > 0:
-        parts.append(Text(f"and {left} rows more, which the other formats have"))
+        parts.append(Text(f"and {left} more {'row' if left == 1 else 'rows'}, which the other formats have"))
     return Group(*parts, Text(sheet.reading, style="dim"))
 
 

@@ -140,7 +140,7 @@ def test_costs_are_ratios_of_time_rate_and_memory(rich: ReportData) -> None:
 
 def test_what_an_extra_second_buys_is_said_of_tricks_that_take_longer(rich: ReportData) -> None:
     (sheet,) = [sheet for sheet in sheets(rich) if sheet.title == "What each trick costs"]
-    assert sheet.names[5] == "MiFID per extra second [95 %]"
+    assert sheet.names[5] == "MiFID gained per extra second [95 %]"
     assert "Fieller" in sheet.reading
     bought = {row[0]: row[5] for row in sheet.rows}
     # The study was made so that width takes 24 s longer and lowers MiFID by 3 alone; margin takes none.
