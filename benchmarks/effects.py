@@ -21,6 +21,7 @@ import pandas as pd
 
 from harness.analysis import COSTS, answer, effects
 from harness.analysis.agreement import agreement
+from harness.analysis.bought import bought
 from harness.analysis.equal import at_equal
 from harness.analysis.factorial import factorial_effects
 from harness.analysis.pareto import pareto
@@ -148,6 +149,7 @@ def large(random: np.random.Generator) -> tuple[int, dict[str, float]]:
         factorial=timed("factorial", lambda: factorial_effects(runs, plan, "mifid")),
         shapley=timed("shapley", lambda: shapley(runs, plan, "mifid")),
         views=timed("views", lambda: side_by_side(runs, plan, "mifid")),
+        bought=timed("bought", lambda: bought(runs, plan)),
         pareto=timed("pareto", lambda: pareto(runs, plan)),
         equal=timed("equal", lambda: at_equal(curves, runs, plan)),
         agreement=timed("agreement", lambda: agreement(runs, plan)),
