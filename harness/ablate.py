@@ -129,6 +129,7 @@ def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dic
 
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
+    note(f"timing: {len(plan.cells)} cells, a few seconds each")
     capped = cap_to(plan, max_hours, placement)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})

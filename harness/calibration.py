@@ -11,7 +11,7 @@ from harness.events import Event, Failed, Finished
 from harness.launch import RunDescription, execute
 
 _SECONDS = 2.0
-_FEW, _MANY = 64, 320
+_LEAST, _FEW, _MANY = 16, 64, 320  # samples of a score
 
 
 def calibrate(plan: Plan, *, device: str | None, threads: int | None) -> dict[str, dict[str, float]]:
@@ -28,7 +28,7 @@ def calibrate(plan: Plan, *, device: str | None, threads: int | None) -> dict[st
     scoring = few + max(0.0, many - few) / (_MANY - _FEW) * samples
     estimates: dict[str, dict[str, float]] = {}
     for cell in plan.cells:
-        _, rate = _trial(plan, cell, _SECONDS, _FEW, device, threads)
+        _, rate = _trial(plan, cell, _SECONDS, _LEAST, device, threads)
         train = plan.budget.seconds or (plan.budget.images or 0) / max(rate, 1e-9)
         estimates[cell.name] = {"images_per_second": rate, "train_seconds": train, "other_seconds": scoring}
     return estimates
@@ -38,7 +38,7 @@ def _trial(
     plan: Plan, cell: Cell, seconds: float, samples: int, device: str | None, threads: int | None
 ) -> tuple[float, float]:
     """Seconds beside training, and images/s, of a short run with one score."""
-    evaluate = plan.evaluate.model_copy(update={"samples": samples, "times": 1, "grid": 8})
+    evaluate = plan.evaluate.model_copy(update={"samples": samples, "times": 1, "grid": 4})
     ended: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         description = RunDescription(

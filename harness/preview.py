@@ -29,6 +29,7 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     _print_plan(plan)
     prepare_data(plan, note)
     timed = _near(plan) if plan.search else plan
+    note(f"timing: {len(timed.cells)} cells, a few seconds each")
     estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
     table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("cell", "images/s", "training", "scoring"):
