@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def trials() -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=STORAGE).trials
 
 
-def mlflow_runs() -> list[mlflow.entities.Run]:
-    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+def mlflow_runs(uri: str = "sqlite:///mlflow.db") -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri)
     return [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
 
 
@@ -75,18 +76,19 @@ def study_run() -> mlflow.entities.Run:
     return found
 
 
-def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec) -> None:
-    outcome, report, _ = run(spec)
+def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec, project: Path) -> None:
+    own = f"sqlite:///{project}/mlflow.db"
+    outcome, report, _ = run(spec, dataclasses.replace(OPTIONS, tracking_uri=own))
     assert (outcome.complete, outcome.diverged, outcome.failed) == (6, 3, 0)
     assert len(trials()) == 9
-    parents = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "study"]
-    children = [r for r in mlflow_runs() if r.data.tags["harness.role"] == "run"]
+    parents = [r for r in mlflow_runs(own) if r.data.tags["harness.role"] == "study"]
+    children = [r for r in mlflow_runs(own) if r.data.tags["harness.role"] == "run"]
     assert len(parents) == 1
     assert len(children) == 9
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parents[0].info.run_id}
     assert sorted(r.info.status for r in children) == ["FAILED"] * 3 + ["FINISHED"] * 6
     assert parents[0].info.status == "FINISHED"
-    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    client = mlflow.MlflowClient(own)
     files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
     assert {"report.html", "report.md", "effects.csv", "pareto.csv", "spec.json", "plan.json", "pictures"} <= files
     pictures = {file.path for file in client.list_artifacts(parents[0].info.run_id, "pictures")}
