@@ -18,10 +18,10 @@ import torch
 from PIL import Image, ImageFilter
 
 from harness.data import prepare
+from harness.data.settings import DataSettings
+from harness.machine.provenance import cores
 from harness.metrics import Scores, extractor
 from harness.metrics.scores import RealSide
-from harness.provenance import cores
-from harness.settings import DataSettings
 
 EXTRACTORS = ("efficientnet-lite0", "efficientnet-lite1")
 Damage = Callable[[Image.Image, np.random.Generator], Image.Image]

@@ -28,8 +28,9 @@ from harness.analysis.pareto import pareto
 from harness.analysis.shapley import shapley
 from harness.analysis.views import side_by_side
 from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData, html, summary
-from harness.settings import Budget, EvaluateSettings
+from harness.settings import Budget
 
 On = frozenset[int]
 

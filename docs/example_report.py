@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.answering import load_report
 from harness.report import html
 from harness.spec import load
+from harness.study.answer import load_report
 
 OUTPUT = Path(__file__).with_name("example-report.html")
 DESIGN = "design={kind: union, of: [one-at-a-time, leave-one-out]}"

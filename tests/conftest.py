@@ -14,7 +14,7 @@ from pydantic import Field
 
 from harness import recipes
 from harness.errors import DivergedError
-from harness.events import Progress, Scored, Started
+from harness.recipes.events import Progress, Scored, Started
 from harness.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

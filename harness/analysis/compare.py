@@ -11,7 +11,7 @@ from scipy import stats
 
 from harness.analysis.effects import effects
 from harness.analysis.paired import ALPHA
-from harness.factors import label
+from harness.spec.factors import label
 
 if TYPE_CHECKING:
     from harness.design import Plan

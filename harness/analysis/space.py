@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.analysis.effects import Outcomes
-from harness.factors import Level, label
+from harness.spec.factors import Level, label
 
 if TYPE_CHECKING:
     from harness.design import Plan

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.data.prepared import prepare
+from harness.data.settings import DataSettings
 from harness.data.sources import photos
-from harness.provenance import cores
-from harness.settings import DataSettings
+from harness.machine.provenance import cores
 
 
 def info(settings: DataSettings) -> dict[str, object]:

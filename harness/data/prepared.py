@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from harness.caching import filled
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
 from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
+from harness.data.settings import DataSettings
 from harness.data.sources import Photo, check, fingerprint, photos
 from harness.errors import DataError
-from harness.pixels import rgb
-from harness.settings import DataSettings, cache_folder
+from harness.files.caching import filled
+from harness.files.images import rgb
+from harness.settings import cache_folder
 
 _VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
 _CHUNK = 64

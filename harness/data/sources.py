@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.crops import NEEDS_BOX
+from harness.data.settings import DataSettings
 from harness.errors import DataError
-from harness.settings import DataSettings
 
 HELD_OUT = 5  # every so many-th photo
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from harness.caching import filled
 from harness.data.crops import Box
 from harness.data.dog import BREEDS, Breed, draw_dog
+from harness.files.caching import filled
 
 _VERSION = 2  # of the drawing; a change of it is another data set
 _CHUNK = 50

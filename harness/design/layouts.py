@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from harness.design import fractions
 from harness.design.model import Contrast
-from harness.factors import Level, label
 from harness.spec import DesignSettings, Spec
+from harness.spec.factors import Level, label
 
 BASELINE = "baseline"
 ALL_ON = "all on"

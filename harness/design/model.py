@@ -7,9 +7,11 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.designs import Sampler
-from harness.factors import Level
-from harness.settings import Budget, DataSettings, EvaluateSettings
+from harness.data.settings import DataSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Budget
+from harness.spec.designs import Sampler
+from harness.spec.factors import Level
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from harness.data.settings import DataSettings
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
 from harness.errors import SpecError
-from harness.factors import Level, label
-from harness.settings import DataSettings, reference_data
+from harness.recipes.dcgan.settings import reference_data
 from harness.spec import Spec
+from harness.spec.factors import Level, label
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
 

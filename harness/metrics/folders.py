@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import DataError
-from harness.pixels import rgb
+from harness.files.images import rgb
 
 if TYPE_CHECKING:
     import torch

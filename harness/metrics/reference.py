@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from harness.caching import filled
 from harness.errors import CacheError, MetricError
+from harness.files.caching import filled
 from harness.metrics.directions import Directions
 from harness.metrics.extractors import Extractor
 from harness.metrics.extractors.weights import file_sha256

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from harness.machine.precision import fast_bf16
 from harness.metrics.features import row_blocks
-from harness.precision import fast_bf16
 
 # A block with more pairs in doubt than both is sooner done by one float64 product than pair by pair.
 _MANY = 4096

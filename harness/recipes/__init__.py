@@ -10,9 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
-from harness.events import Event
-from harness.settings import Budget, DataSettings, EvaluateSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.recipes.events import Event
+from harness.settings import Budget
 
 
 class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
@@ -63,7 +65,7 @@ def names() -> list[str]:
 def get(name: str) -> Recipe:
     """The recipe called `name`. Raises SpecError where there is none."""
     if name == "dcgan":
-        from harness.recipes.dcgan import Dcgan
+        from harness.recipes.dcgan.recipe import Dcgan
 
         return Dcgan()
     for entry in entry_points(group="harness.recipes"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.metrics.folders import ImageFiles
-    from harness.scoring import Scored
+    from harness.metrics.scoring import Scored
 
 CLOSEST = 48
 _SIDE = 160  # pixels of the longer side on the page

@@ -1,5 +1,1 @@
-"""The Optuna study of a spec. Nothing outside of this room imports optuna."""
-
-from harness.study.store import DEFAULT_STORAGE, Claim, StudyStore
-
-__all__ = ["DEFAULT_STORAGE", "Claim", "StudyStore"]
+"""The main job: a spec becomes a plan, a study, runs, and an answer."""

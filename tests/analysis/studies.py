@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from harness.design import Cell, Contrast, Plan, PlannedRun
-from harness.settings import Budget, EvaluateSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Budget
 
 On = frozenset[str]
 

@@ -19,7 +19,7 @@ from harness.analysis.compare import compare
 from harness.analysis.equal import at_equal
 from harness.analysis.pareto import pareto
 from harness.analysis.views import side_by_side
-from harness.settings import EvaluateSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None

@@ -10,7 +10,8 @@ from scipy import stats
 
 from harness.analysis import answer, effects
 from harness.design import Cell, Contrast, Plan, PlannedRun
-from harness.settings import Budget, EvaluateSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Budget
 
 
 def make_plan(pairs: dict[str, list[tuple[str, str]]], seeds: range = range(3), **budget: Any) -> Plan:

@@ -12,9 +12,9 @@ from PIL import Image
 
 from harness.data import check, prepare
 from harness.data.annotations import BadAnnotation, read_boxes
+from harness.data.settings import DataSettings
 from harness.data.synthetic import draw_photo, synthesize
 from harness.errors import DataError
-from harness.settings import DataSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS", ROOT / ".." / "shared" / "data" / "stanford-dogs"))

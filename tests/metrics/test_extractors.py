@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from harness.errors import MetricError
+from harness.machine.precision import fast_bf16
 from harness.metrics.extractors import EXTRACTORS, extractor
 from harness.metrics.extractors.efficientnet import LITES, classifier
-from harness.precision import fast_bf16
-from harness.settings import EXTRACTOR_NAMES
+from harness.metrics.presets import EXTRACTOR_NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")

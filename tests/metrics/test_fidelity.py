@@ -14,7 +14,7 @@ from harness.errors import MetricError
 from harness.metrics.extractors import extractor
 from harness.metrics.extractors.fidelity import INCEPTION, INCEPTIONS
 from harness.metrics.extractors.weights import Weights
-from harness.settings import PRESETS
+from harness.metrics.presets import PRESETS
 
 theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 

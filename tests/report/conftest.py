@@ -19,8 +19,9 @@ from scipy import stats
 from harness.analysis import COSTS, answer, effects, label
 from harness.analysis.bought import bought
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
+from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData
-from harness.settings import Budget, EvaluateSettings
+from harness.settings import Budget
 
 TRICKS: dict[str, tuple[Any, Any, float, float]] = {  # baseline, level, change of MiFID, change of seconds
     "crop": ("resize", "square", -22.0, 0.4),

@@ -16,11 +16,12 @@ from rich.console import Console
 
 from harness.analysis import answer
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
+from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData, html, plots, tables
 from harness.report.numbers import decimals, number, with_interval
 from harness.report.svg import shapes
 from harness.report.svg.curves import band
-from harness.settings import Budget, EvaluateSettings
+from harness.settings import Budget
 
 TRICKS = {"crop": ("resize", "square", -22.0), "split_bn": (False, True, 0.3), "margin": (None, 0.8, 14.0)}
 

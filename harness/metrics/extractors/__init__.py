@@ -12,7 +12,8 @@ from harness.metrics.extractors.efficientnet import LITES, efficientnet_lite
 from harness.metrics.extractors.fidelity import INCEPTIONS, clip, dinov2, inception
 from harness.metrics.extractors.network import Extractor, ImageNetwork
 from harness.metrics.extractors.timm_network import timm_network
-from harness.settings import PRESETS, Precision
+from harness.metrics.presets import PRESETS
+from harness.settings import Precision
 
 __all__ = ["EXTRACTORS", "Extractor", "ImageNetwork", "extractor"]
 

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from harness.errors import MetricError
+from harness.machine.precision import whole_float32
 from harness.metrics.extractors.network import Extractor, check_images
 from harness.metrics.extractors.weights import Weights, file_sha256, load_state, state_sha256
-from harness.precision import whole_float32
 from harness.settings import Precision
 
 INCEPTION = Weights(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from harness.errors import MetricError
-from harness.precision import resolve_precision, whole_float32
+from harness.machine.precision import resolve_precision, whole_float32
 from harness.settings import Precision
 
 

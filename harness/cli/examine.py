@@ -1,0 +1,62 @@
+"""What this machine can do: versions, device, weights, free space, and the stores in this folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import MetricError
+from harness.machine import provenance
+from harness.settings import cache_folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. A finding that is needed and not ok makes `harness doctor` exit with 1."""
+
+    what: str
+    found: str
+    ok: bool
+    needed: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at the machine; changes nothing."""
+    import torch
+
+    from harness.machine.precision import fast_bf16
+    from harness.metrics import extractor
+
+    facts = provenance.provenance()
+    findings = [Finding("processor", facts["processor"], True)]
+    for name, value in facts.items():
+        if name.startswith("version."):
+            findings.append(Finding(name.removeprefix("version."), value, value != "not installed"))
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(index)
+            findings.append(Finding(f"cuda:{index}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB", True))
+    else:
+        findings.append(Finding("GPU", "none that torch can use; runs train on the CPU", False, needed=False))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    findings.append(Finding("precision auto", f"{'bf16' if fast_bf16(device) else 'fp32'} on {device}", True))
+    try:
+        findings.append(Finding("extractor", extractor("efficientnet-lite0").fingerprint, True))
+    except MetricError as error:
+        findings.append(Finding("extractor", str(error), False))
+    cache = cache_folder()
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    findings.append(Finding("cache", f"{cache}, {free:.0f} GiB free", free > 1))
+    leftovers = list(Path("mlruns").glob("*/meta.yaml"))
+    findings.append(
+        Finding(
+            "mlruns/",
+            f"{leftovers[0]} is of MLflow's old file store and hides sqlite:///mlflow.db from `mlflow ui`; move it away"
+            if leftovers
+            else "no leftovers of MLflow's file store",
+            not leftovers,
+        )
+    )
+    return findings

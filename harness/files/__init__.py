@@ -1,0 +1,1 @@
+"""Files: caches that several processes share, atomic writes, images."""

@@ -1,1 +1,0 @@
-"""Networks, losses, split batch norm, averaging, augmentation and the training loop. Needs torch alone."""

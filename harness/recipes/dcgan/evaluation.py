@@ -1,0 +1,103 @@
+"""The study's yardsticks, applied to one run: every extractor times every reference set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.data.settings import DataSettings
+from harness.metrics.presets import PRESETS
+from harness.recipes.dcgan.settings import EvaluateSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.metrics.extractors import Extractor
+    from harness.metrics.reference import Reference
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """One extractor against one reference set. The objective's metrics carry no suffix."""
+
+    name: str
+    extractor: Extractor
+    reference: Reference
+    tau: float
+    images: Any  # the reference's, uint8 [N, 3, S, S]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Generated images beside the real ones most like them: both uint8 [N, 3, S, S], and 1 - |cos| of each pair."""
+
+    generated: torch.Tensor
+    real: torch.Tensor
+    distances: list[float]
+
+
+class Evaluator:
+    """Scores generated images under every yardstick of a study.
+
+    `evaluate` names extractors, `references` the data of each reference set; the first pair is the objective, whose
+    metrics are logged under their bare names, the others as `metric/extractor/reference`.
+    """
+
+    def __init__(self, evaluate: EvaluateSettings, references: dict[str, DataSettings], device: str = "cpu") -> None:
+        import harness.data
+        from harness.metrics import extractor
+        from harness.metrics.reference import reference
+
+        self.evaluate = evaluate
+        self.yardsticks: list[Yardstick] = []
+        sets = {name: harness.data.prepare(data) for name, data in references.items()}
+        for extractor_name in evaluate.extractors:
+            network = extractor(extractor_name, precision=evaluate.precision, device=device)
+            tau = PRESETS[extractor_name].tau if extractor_name in PRESETS else evaluate.tau
+            for reference_name, prepared in sets.items():
+                name = f"{extractor_name}/{reference_name}"
+                self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What every number was measured with, and how far held-out real images are: to be logged beside it."""
+        facts = {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
+        baselines = {
+            f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in self.yardsticks
+        }
+        return facts | baselines
+
+    def closest(self, images: torch.Tensor, count: int) -> Likeness:
+        """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
+        import numpy as np
+        import torch
+
+        yardstick = self.yardsticks[0]
+        found = yardstick.reference.nearest(yardstick.extractor(images))
+        order = found.distances.nan_to_num(torch.inf).argsort(stable=True)[:count].cpu()
+        order = order[found.nearest.cpu()[order] >= 0]  # features of zeros resemble nothing
+        real = np.stack([yardstick.images[int(found.nearest[index])] for index in order])
+        distances = [float(found.distances[index]) for index in order]
+        return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
+
+    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
+        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density, coverage, error.
+
+        `first` adds `mifid_interim`, the objective's MiFID of so many of them: it falls with the number of images, so
+        that a learning curve needs scores of equally many.
+        """
+        scores: dict[str, float] = {}
+        features: dict[str, torch.Tensor] = {}
+        for position, yardstick in enumerate(self.yardsticks):
+            if yardstick.extractor.name not in features:
+                features[yardstick.extractor.name] = yardstick.extractor(images)
+            result = yardstick.reference.score(
+                features[yardstick.extractor.name], tau=yardstick.tau, kid=full, manifold=full, interval=full
+            )
+            suffix = "" if position == 0 else f"/{yardstick.name}"
+            scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
+        if first is not None:
+            objective = self.yardsticks[0]
+            few = features[objective.extractor.name][:first]
+            scores["mifid_interim"] = objective.reference.score(few, tau=objective.tau, kid=False, manifold=False).mifid
+        return scores

@@ -1,0 +1,142 @@
+"""Settings of the DCGAN, and how its runs are scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from harness.data.settings import Crop, DataSettings, Size, Source, Split
+from harness.errors import SpecError, nearest
+from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS
+from harness.settings import Precision, Settings
+
+
+class DcganSettings(Settings):
+    """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
+
+    width: int = Field(default=48, ge=1, le=512, description="Base channels of both networks (ch).")
+    generator_width: int | None = Field(
+        default=None, ge=1, le=512, description="Base channels of the generator alone; null: the same as width."
+    )
+    latent: int = Field(default=256, ge=1, le=4096, description="Dimensions of the latent noise.")
+    depth: bool = Field(default=True, description="The two extra 3x3 layers in each network.")
+    split_bn: Literal["separate", "joint", "split"] = Field(
+        default="split",
+        description="How real and fake pass the discriminator: own forwards, together, or half by half.",
+    )
+    split_generator_step: bool = Field(
+        default=False, description="Halve the batch statistics in the generator's step too, as the notebook did."
+    )
+    margin: float | None = Field(
+        default=0.8, ge=0, lt=1, description="Real scores past this earn nothing more; null: plain cross-entropy."
+    )
+    real_label: float = Field(default=0.95, gt=0, le=1, description="Smoothed label of real images.")
+    averaging: Literal["none", "swa", "ema", "schedule"] = Field(
+        default="schedule", description="Average of the generator's weights that samples are drawn from."
+    )
+    swa_start: float = Field(default=0.0, ge=0, lt=1, description="Share of training after which swa and ema start.")
+    ema_beta: float = Field(default=0.999, ge=0, lt=1, description="Decay of ema per step.")
+    learning_rate: float = Field(default=5e-4, gt=0, le=1, description="Adam's step size, constant.")
+    beta1: float = Field(default=0.3, ge=0, lt=1, description="Adam's decay of the mean.")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the squares.")
+    batch: int = Field(default=32, ge=2, le=65536, description="Real images per step.")
+    flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip.")
+    rotate: float = Field(default=0.3, ge=0, le=1, description="Probability of a small rotation.")
+    rotate_degrees: float = Field(default=5.0, ge=0, le=180, description="Largest rotation, either way.")
+    sample_bn: Literal["recalibrate", "running", "batch"] = Field(
+        default="recalibrate", description="Batch norm statistics that samples are drawn with."
+    )
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
+    precision: Precision = Field(default="auto", description="bf16, fp32, or bf16 where the device is fast at it.")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; null: the slot's share of the cores.")
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.split_generator_step and self.batch % 2:
+            raise ValueError("split_generator_step halves the batch: batch must be even")
+        return self
+
+
+class ReferenceSet(Settings):
+    """A reference set that differs from the study's data in more than its crop; all but a crop is the study's."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="What its metrics are called by.")
+    crop: Crop | None = Field(default=None, description="How its photos become images: square, or resize of a folder.")
+    source: Source | None = Field(default=None, description="Another source has none of the study's root and limit.")
+    root: Path | None = Field(default=None, description="Folder of the source.")
+    limit: int | None = Field(default=None, ge=16, description="Use only so many photos, spread over the classes.")
+    split: Split | None = Field(default=None, description="all, train, or held-out: every fifth photo.")
+
+
+def _kind_of_reference(value: Any) -> str:
+    return "set" if isinstance(value, dict | ReferenceSet) else "crop"
+
+
+Reference = Annotated[
+    Annotated[Crop, Tag("crop")] | Annotated[ReferenceSet, Tag("set")], Discriminator(_kind_of_reference)
+]
+
+
+class EvaluateSettings(Settings):
+    """How every run of a study is scored. Never a factor: the yardstick must not move with the treatment."""
+
+    extractors: tuple[str, ...] = Field(
+        default=("efficientnet-lite0",),
+        min_length=1,
+        description="Feature networks or presets; the first gives the objective.",
+    )
+    references: tuple[Reference, ...] = Field(
+        default=("square",),
+        min_length=1,
+        description="Reference sets: crops of the study's data, or {name: ..., crop: ..., root: ..., split: ...}.",
+    )
+    size: Size | None = Field(default=None, description="Side of the reference images; null: that of the study's data.")
+    samples: int = Field(default=1000, ge=16, le=100_000, description="Generated images in the final score.")
+    interim_samples: int = Field(default=500, ge=16, description="Generated images in a score during training.")
+    times: int = Field(default=4, ge=1, le=1000, description="Scores per run, evenly spaced, the last at the end.")
+    tau: float = Field(
+        default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised; a preset has its own."
+    )
+    precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
+    grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
+
+    @field_validator("extractors")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            known = [*EXTRACTOR_NAMES, *PRESETS, "timm:<model>"]
+            if name not in known[:-1] and not name.startswith("timm:"):
+                raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
+        return names
+
+    @field_validator("references")
+    @classmethod
+    def _told_apart(cls, references: tuple[Crop | ReferenceSet, ...]) -> tuple[Crop | ReferenceSet, ...]:
+        names = [each if isinstance(each, str) else each.name for each in references]
+        for index, each in enumerate(references):
+            if not isinstance(each, str) and names[index] in (*names[:index], *names[index + 1 :]):
+                raise ValueError(f"two reference sets are called '{names[index]}'; give one of them another name")
+        return references
+
+
+def reference_data(data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
+    """Name -> the data of each reference set of a study that trains on `data`. Raises SpecError."""
+    size = evaluate.size or data.size
+    found: dict[str, DataSettings] = {}
+    for each in evaluate.references:
+        if isinstance(each, str):
+            found[each] = data.model_copy(update={"crop": each, "size": size})
+            continue
+        source = each.source or data.source
+        if each.root is not None and source == "synthetic-dogs":
+            raise SpecError(
+                f"reference set '{each.name}': synthetic-dogs has no root; give the source of {each.root}: folder or "
+                "stanford-dogs"
+            )
+        crop = "resize" if source == "folder" else "square"
+        own = {"crop": crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
+        elsewhere = each.source not in (None, data.source)
+        found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)
+    return found

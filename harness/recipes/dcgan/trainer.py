@@ -1,0 +1,325 @@
+"""The training of one DCGAN: a D step and a G step per batch, until the budget is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.errors import DivergedError
+from harness.machine.precision import resolve_precision
+from harness.recipes import streams
+from harness.recipes.dcgan.augment import augment
+from harness.recipes.dcgan.averaging import Averager
+from harness.recipes.dcgan.losses import adversarial_loss
+from harness.recipes.dcgan.networks import Discriminator, Generator, initialise
+from harness.recipes.dcgan.normalization import PASSES
+from harness.recipes.dcgan.order import Order
+
+CURVES = ("loss/discriminator", "loss/generator", "score/real", "score/fake", "score/generator")
+_CHUNK = 50  # steps between looks at the losses: the only device syncs of training
+_SAMPLING_BATCH = 250
+_CALIBRATION_BATCHES = 8
+
+
+class GanSettings(Protocol):
+    """What the trainer reads of a recipe's settings; see harness.recipes.dcgan.DcganSettings for each."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def generator_width(self) -> int | None: ...
+    @property
+    def latent(self) -> int: ...
+    @property
+    def depth(self) -> bool: ...
+    @property
+    def split_bn(self) -> str: ...
+    @property
+    def split_generator_step(self) -> bool: ...
+    @property
+    def margin(self) -> float | None: ...
+    @property
+    def real_label(self) -> float: ...
+    @property
+    def averaging(self) -> str: ...
+    @property
+    def swa_start(self) -> float: ...
+    @property
+    def ema_beta(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def flip(self) -> float: ...
+    @property
+    def rotate(self) -> float: ...
+    @property
+    def rotate_degrees(self) -> float: ...
+    @property
+    def sample_bn(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
+def _network(network: nn.Module, generator: torch.Generator, device: torch.device) -> nn.Module:
+    initialise(network, generator)
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+class Trainer:
+    """Trains on uint8 images [N, 3, size, size]; every use of randomness has a stream of its own.
+
+    `total_images` or `total_seconds` is the budget; the other is None.
+    """
+
+    def __init__(
+        self,
+        settings: GanSettings,
+        images: Tensor,
+        groups: np.ndarray[Any, Any] | Tensor,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+        total_images: int | None = None,
+        total_seconds: float | None = None,
+    ) -> None:
+        assert (total_images is None) != (total_seconds is None), "one budget"
+        self.settings = s = settings
+        self.seed = seed
+        self.device = torch.device(device)
+        self.bf16 = resolve_precision(s.precision, self.device) == "bf16"
+        self.total_images = total_images
+        self.total_seconds = total_seconds
+        size = images.shape[-1]
+        self.data = images.to(self.device)
+        generator = Generator(width=s.generator_width or s.width, latent=s.latent, size=size, depth=s.depth)
+        discriminator = Discriminator(width=s.width, size=size, depth=s.depth)
+        self.generator = _network(generator, streams.generator(seed, "init-generator"), self.device)
+        self.discriminator = _network(discriminator, streams.generator(seed, "init-discriminator"), self.device)
+        self.order = Order(groups, s.batch, streams.generator(seed, "order"))
+        self.latents = streams.generator(seed, "latent", self.device)
+        self.augmentation = streams.generator(seed, "augment", self.device)
+        self.d_optimiser, self.g_optimiser = (
+            torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
+            for network in (self.discriminator, self.generator)
+        )
+        self.averager: Averager | None = None
+        if s.averaging != "none":
+            self.averager = Averager(s.averaging, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
+        self.steps = 0
+        self.seconds = 0.0
+        self._timed_from: tuple[int, float] | None = None
+        self._sums = torch.zeros(len(CURVES), device=self.device)
+        self._summed = 0
+
+    # ------------------------------------------------------------------ one step
+
+    @property
+    def images_shown(self) -> int:
+        """Real images that the discriminator has seen."""
+        return self.steps * self.settings.batch
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        if self.total_images is not None:
+            return min(1.0, self.images_shown / self.total_images)
+        assert self.total_seconds is not None
+        return min(1.0, self.seconds / self.total_seconds)
+
+    def _real(self) -> Tensor:
+        indices = self.order.next().to(self.device, non_blocking=True)
+        pixels = self.data[indices].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+        s = self.settings
+        return augment(pixels, flip=s.flip, rotate=s.rotate, degrees=s.rotate_degrees, generator=self.augmentation)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def step(self) -> None:
+        """One batch: the discriminator learns to tell real from fake, then the generator to pass for real."""
+        s = self.settings
+        real = self._real()
+        noise = torch.randn(s.batch, s.latent, generator=self.latents, device=self.device)
+
+        with self._autocast():
+            fake = self.generator(noise)
+            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, real, fake.detach())
+        d_loss = adversarial_loss(real_logits, s.real_label, s.margin) + adversarial_loss(fake_logits, 0.0)
+        self.d_optimiser.zero_grad(set_to_none=True)
+        d_loss.backward()  # type: ignore[no-untyped-call]
+        self.d_optimiser.step()
+
+        self.discriminator.requires_grad_(False)
+        with self._autocast():
+            g_logits = self.discriminator(fake, 2 if s.split_generator_step else 1)
+        g_loss = adversarial_loss(g_logits, s.real_label, s.margin)
+        self.g_optimiser.zero_grad(set_to_none=True)
+        g_loss.backward()  # type: ignore[no-untyped-call]
+        self.g_optimiser.step()
+        self.discriminator.requires_grad_(True)
+
+        self.steps += 1
+        if self.averager is not None:
+            self.averager.update(self.fraction)
+        with torch.no_grad():
+            scores = [torch.sigmoid(logits.float()).mean() for logits in (real_logits, fake_logits, g_logits)]
+            self._sums += torch.stack([d_loss.detach(), g_loss.detach(), *scores])
+        self._summed += 1
+
+    # ------------------------------------------------------------------ many steps
+
+    def train_until(self, fraction: float, should_stop: Callable[[], bool]) -> Iterator[dict[str, float]]:
+        """Train to a share of the budget; after each chunk of steps, its mean losses and scores.
+
+        Seconds are of training alone: the clock stands while the caller has the floor. Raises DivergedError.
+        """
+        while self.fraction < fraction and not should_stop():
+            # Chunks are aligned, so that a run that was stopped within one and resumed reports the same curves.
+            until = self.steps - self.steps % _CHUNK + _CHUNK
+            stopped = False
+            began = self._clock()
+            while self.steps < until and self.fraction < fraction and not (stopped := should_stop()):
+                self.step()
+                if self.total_seconds is not None:
+                    now = time.perf_counter()
+                    self.seconds, began = self.seconds + now - began, now
+            self.seconds += self._clock() - began
+            if stopped:
+                return
+            if self._timed_from is None:
+                self._timed_from = (self.steps, self.seconds)
+            yield self._means()
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _means(self) -> dict[str, float]:
+        means = (self._sums / max(self._summed, 1)).tolist()
+        self._sums.zero_()
+        self._summed = 0
+        found = dict(zip(CURVES, means, strict=True))
+        for name, value in found.items():
+            if not np.isfinite(value):
+                raise DivergedError(f"{name} is {value} after {self.images_shown:,} images")
+        return found
+
+    @property
+    def images_per_second(self) -> float:
+        """Training speed after the first chunk of steps, which warms up."""
+        first_steps, first_seconds = self._timed_from or (0, 0.0)
+        if self.steps <= first_steps:
+            first_steps, first_seconds = 0, 0.0
+        elapsed = self.seconds - first_seconds
+        return (self.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0
+
+    # ------------------------------------------------------------------ samples
+
+    def sampling_generator(self) -> nn.Module:
+        """A copy of the generator to draw samples from: averaged weights, batch norm as `sample_bn` says."""
+        network = deepcopy(self.generator).requires_grad_(False)
+        if self.averager is not None:
+            for parameter, average in zip(network.parameters(), self.averager.current(), strict=True):
+                parameter.copy_(average)
+        return finish_batch_norm(network, self.settings, seed=self.seed, device=self.device)
+
+    @torch.no_grad()
+    def sample(self, count: int) -> Tensor:
+        """uint8 [count, 3, size, size] images on the evaluation's latents: the same ones at every call."""
+        latents = streams.generator(self.seed, "evaluate")
+        noise = torch.randn(count, self.settings.latent, generator=latents)
+        return draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "g_optimiser": self.g_optimiser.state_dict(),
+            "d_optimiser": self.d_optimiser.state_dict(),
+            "average": self.averager and {"average": self.averager.average, "count": self.averager.count},
+            "order": self.order.state(),
+            "latents": self.latents.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "timed_from": self._timed_from and list(self._timed_from),
+            "sums": self._sums,
+            "summed": self._summed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.g_optimiser.load_state_dict(state["g_optimiser"])
+        self.d_optimiser.load_state_dict(state["d_optimiser"])
+        if self.averager is not None:
+            self.averager.average = [tensor.to(self.device) for tensor in state["average"]["average"]]
+            self.averager.count = state["average"]["count"]
+        self.order.restore(state["order"])
+        self.latents.set_state(state["latents"])
+        self.augmentation.set_state(state["augmentation"])
+        self.steps, self.seconds = state["steps"], state["seconds"]
+        self._timed_from = tuple(state["timed_from"]) if state["timed_from"] else None
+        self._sums, self._summed = state["sums"].to(self.device), state["summed"]
+
+
+@contextmanager
+def _cumulative_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch norm buffers that start anew and take the plain mean over the batches seen within."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    yield
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@torch.no_grad()
+def finish_batch_norm(network: nn.Module, settings: GanSettings, *, seed: int, device: torch.device) -> nn.Module:
+    """Make a generator ready for sampling.
+
+    recalibrate: statistics re-estimated over some thousand latents, which an average of weights needs since the buffers
+    are of other weights; running: the buffers of training; batch: each batch's own statistics, as the notebook does.
+    """
+    if settings.sample_bn == "recalibrate":
+        latents = streams.generator(seed, "evaluate")
+        with _cumulative_statistics(network):
+            network.train()
+            for _ in range(_CALIBRATION_BATCHES):
+                noise = torch.randn(_SAMPLING_BATCH, settings.latent, generator=latents)
+                network(noise.to(device))
+    return network.train(settings.sample_bn == "batch")
+
+
+@torch.no_grad()
+def draw(network: nn.Module, latents: Tensor, *, bf16: bool) -> Tensor:
+    """uint8 images [N, 3, size, size] for latents [N, latent]."""
+    parts = []
+    # Equal parts: with batch statistics a short last batch would be normalised by few images.
+    for noise in torch.tensor_split(latents, -(-len(latents) // _SAMPLING_BATCH)):
+        with torch.autocast(noise.device.type, torch.bfloat16, enabled=bf16):
+            images = network(noise)
+        if not torch.isfinite(images).all():
+            raise DivergedError("the generator draws images that are not finite")
+        parts.append(images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8))
+    return torch.cat(parts)

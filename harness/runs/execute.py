@@ -1,0 +1,50 @@
+"""One run in this process: a function from a run description to a stream of events."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.data.settings import DataSettings
+from harness.errors import DivergedError
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.recipes.events import Event, Failed, Finished
+from harness.runs.description import RunDescription
+from harness.settings import Budget
+
+
+def execute(
+    description: RunDescription, emit: Callable[[Event], None], should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Train one run in this process. Emits the run's events and always ends with Finished or Failed."""
+    from harness import recipes
+
+    try:
+        if description.threads is not None:
+            import torch
+
+            torch.set_num_threads(description.threads)
+        recipe = recipes.get(description.recipe)
+        directory = Path(description.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        context = recipes.RunContext(
+            seed=description.seed,
+            directory=directory,
+            data=DataSettings(**description.data),
+            evaluate=EvaluateSettings(**description.evaluate),
+            references={name: DataSettings(**value) for name, value in description.references.items()},
+            budget=Budget(**description.budget),
+            emit=emit,
+            device=description.device,
+            should_stop=should_stop,
+        )
+        summary = recipe.train(recipe.settings(**description.train), context)
+    except recipes.Interrupted as stop:
+        emit(Failed(kind="interrupted", reason=str(stop) or "asked to stop"))
+    except DivergedError as outcome:
+        emit(Failed(kind="diverged", reason=str(outcome)))
+    except Exception as fault:
+        emit(Failed(kind="error", reason=f"{type(fault).__name__}: {fault}", details=traceback.format_exc()))
+    else:
+        emit(Finished(images=int(summary.get("images", 0)), summary=summary))

@@ -1,0 +1,219 @@
+"""A study's YAML made into a validated Spec: all mistakes at once, each in one line with its place and its remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness import recipes
+from harness.data.settings import DataSettings
+from harness.errors import SpecError, nearest
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Budget
+from harness.spec import documents
+from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
+from harness.spec.documents import Keys, Marked
+from harness.spec.factors import Factor, FactorCheck, Level, assigned
+from harness.spec.refusals import Model, Refusal, build, shown
+
+KEYS = ("study", "recipe", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
+MOST_SEEDS = 10_000
+NAME = re.compile(r"\w[\w.-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One study, validated. `train` is an instance of the recipe's settings model."""
+
+    study: str
+    recipe: str
+    data: DataSettings
+    train: BaseModel
+    evaluate: EvaluateSettings
+    factors: dict[str, Factor]
+    design: DesignSettings
+    seeds: tuple[int, ...]
+    budget: Budget
+    path: Path | None = None
+    document: Marked = field(repr=False, compare=False)
+
+    def settings(self, levels: dict[str, Level]) -> tuple[BaseModel | None, DataSettings | None, list[Refusal]]:
+        """Complete train and data settings with every factor at its level in `levels`, or why there are none."""
+        values = assigned(self.factors, levels, type(self.train))
+        train, refused = build(type(self.train), self._section("train", self.train, values))
+        data, refused_data = build(DataSettings, self._section("data", self.data, values))
+        return train, data, [*refused, *refused_data]
+
+    def _section(self, section: str, base: BaseModel, values: dict[Any, Any]) -> dict[str, Any]:
+        mine = {setting: value for (where, setting), value in values.items() if where == section}
+        return {**base.model_dump(exclude_unset=True), **mine}
+
+    def refusal(self, keys: Keys, text: str) -> SpecError:
+        """The error that says `text` of the value at `keys`, with its place."""
+        return SpecError(_line(self.document, keys, text))
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
+    """The spec in the YAML file at `path` with `overrides` ("train.batch=64") laid over it.
+
+    Raises SpecError, whose message holds one line per mistake.
+    """
+    return _Check(documents.read(path, overrides), Path(path)).spec()
+
+
+def from_document(raw: dict[str, Any], *, origin: str) -> Spec:
+    """The spec that `plain(spec.document)` was taken of. Raises SpecError, whose places name `origin`."""
+    return _Check(documents.from_plain(raw, origin), Path(origin)).spec()
+
+
+def _line(document: Marked, keys: Keys, text: str) -> str:
+    dotted = ".".join(key for key in keys if isinstance(key, str))
+    return f"{documents.at(document, keys).place}: {dotted}: {text}"
+
+
+class _Check:
+    """Goes through a document section by section and keeps every refusal."""
+
+    def __init__(self, document: Marked, path: Path) -> None:
+        self.document = document
+        self.path = path
+        self.raw: dict[str, Any] = documents.plain(document)
+        self.refused: dict[str, None] = {}
+
+    def refuse(self, keys: Keys, text: str) -> None:
+        self.refused[_line(self.document, keys, text)] = None  # a value refused on two ways is said once
+
+    def spec(self) -> Spec:
+        for key in self.raw:
+            if key not in KEYS:
+                self.refuse((key,), f"unknown key; {nearest(key, KEYS)}")
+        study, seeds = self.study(), self.seeds()
+        data = self.section("data", DataSettings)
+        evaluate = self.section("evaluate", EvaluateSettings)
+        self.distinct("evaluate", "extractors")
+        self.distinct("evaluate", "references")
+        design = self.section("design", DesignSettings, kinds_by_name)
+        budget = self.budget()
+        factors = self.factors()
+        recipe = self.recipe()
+        train = self.section("train", recipe.settings) if recipe else None
+        if recipe and factors is not None:
+            raw = {"train": self.mapping("train"), "data": self.mapping("data")}
+            FactorCheck(factors, raw, recipe.settings, self.refuse, self.same_source).run()  # type: ignore[arg-type]
+        if design is not None and factors is not None:
+            DesignCheck(factors, seconds=self.mapping("budget").get("seconds") is not None, refuse=self.refuse).run(
+                design
+            )
+        if self.refused or not (data and evaluate and design and budget and recipe and train and factors):
+            raise SpecError("\n".join(self.refused))
+        return Spec(
+            study=study,
+            recipe=recipe.name,
+            data=data,
+            train=train,
+            evaluate=evaluate,
+            factors=factors,
+            design=design,
+            seeds=seeds,
+            budget=budget,
+            path=self.path,
+            document=self.document,
+        )
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.raw.get(key)
+        return value if isinstance(value, dict) else {}
+
+    def section(self, key: str, model: type[Model], read: Callable[[Any], Any] = lambda raw: raw) -> Model | None:
+        raw = read(self.raw.get(key))
+        built, refusals = build(model, {} if raw is None else raw)
+        for keys, text in refusals:
+            self.refuse((key, *keys), text)
+        return built
+
+    def same_source(self, one: Keys, other: Keys) -> bool:
+        return documents.at(self.document, one).source == documents.at(self.document, other).source
+
+    def study(self) -> str:
+        study = self.raw.get("study")
+        if "study" not in self.raw:
+            self.refuse(("study",), "is missing; give the study a name, like study: tricks")
+        elif not isinstance(study, str) or not NAME.fullmatch(study):
+            self.refuse(
+                ("study",), f"{shown(study)} is not allowed: must be a name of letters, digits, '-', '_' and '.'"
+            )
+        return str(study)
+
+    def seeds(self) -> tuple[int, ...]:
+        if "seeds" not in self.raw:
+            self.refuse(("seeds",), "is missing; say how many runs each cell gets, like seeds: 3")
+            return ()
+        seeds = self.raw["seeds"]
+        if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
+            return tuple(range(seeds))
+        if not isinstance(seeds, list):
+            rule = f"must be a count from 1 to {MOST_SEEDS}, or a list of seeds like [0, 1, 2]"
+            self.refuse(("seeds",), f"{shown(seeds)} is not allowed: {rule}")
+            return ()
+        if not seeds:
+            self.refuse(("seeds",), "[] is not allowed: without a seed nothing runs; name one or more, like [0, 1, 2]")
+        for index, seed in enumerate(seeds):
+            if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+                text = f"{shown(seed)} is not allowed: each seed must be a whole number from 0 to {2**31 - 1}"
+                self.refuse(("seeds", index), text)
+            elif seed in seeds[:index]:
+                self.refuse(("seeds", index), f"{seed} is named twice; a run repeated says nothing new: name it once")
+        return tuple(seeds)
+
+    def budget(self) -> Budget | None:
+        if self.raw.get("budget") is None:
+            self.refuse(("budget",), "is missing; say how long a run trains, like budget: {images: 40000}")
+            return None
+        raw = self.raw["budget"]
+        given = [key for key, value in self.mapping("budget").items() if value is not None]
+        if isinstance(raw, dict) and raw.keys() <= {"images", "seconds"} and len(given) != 1:
+            last = list(raw)[-1:]  # where one was laid over the other, the later
+            text = f"{shown(raw)} is not allowed: give one of images and seconds, or set the other to null"
+            self.refuse(("budget", *last), text)
+            return None
+        return self.section("budget", Budget)
+
+    def distinct(self, section: str, key: str) -> None:
+        given = self.mapping(section).get(key)
+        names = given if isinstance(given, list) else []
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self.refuse((section, key, index), f"{shown(name)} is named twice; name it once")
+
+    def recipe(self) -> recipes.Recipe | None:
+        name = self.raw.get("recipe")
+        if not isinstance(name, str) or name not in recipes.names():
+            known = nearest(str(name), recipes.names())
+            missing = "is missing" if "recipe" not in self.raw else f"{shown(name)} is not installed"
+            self.refuse(("recipe",), f"{missing}; {known}")
+            return None
+        return recipes.get(name)
+
+    def factors(self) -> dict[str, Factor] | None:
+        """Every factor as declared; None where one of them is not even a factor."""
+        raw = self.raw.get("factors")
+        if not isinstance(raw, dict) or not raw:
+            rule = "must be a mapping, NAME: {baseline: ..., levels: [...]}, with at least one factor"
+            self.refuse(("factors",), rule if raw is None else f"{shown(raw)} is not allowed: {rule}")
+            return None
+        factors: dict[str, Factor] = {}
+        for name, value in raw.items():
+            if value is None:
+                known = nearest(name, [other for other, declared in raw.items() if declared is not None])
+                self.refuse(("factors", name), f"null removes a factor that an extended file has; {known}")
+                continue
+            factor, refusals = build(Factor, value)
+            factors.update({name: factor} if factor else {})
+            for keys, text in refusals:
+                self.refuse(("factors", name, *keys), text)
+        return factors if len(factors) == len(raw) else None

@@ -1,0 +1,153 @@
+"""The main job: a spec becomes a plan, a study, runs, and an answer that is printed and published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.data.settings import DataSettings
+from harness.design import Plan
+from harness.design import plan as make_plan
+from harness.machine import provenance
+from harness.report import ReportData
+from harness.runs.launchers import open_launcher
+from harness.spec import Spec
+from harness.spec.documents import plain
+from harness.study.answer import decided, gather, made_with, plan_document, publish, question, study_name
+from harness.study.coordinator import Coordinator, Outcome
+from harness.study.placement import Options, Placement, place
+from harness.study.progress import open_display
+from harness.study.store import StudyStore
+from harness.study.tracking import Tracker
+
+if TYPE_CHECKING:
+    from harness.design.cap import Capped
+
+Note = Callable[[str], None]
+
+
+def data_of(plan: Plan) -> list[DataSettings]:
+    """The distinct data settings that a plan reads: training sets, then reference sets."""
+    wanted = [DataSettings(**cell.data) for cell in plan.cells] + list(plan.references.values())
+    return list(dict.fromkeys(wanted))
+
+
+def check_data(plan: Plan) -> None:
+    """Refuse data that cannot be read, before anything is written. Raises DataError."""
+    from harness.data import check
+
+    for settings in data_of(plan):
+        check(settings)
+
+
+def check_extractors(plan: Plan) -> None:
+    """Refuse extractors that are not to be had, before anything is written. Raises MetricError."""
+    from harness.metrics import extractor
+
+    for name in plan.evaluate.extractors:
+        extractor(name, precision=plan.evaluate.precision)
+
+
+def prepare_data(plan: Plan, note: Note) -> None:
+    """Prepare every data set of the plan once, so that slots only map it. Raises DataError."""
+    from harness.data import prepare
+
+    for settings in data_of(plan):
+        prepared = prepare(settings, workers=provenance.cores())
+        line = f"data: {settings.source}, crop {settings.crop}, {settings.size} px: {len(prepared.images):,} images"
+        note(line + (f" ({len(prepared.skipped)} skipped)" if prepared.skipped else ""))
+
+
+def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportData]:
+    """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
+    plan = make_plan(spec)
+    check_data(plan)
+    check_extractors(plan)
+    placement = place(plan, options)
+    prepare_data(plan, note)
+
+    store = StudyStore(options.storage, study_name(spec, plan))
+    store.create(spec, plan)
+    with store.ownership(take_over=options.take_over):
+        if spec.design.max_hours:
+            plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
+        counts = store.reconcile(plan)
+        store.remember(spec=plain(spec.document), plan=plan_document(plan))
+        if not counts["pending"]:
+            note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
+            if store.recall("published") == question(store.tried(plan)):
+                return Outcome(), gather(store, spec, plan, made_with(store))
+        else:
+            note(_greeting(store, plan, counts, placement))
+            store.remember(provenance=provenance.provenance())
+        tracker = Tracker(options.tracking_uri)
+        facts = made_with(store)
+        tracker.open_study(spec.study, store.name, tags=facts | {"harness.design": plan.design})
+        tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
+        tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
+        if diff := provenance.git_diff():
+            tracker.text(tracker.parent, diff, "uncommitted.diff")
+        status = "FAILED"
+        launcher = open_launcher(options.launch, placement.slots)
+        try:
+            coordinator = Coordinator(
+                plan,
+                store,
+                tracker,
+                launcher,
+                open_display(total=plan.size, done=counts["done"]),
+                devices=placement.devices,
+                threads=placement.threads,
+                tags=facts,
+            )
+            outcome = coordinator.run()
+            report = gather(store, spec, plan, facts)
+            publish(report, store, tracker)
+            store.remember(published=question(report.plan))
+            status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
+        finally:
+            launcher.close()
+            tracker.finish(tracker.parent, status)
+    return outcome, report
+
+
+def cap_to(plan: Plan, max_hours: float, placement: Placement) -> Capped:
+    """The plan that fits into `max_hours` by a short timed run of every cell. Raises SpecError where none does."""
+    from harness.design.cap import cap
+    from harness.study.calibration import calibrate
+
+    times = calibrate(plan, device=placement.devices[0], threads=placement.threads)
+    return cap(plan, run_seconds(times, placement), max_hours)
+
+
+def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dict[str, float]:
+    """What one run of each cell adds to a study's wall clock, by its calibration."""
+    # Slots beyond the devices share one: they are not counted as speed until measured.
+    at_once = min(placement.slots, len(placement.devices))
+    return {cell: (found["train_seconds"] + found["other_seconds"]) / at_once for cell, found in times.items()}
+
+
+def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
+    note(f"timing: {len(plan.cells)} cells, a few seconds each")
+    capped = cap_to(plan, max_hours, placement)
+    note(cap_line(capped, max_hours))
+    seeds = sorted({run.seed for run in capped.plan.runs})
+    store.remember(capped={"max_hours": max_hours, "question": question(plan), "seeds": seeds})
+    return capped.plan
+
+
+def cap_line(capped: Capped, max_hours: float) -> str:
+    """What a cap drops, in words."""
+    if not capped.dropped:
+        return f"max_hours {max_hours:g}: about {capped.hours:.2g} h in all, nothing is dropped"
+    return (
+        f"max_hours {max_hours:g}: about {capped.hours:.2g} h in all; seeds {', '.join(map(str, capped.dropped))} are "
+        f"dropped, in this order, which leaves about {capped.hours_kept:.2g} h"
+    )
+
+
+def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
+    stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
+    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {placement.where}"
+    return f"study {store.name}: {plan.size} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"

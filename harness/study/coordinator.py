@@ -1,0 +1,269 @@
+"""The loop that runs a study: reconcile, ask Optuna, place in a slot, forward events to Optuna and MLflow, tell."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from harness.design import Plan
+from harness.errors import StudyError
+from harness.recipes.events import Artifact, Event, Failed, Finished, Progress, Scored, Started
+from harness.runs.description import Launcher, RunDescription
+from harness.study.progress import Display, duration
+from harness.study.store import Claim, StudyStore
+from harness.study.tracking import Tracker
+
+RUNS = Path("runs")
+_GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
+
+
+@dataclass
+class Outcome:
+    """How the runs that were trained here ended."""
+
+    complete: int = 0
+    diverged: int = 0
+    pruned: int = 0
+    failed: int = 0
+    interrupted: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Running:
+    claim: Claim
+    name: str
+    mlflow_run: str
+    directory: Path
+    hopeless: bool = False  # asked to stop, since the pruner gave it up
+
+
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM (a batch system's time limit) ends a study as gently as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: whoever embeds us handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Coordinator:
+    """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        tracker: Tracker,
+        launcher: Launcher,
+        display: Display,
+        *,
+        devices: list[str],
+        threads: int | None,
+        tags: dict[str, str],
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.tracker = tracker
+        self.launcher = launcher
+        self.display = display
+        self.devices = devices
+        self.threads = threads
+        self.tags = tags
+        self.outcome = Outcome()
+        self._busy: dict[int, _Running] = {}
+
+    def run(self) -> Outcome:
+        """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
+        with _terminate_like_interrupt(), self.display:
+            try:
+                self._loop()
+            except KeyboardInterrupt:
+                self.outcome.interrupted = True
+                self._drain()
+            finally:
+                self._abandon()
+        return self.outcome
+
+    def _loop(self) -> None:
+        while True:
+            for slot in range(self.launcher.slots):
+                if slot not in self._busy and (claim := self.store.claim(self.plan)) is not None:
+                    self._place(slot, claim)
+            if not self._busy:
+                return
+            for slot, event in self.launcher.events(timeout=0.5):
+                self._forward(slot, event)
+            # Every run of a first wave failing alike is a fault of the set-up: more runs would only repeat it.
+            if self.outcome.failed >= max(2, self.launcher.slots) and not (
+                self.outcome.complete or self.outcome.diverged or self.outcome.pruned
+            ):
+                self.launcher.interrupt()
+                self._drain()
+                raise StudyError(
+                    f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
+                    "mend that and start again, what is missing is run then"
+                )
+
+    # ------------------------------------------------------------------ placing
+
+    def _place(self, slot: int, claim: Claim) -> None:
+        planned, cell = claim.run, claim.cell
+        name = f"{cell.name} · seed {planned.seed}"
+        device = self.devices[slot % len(self.devices)]
+        share = -(-self.launcher.slots // len(self.devices))
+        directory = RUNS / self.store.name / planned.key
+        levels = {f"factor.{factor}": str(level) for factor, level in cell.levels.items()}
+        settings = {f"train.{k}": v for k, v in cell.train.items()} | {f"data.{k}": v for k, v in cell.data.items()}
+        budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
+        evaluate = {f"evaluate.{k}": v for k, v in self.plan.evaluate.model_dump(mode="json").items()}
+        mlflow_run = self.tracker.start(
+            name,
+            parameters={"seed": planned.seed, "cell": cell.name, **levels, **settings, **budget, **evaluate},
+            tags={
+                **self.tags,
+                "harness.cell": cell.name,
+                "harness.seed": str(planned.seed),
+                "harness.key": planned.key,
+                "harness.study.store": self.store.name,
+                "optuna.trial": str(claim.number),
+                "harness.attempt": str(claim.attempt),
+                "slots_per_device": str(share),
+            },
+            resume=claim.previous,
+        )
+        self.store.attach(claim.number, name=name, mlflow_run_id=mlflow_run, device=device, slots_per_device=share)
+        lines = "\n".join(f"| {factor} | {level} |" for factor, level in cell.levels.items())
+        self.store.note(
+            claim.number,
+            f"# {name}\n\nrun `{planned.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n"
+            f"| factor | level |\n| --- | --- |\n{lines}\n",
+        )
+        self._busy[slot] = _Running(claim, name, mlflow_run, directory)
+        self.display.started(slot, name)
+        self.launcher.submit(
+            slot,
+            RunDescription(
+                key=planned.key,
+                name=name,
+                recipe=self.plan.recipe,
+                seed=planned.seed,
+                train=cell.train,
+                data=cell.data,
+                evaluate=self.plan.evaluate.model_dump(mode="json"),
+                references={k: v.model_dump(mode="json") for k, v in self.plan.references.items()},
+                budget=self.plan.budget.model_dump(),
+                directory=str(directory),
+                device=None if device == "auto" else device,
+                threads=self.threads,
+            ),
+        )
+
+    # ------------------------------------------------------------------ forwarding
+
+    def _forward(self, slot: int, event: Event) -> None:
+        running = self._busy[slot]
+        match event:
+            case Started():
+                self.tracker.set_tags(running.mlflow_run, event.facts)
+                if event.resumed_at:
+                    self.display.note(f"{running.name}: resumed after {event.resumed_at:,} images")
+            case Progress():
+                self.display.progressed(slot, event)
+                curves = [(name, value, step) for name, points in event.curves.items() for step, value in points]
+                rate = ("images_per_second_now", event.images_per_second, event.images)
+                self.tracker.log(running.mlflow_run, [*curves, rate])
+            case Scored():
+                self.display.scored(slot, event)
+                self.store.report(running.claim.number, event.images, event.scores["mifid"])
+                self.tracker.log(
+                    running.mlflow_run, [(name, value, event.images) for name, value in event.scores.items()]
+                )
+                self.tracker.flush(running.mlflow_run)
+                if not event.final and not running.hopeless and self.store.is_hopeless(running.claim.number):
+                    running.hopeless = True
+                    self.launcher.interrupt(slot)
+            case Artifact():
+                if event.kind != "checkpoint":
+                    self.tracker.artifact(running.mlflow_run, Path(event.path), event.kind)
+            case Finished():
+                self._finish(slot, running, event)
+            case Failed():
+                self._fail(slot, running, event)
+
+    def _finish(self, slot: int, running: _Running, event: Finished) -> None:
+        summary = event.summary
+        # MiFID and the other scores are there already, each at its step: only the costs are new.
+        scored = ("mifid", "fid", "memorization_distance")
+        self.tracker.log(
+            running.mlflow_run, [(name, value, event.images) for name, value in summary.items() if name not in scored]
+        )
+        self.tracker.finish(running.mlflow_run, "FINISHED")
+        self.store.complete(running.claim.number, summary)
+        (running.directory / "checkpoint.pt").unlink(missing_ok=True)
+        self.outcome.complete += 1
+        self._release(slot, f"MiFID {summary['mifid']:.1f} in {duration(summary['train_seconds'])} of training")
+
+    def _fail(self, slot: int, running: _Running, event: Failed) -> None:
+        if running.hopeless and event.kind == "interrupted":
+            event = Failed(kind="pruned", reason="worse than the median of the others at as many images")
+        interrupted = event.kind in ("interrupted", "pruned")
+        self.tracker.set_tags(running.mlflow_run, {"harness.failure": event.kind, "harness.reason": event.reason})
+        if event.details:
+            self.tracker.text(running.mlflow_run, event.details, "traceback.txt")
+        self.tracker.finish(running.mlflow_run, "KILLED" if interrupted else "FAILED")
+        self.store.fail(running.claim.number, event.kind, event.reason)
+        if event.kind in ("diverged", "pruned"):
+            self.outcome.diverged += event.kind == "diverged"
+            self.outcome.pruned += event.kind == "pruned"
+            shutil.rmtree(running.directory, ignore_errors=True)
+        elif not interrupted:
+            self.outcome.failed += 1
+            self.outcome.reasons.append(event.reason)
+        self._release(slot, f"{event.kind}: {event.reason}", failed=event.kind != "pruned")
+
+    def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
+        del self._busy[slot]
+        self.display.finished(slot, outcome, failed=failed)
+
+    # ------------------------------------------------------------------ stopping
+
+    def _drain(self) -> None:
+        """Let the running runs save a checkpoint. A second Ctrl-C, or too long a wait, gives up on that."""
+        if not self._busy:
+            return
+        self.display.note(f"stopping: {len(self._busy)} run(s) save a checkpoint (Ctrl-C again to give up on them)")
+        try:
+            self.launcher.interrupt()
+            until = time.monotonic() + _GRACE
+            while self._busy and time.monotonic() < until:
+                for slot, event in self.launcher.events(timeout=0.5):
+                    self._forward(slot, event)
+        except KeyboardInterrupt:
+            pass
+
+    def _abandon(self) -> None:
+        """Whatever still runs is failed here, so that neither store shows it as running."""
+        for slot, running in list(self._busy.items()):
+            self._fail(slot, running, Failed(kind="interrupted", reason="stopped before it could save a checkpoint"))
+
+
+def tags_of(facts: dict[str, Any]) -> dict[str, str]:
+    """Provenance as MLflow tags."""
+    return {f"provenance.{name}": str(value) for name, value in facts.items()}

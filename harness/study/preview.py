@@ -1,0 +1,122 @@
+"""What a study would run, on the terminal: cells, contrasts, what is confounded or dropped, and hours."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.design import Plan, Search
+from harness.design import plan as make_plan
+from harness.design.cap import cap
+from harness.spec import Spec
+from harness.spec.factors import label
+from harness.study.ablate import Note, cap_line, check_data, prepare_data, run_seconds
+from harness.study.calibration import calibrate
+from harness.study.placement import Options, place
+from harness.study.progress import duration
+
+
+def dry_run(study: Spec, options: Options, note: Note) -> None:
+    """Print the plan, the time that its runs will take by a short timing, and what a cap on hours would drop.
+
+    Writes nothing but prepared data into the cache. Raises HarnessError.
+    """
+    plan = make_plan(study)
+    check_data(plan)
+    placement = place(plan, options)
+    _print_plan(plan)
+    prepare_data(plan, note)
+    timed = _near(plan) if plan.search else plan
+    note(f"timing: {len(timed.cells)} cells, a few seconds each")
+    estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
+    table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    for heading in ("cell", "images/s", "training", "scoring"):
+        table.add_column(heading, justify="left" if heading == "cell" else "right")
+    for cell, times in estimates.items():
+        table.add_row(
+            cell,
+            f"{times['images_per_second']:,.0f}",
+            duration(times["train_seconds"]),
+            duration(times["other_seconds"]),
+        )
+    seconds = run_seconds(estimates, placement)
+    mean = sum(seconds.values()) / len(seconds)
+    total = mean * plan.size if plan.search else sum(seconds[run.cell] for run in plan.runs)
+    console = Console()
+    console.print()
+    console.print(table)
+    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
+    console.print(
+        f"\n{plan.size} runs, about {duration(total)} with {slots} on {placement.where}",
+        highlight=False,
+    )
+    if study.design.max_hours:
+        capped = cap(plan, seconds, study.design.max_hours)
+        console.print(cap_line(capped, study.design.max_hours), soft_wrap=True, highlight=False)
+
+
+def _near(plan: Plan) -> Plan:
+    """The plan of a search with the cells that lie one level from its control, which stand for what it may try."""
+    search = plan.search
+    assert search is not None
+    control = plan.cell(plan.control).levels
+    around = [{**control, name: level} for name, levels in search.levels.items() for level in levels]
+    return plan.with_tried(made for near in around if not isinstance(made := search.make(near, search.seeds[0]), str))
+
+
+def _print_plan(plan: Plan) -> None:
+    console = Console()
+    budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
+    if plan.search is not None:
+        _print_search(console, plan, plan.search, budget)
+        return
+    seeds = sorted({run.seed for run in plan.runs})
+    console.print(
+        f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
+        f"{len(plan.runs)} runs of {budget} each",
+        highlight=False,
+    )
+    cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    cells.add_column("cell")
+    control = plan.cell(plan.control)
+    cells.add_column("differs from the control in")
+    for cell in plan.cells:
+        changes = [f"{k}={v}" for k, v in cell.train.items() if control.train[k] != v]
+        changes += [f"data.{k}={v}" for k, v in cell.data.items() if control.data[k] != v]
+        cells.add_row(cell.name, ", ".join(changes) or "(the control)")
+    console.print(cells)
+    contrasts = Table(title="Contrasts", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    contrasts.add_column("contrast")
+    contrasts.add_column("pairs per seed", justify="right")
+    for contrast in plan.contrasts:
+        contrasts.add_row(contrast.name, str(len(contrast.pairs)))
+    console.print(contrasts)
+    for line in plan.confounding:
+        console.print(f"confounded: {line}", highlight=False, markup=False)
+    for dropped in plan.dropped:
+        console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
+
+
+def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> None:
+    space = math.prod(len(levels) for levels in search.levels.values())
+    seeds = f"{len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}"
+    console.print(
+        f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs of {budget} each among {space:,} "
+        f"cells of up to {seeds} each",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"lowers {' and '.join(search.objectives)}; "
+        + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table(title="Levels", box=None, title_justify="left", padding=(0, 2, 0, 0))
+    table.add_column("factor")
+    table.add_column("levels, the baseline first")
+    for name, levels in search.levels.items():
+        table.add_row(name, ", ".join(map(label, levels)))
+    console.print(table)

@@ -1,0 +1,5 @@
+"""The Optuna study of a spec. Nothing outside of this room imports optuna."""
+
+from harness.study.store.store import DEFAULT_STORAGE, Claim, StudyStore
+
+__all__ = ["DEFAULT_STORAGE", "Claim", "StudyStore"]

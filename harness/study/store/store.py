@@ -1,0 +1,305 @@
+"""The Optuna study: one trial per run, asked and told by one coordinator."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import random
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from harness.design import Cell, Plan, PlannedRun, Search
+from harness.errors import StudyError
+from harness.spec import Spec
+from harness.study.store import outcomes, searching
+from harness.study.store.ownership import owned
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+_MAX_SEED = 2**31 - 1
+_SETTLED = ("complete", "diverged", "pruned")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left."""
+
+    number: int
+    run: PlannedRun
+    cell: Cell
+    attempt: int
+    previous: str | None
+
+
+class StudyStore:
+    """The study of one plan in an Optuna storage. Opening it creates nothing; `create` does."""
+
+    def __init__(self, storage: str, name: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        self.storage = storage
+        self.name = name
+        self._study: optuna.Study | None = None
+        self._space: dict[str, BaseDistribution] = {}
+        self._trials: dict[int, optuna.Trial] = {}
+        self._objectives: tuple[str, ...] = ("mifid",)
+
+    # ------------------------------------------------------------------ opening
+
+    @classmethod
+    def find(cls, storage: str, name: str) -> StudyStore:
+        """The stored study called `name`, or whose name begins so where just one does. Raises StudyError."""
+        if not _exists(storage):
+            raise StudyError(f"no study '{name}' in {storage}: the file does not exist; run `harness ablate` first")
+        names = optuna.get_all_study_names(storage)
+        matches = [name] if name in names else [other for other in names if other.startswith(f"{name}-")]
+        if len(matches) != 1:
+            what = "several studies begin with" if matches else "no study is called"
+            known = ", ".join(sorted(matches or names)) or "none"
+            raise StudyError(f"{what} '{name}' in {storage}; known: {known}")
+        store = cls(storage, matches[0])
+        store._study = optuna.load_study(study_name=matches[0], storage=storage)
+        return store
+
+    def create(self, spec: Spec, plan: Plan) -> None:
+        """Open the study, made where it is missing."""
+        tried = 0
+        if plan.search is not None:
+            self._objectives = plan.search.objectives
+            # A later start must not draw what the first one drew.
+            with contextlib.suppress(KeyError):
+                tried = len(optuna.load_study(study_name=self.name, storage=self.storage).trials)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study = optuna.create_study(
+                study_name=self.name,
+                storage=self.storage,
+                directions=["minimize"] * len(self._objectives),
+                load_if_exists=True,
+                sampler=searching.sampler(plan.search, tried),
+                pruner=searching.pruner(plan.search),
+            )
+            self._study.set_metric_names(list(self._objectives))
+        self._space = {
+            name: CategoricalDistribution([factor.baseline, *factor.levels]) for name, factor in spec.factors.items()
+        }
+        if plan.search is None:
+            self._space["seed"] = IntDistribution(0, _MAX_SEED)
+
+    def load(self) -> None:
+        """Open a study that must be there. Raises StudyError."""
+        self._study = StudyStore.find(self.storage, self.name).study
+
+    @property
+    def study(self) -> optuna.Study:
+        assert self._study is not None, "create or load the study first"
+        return self._study
+
+    # ------------------------------------------------------------------ ownership
+
+    @contextlib.contextmanager
+    def ownership(self, *, take_over: bool = False) -> Iterator[None]:
+        """Hold the study as its only coordinator. Raises StudyError where another one lives."""
+        with owned(self.study, take_over=take_over):
+            yield
+
+    # ------------------------------------------------------------------ queue
+
+    def reconcile(self, plan: Plan) -> dict[str, int]:
+        """Make the queue hold every run of the plan that is neither done nor waiting; say how many of each.
+
+        Needs ownership: a trial that is RUNNING now was left by a coordinator that died.
+        """
+        stale = 0
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            stale += 1
+        plan = self.tried(plan)
+        cells = {cell.name: cell for cell in plan.cells}
+        done, waiting, attempts = self._census()
+        added = 0
+        for run in plan.runs:
+            if run.key in done or run.key in waiting:
+                continue
+            self._enqueue(cells[run.cell], run, plan.search, attempts.get(run.key, 0) + 1)
+            added += 1
+        finished = len(done & {run.key for run in plan.runs})
+        return {"done": finished, "stale": stale, "added": added, "pending": max(0, plan.size - finished)}
+
+    def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
+        # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
+        parameters = cell.levels if search else {**cell.levels, "seed": run.seed}
+        self.study.enqueue_trial(parameters, user_attrs=_identity(cell, run, attempt))
+
+    def _census(self) -> tuple[set[str], set[str], dict[str, int]]:
+        done: set[str] = set()
+        waiting: set[str] = set()
+        attempts: dict[str, int] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            key = trial.user_attrs.get("key")
+            if key is None:
+                continue
+            state = outcomes.state_of(trial)
+            if state in _SETTLED:
+                done.add(key)
+            elif state == "waiting":
+                waiting.add(key)
+            attempts[key] = max(attempts.get(key, 0), int(trial.user_attrs.get("attempt", 1)))
+        return done, waiting, attempts
+
+    def claim(self, plan: Plan) -> Claim | None:
+        """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
+        if plan.search is not None:
+            return self._propose(plan.search)
+        planned = {run.key: run for run in plan.runs}
+        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            trial = self.study.ask(self._space)
+            run = planned.get(trial.user_attrs.get("key", ""))
+            if run is not None:
+                return self._claimed(trial, plan.cell(run.cell), run)
+            self._withdraw(trial, "not in the plan any more")
+        return None
+
+    def _propose(self, search: Search) -> Claim | None:
+        """Ask the sampler for a cell and take its next free seed, or another cell where it has none."""
+        while True:
+            trials = self.study.get_trials(deepcopy=False)
+            taken = {str(trial.user_attrs["key"]) for trial in trials if "key" in trial.user_attrs}
+            queued = any(trial.state == TrialState.WAITING for trial in trials)
+            if not queued and len(taken) >= search.trials:
+                return None
+            trial = self.study.ask(self._space)
+            if "key" in trial.user_attrs:
+                made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
+                if not isinstance(made, str):
+                    return self._claimed(trial, *made)
+            elif (free := search.free(trial.params, taken)) is not None:
+                for name, value in _identity(*free, 1).items():
+                    trial.set_user_attr(name, value)
+                return self._claimed(trial, *free)
+            self._withdraw(trial, "impossible, or run with every seed already")
+            if (another := search.another(taken, random.Random(trial.number))) is None:
+                return None
+            self._enqueue(*another, search)
+
+    def _claimed(self, trial: optuna.Trial, cell: Cell, run: PlannedRun) -> Claim:
+        self._trials[trial.number] = trial
+        trial.set_user_attr("started", time.time())
+        attempt = int(trial.user_attrs.get("attempt", 1))
+        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=self._previous(run.key, trial))
+
+    def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
+        self._trials[trial.number] = trial
+        self.fail(trial.number, "withdrawn", reason)
+
+    def _previous(self, key: str, trial: optuna.Trial) -> str | None:
+        """The MLflow run that an earlier attempt at this run left behind."""
+        previous: str | None = None
+        for other in self.study.get_trials(deepcopy=False):
+            if other.number != trial.number and other.user_attrs.get("key") == key:
+                previous = other.user_attrs.get("mlflow_run_id", previous)
+        return previous
+
+    # ------------------------------------------------------------------ telling
+
+    def attach(self, number: int, **attributes: Any) -> None:
+        """Note attributes on a claimed trial: the MLflow run, the device, the slot's share."""
+        for key, value in attributes.items():
+            self._trials[number].set_user_attr(key, value)
+
+    def report(self, number: int, images: int, value: float) -> None:
+        """An intermediate MiFID after `images` shown."""
+        if not math.isfinite(value):
+            return
+        if len(self._objectives) == 1:
+            self._trials[number].report(value, images)
+        else:  # Optuna has no intermediate values where there are several objectives
+            curve = {**self._trials[number].user_attrs.get("curve", {}), str(images): value}
+            self._trials[number].set_user_attr("curve", curve)
+
+    def is_hopeless(self, number: int) -> bool:
+        """Whether the pruner would stop the run, by what was reported."""
+        return len(self._objectives) == 1 and self._trials[number].should_prune()
+
+    def note(self, number: int, text: str) -> None:
+        """Markdown that optuna-dashboard shows with the trial; before the trial is told."""
+        from optuna_dashboard import save_note
+
+        save_note(self._trials[number], text)
+
+    def study_note(self, text: str) -> None:
+        """Markdown that optuna-dashboard shows with the study."""
+        from optuna_dashboard import save_note
+
+        save_note(self.study, text)
+
+    def study_figure(self, figure: Any, name: str) -> None:
+        """A plotly figure that optuna-dashboard shows with the study."""
+        from optuna_dashboard import save_plotly_graph_object
+
+        save_plotly_graph_object(self.study, figure, graph_object_id=name)
+
+    def complete(self, number: int, summary: dict[str, float]) -> None:
+        """The run ended well: its summary becomes attributes, its MiFID (and price) the trial's value."""
+        self.attach(number, summary={k: v for k, v in summary.items() if math.isfinite(v)}, finished=time.time())
+        self.study.tell(number, [summary[name] for name in self._objectives])
+
+    def fail(self, number: int, kind: str, reason: str) -> None:
+        """The run ended as diverged (an outcome), pruned, error, interrupted or withdrawn."""
+        self.attach(number, failure={"kind": kind, "reason": reason}, finished=time.time())
+        self.study.tell(number, state=TrialState.PRUNED if kind == "pruned" else TrialState.FAIL)
+
+    # ------------------------------------------------------------------ reading
+
+    def tried(self, plan: Plan) -> Plan:
+        """The plan of a search with every run that was tried or waits; any other plan as it is."""
+        search = plan.search
+        if search is None:
+            return plan
+        found = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if "key" in trial.user_attrs:
+                made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
+                found += [made] if not isinstance(made, str) else []
+        return plan.with_tried(found)
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """Optuna's importances of the levels for MiFID, by evaluator; empty where there are too few runs."""
+        return searching.importances(self.study)
+
+    def run_table(self, plan: Plan) -> pd.DataFrame:
+        """One tidy row per planned run; see `outcomes.run_table`."""
+        return outcomes.run_table(self.study, plan)
+
+    def curves(self, plan: Plan) -> dict[tuple[str, int], list[tuple[int, float]]]:
+        """(cell, seed) -> (images, MiFID) pairs over all attempts at the run."""
+        return outcomes.curves(self.study, plan)
+
+    def remember(self, **attributes: Any) -> None:
+        """Attributes of the study itself (spec, plan), as JSON."""
+        for key, value in attributes.items():
+            self.study.set_user_attr(key, json.loads(json.dumps(value, default=str)))
+
+    def recall(self, key: str) -> Any:
+        """An attribute that `remember` kept, None where there is none."""
+        return self.study.user_attrs.get(key)
+
+
+def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
+    return {"key": run.key, "cell": cell.name, "levels": cell.levels, "seed": run.seed, "attempt": attempt}
+
+
+def _exists(storage: str) -> bool:
+    """Whether the storage is there already; asking Optuna would make an empty SQLite file."""
+    prefix = "sqlite:///"
+    return not storage.startswith(prefix) or Path(storage.removeprefix(prefix)).exists()

@@ -1,0 +1,124 @@
+"""MLflow: one parent run per study, one nested child run per training run. The only module that imports mlflow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+DEFAULT_TRACKING = "sqlite:///mlflow.db"
+_BATCH = 900  # MLflow takes at most 1,000 metrics a call
+
+
+class Tracker:
+    """Writes a study to MLflow. Metrics are buffered, since a call costs milliseconds whatever it carries."""
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        # The first use of a fresh database migrates it and narrates every step.
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.client = MlflowClient(self.uri)
+            self.client.search_experiments(max_results=1)
+        self._buffers: dict[str, list[Metric]] = {}
+        self.experiment = ""
+        self.parent = ""
+
+    # ------------------------------------------------------------------ the study
+
+    def open_study(self, experiment: str, study: str, *, tags: Mapping[str, str]) -> list[str]:
+        """Find or make the parent run. Child runs that a dead coordinator left RUNNING are closed and returned."""
+        found = self.client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment)
+        parents = self.client.search_runs(
+            [self.experiment], f"tags.`harness.study` = '{study}' and tags.`harness.role` = 'study'", max_results=1
+        )
+        if parents:
+            self.parent = parents[0].info.run_id
+            self.client.update_run(self.parent, status="RUNNING")
+        else:
+            run = self.client.create_run(
+                self.experiment, run_name=study, tags={"harness.study.store": study, "harness.role": "study"}
+            )
+            self.parent = run.info.run_id
+        self.set_tags(self.parent, tags)
+        left = self.client.search_runs(
+            [self.experiment],
+            f"tags.`mlflow.parentRunId` = '{self.parent}' and attributes.status = 'RUNNING'",
+            max_results=5000,
+        )
+        for run in left:
+            self.finish(run.info.run_id, "KILLED")
+        return [run.info.run_id for run in left]
+
+    # ------------------------------------------------------------------ runs
+
+    def start(self, name: str, *, parameters: Mapping[str, Any], tags: Mapping[str, str], resume: str | None) -> str:
+        """A child run; `resume` continues one that an earlier attempt left behind."""
+        if resume is not None:
+            with contextlib.suppress(MlflowException):
+                self.client.update_run(resume, status="RUNNING", name=name)
+                self.set_tags(resume, tags)
+                return resume
+        run = self.client.create_run(
+            self.experiment,
+            run_name=name,
+            tags={"mlflow.parentRunId": self.parent, "harness.role": "run", **tags},
+        )
+        identity: str = run.info.run_id
+        self.client.log_batch(
+            identity, params=[Param(key, str(value)[:6000]) for key, value in sorted(parameters.items())]
+        )
+        return identity
+
+    def set_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        """Tags of a run, in one call."""
+        self.client.log_batch(run, tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()])
+
+    def log(self, run: str, metrics: Iterable[tuple[str, float, int]]) -> None:
+        """Buffer (name, value, step) metrics; values that are not finite are left out."""
+        now = int(time.time() * 1000)
+        buffer = self._buffers.setdefault(run, [])
+        buffer += [
+            Metric(_metric_name(name), value, now, step) for name, value, step in metrics if math.isfinite(value)
+        ]
+        if len(buffer) >= _BATCH:
+            self.flush(run)
+
+    def flush(self, run: str) -> None:
+        """Send what is buffered for a run."""
+        buffer = self._buffers.pop(run, [])
+        for start in range(0, len(buffer), _BATCH):
+            self.client.log_batch(run, metrics=buffer[start : start + _BATCH])
+
+    def artifact(self, run: str, path: Path, folder: str | None = None) -> None:
+        """Copy a file into the run's artifacts."""
+        if path.exists():
+            self.client.log_artifact(run, str(path), folder)
+
+    def text(self, run: str, text: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        self.client.log_text(run, text, name)
+
+    def finish(self, run: str, status: str) -> None:
+        """Close a run as FINISHED, FAILED or KILLED."""
+        self.flush(run)
+        self.client.set_terminated(run, status)
+
+
+def _metric_name(name: str) -> str:
+    return re.sub(r"[^\w\-. /]", "-", name)

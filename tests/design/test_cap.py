@@ -1,0 +1,54 @@
+"""A cap on hours takes whole seeds away, the last first."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.design import Cell, Plan, PlannedRun
+from harness.design.cap import cap, keep
+from harness.errors import SpecError
+from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Budget
+
+
+def planned(seeds: list[int]) -> Plan:
+    cells = ("baseline", "wide")
+    return Plan(
+        study="toy",
+        recipe="dcgan",
+        design="one-at-a-time",
+        cells=tuple(Cell(name=name, levels={}, train={}, data={}) for name in cells),
+        contrasts=(),
+        runs=tuple(PlannedRun(cell=cell, seed=seed, key=f"{cell}-{seed}") for seed in seeds for cell in cells),
+        dropped=(),
+        control="baseline",
+        budget=Budget(images=1),
+        evaluate=EvaluateSettings(),
+        references={},
+        fingerprint="f",
+    )
+
+
+SECONDS = {"baseline": 600.0, "wide": 1200.0}  # half an hour a seed
+
+
+@pytest.mark.parametrize(
+    ("hours", "kept", "dropped"),
+    [(10, [4, 2, 9], ()), (1.5, [4, 2, 9], ()), (1.49, [4, 2], (9,)), (1, [4, 2], (9,)), (0.5, [4], (9, 2))],
+)
+def test_the_last_seeds_go_first(hours: float, kept: list[int], dropped: tuple[int, ...]) -> None:
+    capped = cap(planned([4, 2, 9]), SECONDS, hours)
+    assert [run.seed for run in capped.plan.runs] == [seed for seed in kept for _ in range(2)]
+    assert capped.dropped == dropped
+    assert capped.hours == pytest.approx(1.5)
+    assert capped.hours_kept == pytest.approx(len(kept) / 2)
+    assert capped.plan.fingerprint == "f"
+
+
+def test_a_cap_below_one_seed_is_refused_with_what_it_takes() -> None:
+    with pytest.raises(SpecError, match=r"max_hours: 0\.4 is not enough: one seed of the 2 cells takes about 0\.5 h"):
+        cap(planned([0]), SECONDS, 0.4)
+
+
+def test_keeping_seeds_keeps_every_cell_of_theirs() -> None:
+    assert [run.key for run in keep(planned([0, 1]), [1]).runs] == ["baseline-1", "wide-1"]

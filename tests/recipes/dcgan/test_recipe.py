@@ -1,0 +1,210 @@
+"""The recipe as a slot runs it: events, artifacts, exact resume, samples of a finished run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from harness.data.settings import DataSettings
+from harness.errors import DataError, StudyError
+from harness.machine.devices import resolve_device
+from harness.recipes import Interrupted, Recipe, RunContext, checkpoint
+from harness.recipes.dcgan.evaluation import Likeness
+from harness.recipes.dcgan.recipe import Dcgan
+from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
+from harness.recipes.events import Artifact, Event, Progress, Scored, Started
+from harness.settings import Budget
+
+torch.set_num_threads(1)
+
+SETTINGS = DcganSettings(width=2, latent=8, batch=4, precision="fp32", averaging="ema", sample_bn="batch", device="cpu")
+
+
+@dataclass
+class FewImages:
+    images: Any
+    groups: Any
+    fingerprint: str = "few"
+
+
+class PlainEvaluator:
+    """Scores are pixel statistics: no network, and equal only for equal images."""
+
+    facts: dict[str, str] = {}  # noqa: RUF012
+    killed: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, *about: Any) -> None: ...
+
+    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
+        type(self).killed()
+        more = {} if first is None else {"mifid_interim": images[:first].float().mean().item()}
+        return {"mifid": images.float().mean().item(), "fid": images.float().std().item(), **more}
+
+    def closest(self, images: torch.Tensor, count: int) -> Likeness:
+        return Likeness(images[:count], images[:count].flip(0), [0.5] * len(images[:count]))
+
+
+@pytest.fixture(autouse=True)
+def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (18, 3, 32, 32), dtype=np.uint8)
+    monkeypatch.setattr("harness.data.prepare", lambda *a, **k: FewImages(pixels, np.arange(19)), raising=False)
+    monkeypatch.setattr("harness.recipes.dcgan.evaluation.Evaluator", PlainEvaluator)
+
+
+def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: False) -> tuple[RunContext, list[Event]]:
+    folder.mkdir(exist_ok=True)
+    events: list[Event] = []
+    evaluate = EvaluateSettings(samples=32, interim_samples=16, times=2, grid=3)
+    context = RunContext(
+        seed=3,
+        directory=folder,
+        data=DataSettings(),
+        evaluate=evaluate,
+        references={},
+        budget=Budget(images=images),
+        emit=events.append,
+        should_stop=stop,
+    )
+    return context, events
+
+
+def outcome(summary: dict[str, float]) -> dict[str, float]:
+    """What does not depend on the clock or on the memory of the process."""
+    return {name: summary[name] for name in ("mifid", "fid", "images")}
+
+
+def kept(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(folder / "generator.pt", weights_only=True))
+
+
+def curves(*events: Event) -> list[dict[str, list[tuple[int, float]]]]:
+    return [event.curves for event in events if isinstance(event, Progress)]
+
+
+def test_it_is_a_recipe_with_a_description_on_every_setting() -> None:
+    assert isinstance(Dcgan(), Recipe)
+    assert all(field.description for field in DcganSettings.model_fields.values())
+
+
+def test_importing_the_recipe_does_not_import_torch() -> None:
+    code = "import sys, harness.recipes.dcgan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"margin": 1.0}, {"batch": 1}, {"widht": 8}, {"split_bn": "halves"}, {"device": "tpu"}], ids=str
+)
+def test_wrong_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        DcganSettings(**wrong)
+
+
+def test_a_run_tells_what_it_does_in_order(tmp_path: Path) -> None:
+    context, events = run(tmp_path)
+    summary = Dcgan().train(SETTINGS, context)
+    assert isinstance(events[0], Started)
+    assert [(e.images, e.final) for e in events if isinstance(e, Scored)] == [(240, False), (480, True)]
+    assert {e.kind for e in events if isinstance(e, Artifact)} == {"grid", "checkpoint", "generator", "nearest"}
+    assert all(Path(e.path).stat().st_size > 0 for e in events if isinstance(e, Artifact))
+    shown = [x for c in curves(*events) for x, _ in c["score/real"]]
+    assert shown == [200, 240, 400, 480]
+    assert summary["images"] == 480
+    scored = [e.scores for e in events if isinstance(e, Scored)]
+    assert ["mifid_interim" in scores for scores in scored] == [False, True]
+    assert summary["mifid_interim"] == scored[-1]["mifid_interim"] != summary["mifid"]
+    assert summary["train_seconds"] > 0
+    assert summary["images_per_second"] > 0
+    assert summary["peak_memory_mb"] > 0
+
+
+@pytest.mark.parametrize("after", [1, 60, 95])
+def test_a_run_that_was_stopped_and_resumed_ends_in_the_very_same_weights(tmp_path: Path, after: int) -> None:
+    context, events = run(tmp_path / "whole")
+    whole = Dcgan().train(SETTINGS, context)
+
+    calls = iter(range(10**6))
+    context, first = run(tmp_path / "parts", stop=lambda: next(calls) > after)
+    with pytest.raises(Interrupted):
+        Dcgan().train(SETTINGS, context)
+    context, second = run(tmp_path / "parts")
+    resumed = Dcgan().train(SETTINGS, context)
+
+    assert isinstance(second[0], Started)
+    assert 0 < second[0].resumed_at < 480
+    assert outcome(resumed) == outcome(whole)
+    a, b = kept(tmp_path / "whole"), kept(tmp_path / "parts")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert curves(*first, *second) == curves(*events)
+
+
+def test_a_run_killed_while_it_is_scored_scores_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill() -> None:
+        raise MemoryError
+
+    context, first = run(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainEvaluator, "killed", staticmethod(kill))
+        with pytest.raises(MemoryError):
+            Dcgan().train(SETTINGS, context)
+    context, second = run(tmp_path)
+    Dcgan().train(SETTINGS, context)
+    assert not [e for e in first if isinstance(e, Scored)]
+    assert [e.images for e in second if isinstance(e, Scored)] == [240, 480]
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_from(tmp_path: Path) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    context, events = run(tmp_path, images=40)
+    Dcgan().train(SETTINGS.model_copy(update={"margin": None}), context)
+    assert isinstance(events[0], Started)
+    assert events[0].resumed_at == 0
+    saved = tmp_path / "checkpoint.pt"
+    saved.write_bytes(saved.read_bytes()[:1000])
+    context, events = run(tmp_path, images=40)
+    Dcgan().train(SETTINGS, context)
+    assert isinstance(events[0], Started)
+    assert events[0].resumed_at == 0
+
+
+def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save({"identity": "a", "x": torch.ones(2)}, path)
+    with pytest.raises(Exception):  # noqa: B017 - whatever pickling raises
+        checkpoint.save({"identity": "a", "x": lambda: None}, path)
+    state = checkpoint.load(path, identity="a")
+    assert state is not None
+    assert torch.equal(state["x"], torch.ones(2))
+
+
+def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    images = Dcgan().sample(tmp_path, count=5, seed=1, device="cpu")
+    assert images.shape == (5, 3, 32, 32)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, Dcgan().sample(tmp_path, count=5, seed=1, device="cpu"))
+    assert not torch.equal(images, Dcgan().sample(tmp_path, count=5, seed=2, device="cpu"))
+
+
+def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:
+    context, _ = run(tmp_path)
+    context = RunContext(**{**context.__dict__, "budget": Budget(seconds=0.5)})
+    assert Dcgan().train(SETTINGS, context)["train_seconds"] == pytest.approx(0.5, abs=0.3)
+
+
+def test_a_batch_larger_than_the_data_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.batch is 32, but the data has 18 photos; give a smaller batch"):
+        Dcgan().train(SETTINGS.model_copy(update={"batch": 32}), run(tmp_path)[0])
+
+
+def test_a_gpu_that_is_not_here_is_refused_with_the_remedy() -> None:
+    with pytest.raises(StudyError, match=r"device 'cuda:99' is not here.*use auto or cpu"):
+        resolve_device("cuda:99")
