@@ -28,6 +28,7 @@ from harness.analysis.pareto import pareto
 from harness.analysis.shapley import shapley
 from harness.analysis.views import side_by_side
 from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData, html, summary
 from harness.settings import Budget
@@ -45,6 +46,7 @@ def plan_of(tricks: int, cells: Iterable[On], seeds: int) -> Plan:
     present = set(cells)
     factors = [f"trick {i}" for i in range(tricks)]
     return Plan(
+        objective=MIFID,
         study="simulated",
         recipe="dcgan",
         design="simulated",

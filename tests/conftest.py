@@ -14,6 +14,8 @@ from pydantic import Field
 
 from harness import recipes
 from harness.errors import DivergedError
+from harness.measures import Measure
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.events import Progress, Scored, Started
 from harness.settings import Settings
 
@@ -49,6 +51,10 @@ class FakeRecipe:
 
     name = "fake"
     settings = FakeSettings
+    objective = MIFID
+
+    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
+        return ()
 
     def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
         run.emit(Started(facts={"device.name": "imagination"}))

@@ -14,7 +14,7 @@ FILES = sorted(HARNESS.rglob("*.py"))
 
 # From the ground up: a room imports from itself and from the rooms above it in this list.
 STAIRS = [
-    *("errors", "settings", "machine", "files"),
+    *("errors", "measures", "settings", "machine", "files"),
     *("data", "metrics", "recipes", "spec", "design", "runs", "analysis", "report", "study", "cli"),
 ]
 HEIGHT = {room: height for height, room in enumerate(STAIRS)}

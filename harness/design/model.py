@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.data.settings import DataSettings
+from harness.measures import Measure
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 from harness.spec.designs import Sampler
@@ -25,6 +26,14 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alias:
+    """A two-factor interaction of which a main effect holds `share` (-1..1): they cannot be told apart."""
+
+    factors: tuple[str, str]
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contrast:
     """A factor's level against its baseline, over pairs of (treated cell, control cell) within one design.
 
@@ -39,6 +48,7 @@ class Contrast:
     pairs: tuple[tuple[str, str], ...]
     design: str = ""
     matched: bool = True
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +117,7 @@ class Plan:
 
     study: str
     recipe: str
+    objective: Measure
     design: str
     cells: tuple[Cell, ...]
     contrasts: tuple[Contrast, ...]
@@ -117,6 +128,7 @@ class Plan:
     evaluate: EvaluateSettings
     references: dict[str, DataSettings]
     fingerprint: str
+    measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective and the costs
     confounding: tuple[str, ...] = ()
     search: Search | None = None
 

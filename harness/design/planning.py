@@ -59,6 +59,8 @@ def plan(spec: Spec) -> Plan:
     return Plan(
         study=spec.study,
         recipe=spec.recipe,
+        objective=spec.objective,
+        measures=spec.measures,
         design=spec.design.kind,
         cells=tuple(cells),
         contrasts=tuple(contrasts),

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
+from harness.measures import Measure
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.recipes.events import Event
 from harness.settings import Budget
@@ -46,6 +47,10 @@ class Recipe(Protocol):
     """
 
     name: str
+    objective: Measure
+
+    def measures(self, evaluate: EvaluateSettings) -> tuple[Measure, ...]:
+        """All that a run ends with beside the objective and the costs."""
 
     @property
     def settings(self) -> type[BaseModel]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from harness import recipes
 from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
+from harness.measures import Measure
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 from harness.spec import documents
@@ -32,6 +33,8 @@ class Spec:
 
     study: str
     recipe: str
+    objective: Measure
+    measures: tuple[Measure, ...]
     data: DataSettings
     train: BaseModel
     evaluate: EvaluateSettings
@@ -114,6 +117,8 @@ class _Check:
         return Spec(
             study=study,
             recipe=recipe.name,
+            objective=recipe.objective,
+            measures=recipe.measures(evaluate),
             data=data,
             train=train,
             evaluate=evaluate,

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 
@@ -43,6 +44,7 @@ def study(
         for factor in factors
     ]
     plan = Plan(
+        objective=MIFID,
         study="made-up",
         recipe="dcgan",
         design="full-factorial",

@@ -10,6 +10,7 @@ from scipy import stats
 
 from harness.analysis import answer, effects
 from harness.design import Cell, Contrast, Plan, PlannedRun
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 
@@ -18,6 +19,7 @@ def make_plan(pairs: dict[str, list[tuple[str, str]]], seeds: range = range(3), 
     """A plan whose contrasts are named after their factor; every cell named in a pair is trained once per seed."""
     names = list(dict.fromkeys(name for several in pairs.values() for pair in several for name in reversed(pair)))
     return Plan(
+        objective=MIFID,
         study="test",
         recipe="dcgan",
         design="one-at-a-time",

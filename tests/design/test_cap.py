@@ -7,6 +7,7 @@ import pytest
 from harness.design import Cell, Plan, PlannedRun
 from harness.design.cap import cap, keep
 from harness.errors import SpecError
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 
@@ -14,6 +15,7 @@ from harness.settings import Budget
 def planned(seeds: list[int]) -> Plan:
     cells = ("baseline", "wide")
     return Plan(
+        objective=MIFID,
         study="toy",
         recipe="dcgan",
         design="one-at-a-time",

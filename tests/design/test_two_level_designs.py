@@ -12,6 +12,8 @@ import pytest
 from harness import recipes
 from harness.design import Plan, fractions, plan
 from harness.errors import SpecError
+from harness.measures import Measure
+from harness.recipes.dcgan.measures import MIFID
 from harness.settings import Settings
 from harness.spec import load
 
@@ -29,6 +31,10 @@ class ToySettings(Settings):
 class ToyRecipe:
     name = "dcgan"
     settings = ToySettings
+    objective = MIFID
+
+    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
+        return ()
 
     def train(self, settings: Any, run: Any) -> dict[str, float]:
         raise NotImplementedError

@@ -19,6 +19,7 @@ from scipy import stats
 from harness.analysis import COSTS, answer, effects, label
 from harness.analysis.bought import bought
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData
 from harness.settings import Budget
@@ -86,6 +87,7 @@ def make_plan(tricks: list[str], cells: list[tuple[Any, ...]], seeds: int) -> Pl
         for on in cells
     )
     return Plan(
+        objective=MIFID,
         study="five <tricks> & friends",
         recipe="dcgan",
         design="one-at-a-time + leave-one-out + full-factorial",

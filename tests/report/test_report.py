@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.analysis import answer
 from harness.design import Cell, Contrast, Dropped, Plan, PlannedRun
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import ReportData, html, plots, tables
 from harness.report.numbers import decimals, number, with_interval
@@ -32,6 +33,7 @@ def report(tmp_path: Path) -> ReportData:
     cells = [Cell(name="baseline", levels={"crop": "resize"}, train={"batch": 32}, data={"size": 32})]
     cells += [Cell(name=f"{t}={to}", levels={t: to}, train={}, data={}) for t, (_, to, _) in TRICKS.items()]
     plan = Plan(
+        objective=MIFID,
         study="tricks <&> friends",
         recipe="dcgan",
         design="one-at-a-time",

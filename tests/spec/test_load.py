@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from harness import recipes
 from harness.design import DESIGNS, plan
 from harness.errors import SpecError
+from harness.measures import Measure
+from harness.recipes.dcgan.measures import MIFID
 from harness.settings import Settings
 from harness.spec import DesignSettings, Spec, load
 
@@ -47,6 +49,10 @@ class FakeSettings(Settings):
 class FakeRecipe:
     name = "dcgan"
     settings = FakeSettings
+    objective = MIFID
+
+    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
+        return ()
 
     def train(self, settings: Any, run: Any) -> dict[str, float]:
         raise NotImplementedError

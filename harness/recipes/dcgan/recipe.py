@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError
 from harness.machine.devices import device_name, resolve_device
-from harness.recipes.dcgan.settings import DcganSettings
+from harness.measures import Measure
+from harness.recipes.dcgan.measures import MIFID, measures
+from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,11 @@ class Dcgan:
 
     name = "dcgan"
     settings = DcganSettings
+    objective = MIFID
+
+    def measures(self, evaluate: EvaluateSettings) -> tuple[Measure, ...]:
+        """The other scores, and the MiFID under every yardstick but the first."""
+        return measures(evaluate)
 
     def train(self, settings: DcganSettings, run: RunContext) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""

@@ -1,0 +1,290 @@
+"""The answer as types: what analysis says of a study, and what every table, figure and file is drawn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.design import Contrast, Plan
+from harness.measures import Measure, RunState
+from harness.spec import Level
+
+NAN = math.nan
+
+
+class Verdict(StrEnum):
+    """What is said of a trick at its level. The error rate of helps and hurts is that of all tests of the report."""
+
+    HELPS = "helps"
+    HURTS = "hurts"
+    NEGLIGIBLE = "negligible"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; NaN where there is none."""
+
+    value: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return math.isfinite(self.value)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endings:
+    """How the runs behind a number ended: planned are all that it is made of, the rest counts those by state."""
+
+    planned: int
+    complete: int
+    diverged: int = 0
+    failed: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Runs that ended in any way."""
+        return self.complete + self.diverged + self.failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsNeeded:
+    """Seeds that show the effect with 80 % power: at the size seen, and over its 80 % interval; None: above 10,000."""
+
+    typical: int | None
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What a contrast's treated level changes in a measure, from `n` seeds paired.
+
+    `change` is the mean of treated - control with its t interval, `bootstrap` the same with a bootstrap interval,
+    `ratio` treated over control on the log scale, `relative` the change over the control's mean. `p` is of the t test,
+    `p_signs` over all assignments of signs; `p_adjusted` is Holm's over every test of the report, NaN for a measure
+    that is not tested. `size` is the mean over the standard deviation of the differences; `wins` the share of paired
+    runs that the treated level wins, a diverged run being the worst. `pairing` is the correlation of both sides over
+    seeds.
+    """
+
+    contrast: Contrast
+    measure: Measure
+    n: int
+    treated_mean: float
+    control_mean: float
+    control_sd: float
+    change: Estimate
+    bootstrap: Estimate
+    ratio: Estimate
+    relative: float
+    size: float
+    wins: float
+    p: float
+    p_signs: float
+    treated: Endings
+    control: Endings
+    identical: bool = False
+    p_adjusted: float = NAN
+    seeds_needed: SeedsNeeded | None = None
+    verdict: Verdict = Verdict.UNDECIDED
+    lean: Verdict | None = None
+    """Where undecided: HELPS or HURTS where the interval excludes 0 or the claim holds only under a condition."""
+    reading: str = ""
+    """The verdict in words with its conditions: `helps where it trains; 2 of 5 diverged`. Every table says the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A main effect (one factor) or an interaction (two: half of what one's effect changes when the other is on)."""
+
+    factors: tuple[str, ...]
+    estimate: Estimate
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    reading: str
+    aliases: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`crop` or `crop x margin`."""
+        return " x ".join(self.factors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factorial:
+    """Least squares of the objective on factors and pairs, seed by seed, at one level a factor."""
+
+    levels: Mapping[str, Level]
+    terms: tuple[Term, ...]
+    runs: int
+    seeds: int
+    cells_left_out: int
+    endings: Endings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """One factor's Shapley value."""
+
+    factor: str
+    level: Level
+    estimate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shapley:
+    """The change from nothing on to everything on, shared out among the factors; over `n` whole seeds."""
+
+    shares: tuple[Share, ...]
+    total: Estimate
+    n: int
+    endings: Endings
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One trick alone, in the full recipe and on average over all orders; None where the study cannot say."""
+
+    factor: str
+    level: Level
+    alone: Estimate | None
+    full: Estimate | None
+    share: Estimate | None
+    p: float
+    p_adjusted: float
+    disagree: bool
+    partner: str
+    endings: Endings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bought:
+    """How much a trick improves the objective for each second that it adds to training, with Fieller's interval.
+
+    Positive where it is for the better; unknown where it is not shown to take longer.
+    """
+
+    contrast: Contrast
+    n: int
+    gain: Estimate
+    endings: Endings
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellPrice:
+    """A cell's objective and training seconds: the control's mean and the paired change from it over `n` common seeds.
+
+    `on_front`: no other cell is better and cheaper. `gain` is the improvement over the control per extra second.
+    """
+
+    cell: str
+    n: int
+    objective: Estimate
+    seconds: Estimate
+    on_front: bool
+    gain: float
+    endings: Endings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtEqual:
+    """A contrast's change after equally many images and after equally long training (the mean of the last seconds)."""
+
+    contrast: Contrast
+    images: Estimate
+    n_images: int
+    time: Estimate
+    n_time: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderYardsticks:
+    """One contrast's change by yardstick (the measures' names), each on its own scale."""
+
+    contrast: Contrast
+    changes: Mapping[str, Estimate]
+    signs_differ: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankAgreement:
+    """Kendall's tau-b of the cells under two yardsticks, with the exact p of its being that large by chance."""
+
+    one: Measure
+    other: Measure
+    tau: float
+    p: float
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Every effect under every yardstick, and how alike they rank the cells."""
+
+    measures: tuple[Measure, ...]
+    rows: tuple[UnderYardsticks, ...]
+    ranks: tuple[RankAgreement, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedCell:
+    """A cell of a search. `shrunk` is its mean pulled towards that of all cells by how much of the spread is noise."""
+
+    cell: str
+    n: int
+    objective: Estimate
+    shrunk: float
+    seconds: float
+    states: Mapping[RunState, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRate:
+    """How often runs at a level ended badly, with Clopper and Pearson's interval of the share."""
+
+    factor: str
+    level: Level
+    endings: Endings
+    rate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All that analysis says of a study. `effects` are those on the objective, one a contrast, each with its verdict.
+
+    `costs` and `parts` (what the objective is made of) map a measure's name to its effects, contrast by contrast, in
+    the plan's order. Empty and None: the study cannot say.
+    """
+
+    plan: Plan
+    effects: tuple[Effect, ...] = ()
+    costs: Mapping[str, tuple[Effect, ...]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[Effect, ...]] = field(default_factory=dict)
+    factorial: Factorial | None = None
+    shapley: Shapley | None = None
+    views: tuple[View, ...] = ()
+    bought: tuple[Bought, ...] = ()
+    prices: tuple[CellPrice, ...] = ()
+    equal: tuple[AtEqual, ...] = ()
+    agreement: Agreement | None = None
+    tried: tuple[TriedCell, ...] = ()
+    failures: tuple[FailureRate, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,36 @@
+"""What a run of the DCGAN ends with: the MiFID, what it is made of, the other scores, under every yardstick."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.measures import Direction, Measure
+from harness.recipes.dcgan.settings import EvaluateSettings
+
+MIFID = Measure(name="mifid", title="MiFID")
+_HIGHER = Direction.MAXIMIZE
+_OTHERS = (
+    Measure(name="fid", title="FID", part_of="mifid"),
+    Measure(name="memorization_distance", title="memorisation distance", direction=_HIGHER, part_of="mifid"),
+    Measure(name="kid", title="KID"),
+    Measure(name="precision", title="precision", direction=_HIGHER),
+    Measure(name="recall", title="recall", direction=_HIGHER),
+    Measure(name="density", title="density", direction=_HIGHER),
+    Measure(name="coverage", title="coverage", direction=_HIGHER),
+)
+
+
+def measures(evaluate: EvaluateSettings) -> tuple[Measure, ...]:
+    """All measures but the objective, and the objective under every yardstick but the first."""
+    references = [each if isinstance(each, str) else each.name for each in evaluate.references]
+    _, *others = [(extractor, reference) for extractor in evaluate.extractors for reference in references]
+    by_others = tuple(
+        replace(
+            MIFID,
+            name=f"mifid/{extractor}/{reference}",
+            title=f"MiFID ({extractor}, {reference})",
+            yardstick_of="mifid",
+        )
+        for extractor, reference in others
+    )
+    return (*_OTHERS, *by_others)
