@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
-from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
+from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
 from harness.data.settings import DataSettings
-from harness.data.sources import Photo, check, fingerprint, photos
+from harness.data.sources import SOURCES, Photo, check, fingerprint, photos
 from harness.errors import DataError
 from harness.files.caching import filled
 from harness.files.images import rgb
@@ -60,7 +60,7 @@ def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int =
     check(settings)
     cache = cache or cache_folder()
     root = settings.root
-    if settings.source == "synthetic-dogs":
+    if SOURCES[settings.source].drawn:
         root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
     found = photos(settings, root)
     identity = _identity(settings, found)
@@ -111,7 +111,7 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
     skipped = [Skipped(result.name, result.reason) for result in results if not result.images]
     if not images:
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
-    grouped = settings.crop == "all"
+    grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(result.images) for result in results if result.images] if grouped else [1] * len(images)
     array = np.stack(images)
     about = {
@@ -151,8 +151,7 @@ def _cut(photo: Photo, crop: str, size: int) -> _Result:
         return _Result(photo.name, [], str(error))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return _Result(photo.name, [], f"unreadable image: {error}".replace(str(photo.path), photo.name))
-    crops = ALL_CROPS if crop == "all" else (crop,)
-    areas = [area for box in boxes for name in crops if (area := CROPS[name](image.size, box)) is not None]
+    areas = [area for box in boxes for name in CUTS[crop] if (area := CROPS[name](image.size, box)) is not None]
     areas = [area for area in areas if area.width > 0 and area.height > 0]
     if not areas:
         return _Result(photo.name, [], f"crop {crop} leaves nothing of its boxes")
