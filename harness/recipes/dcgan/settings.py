@@ -110,10 +110,16 @@ class EvaluateSettings(Settings):
     precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
     grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
 
+    def tau_of(self, extractor: str) -> float:
+        """The tau in force: that of a preset, or else the study's."""
+        return PRESETS[extractor].tau if extractor in PRESETS else self.tau
+
     @field_validator("extractors")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"'{name}' is named twice; name it once")
             known = [*EXTRACTOR_NAMES, *PRESETS, "timm:<model>"]
             if name not in known[:-1] and not name.startswith("timm:"):
                 raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
@@ -124,6 +130,8 @@ class EvaluateSettings(Settings):
     def _told_apart(cls, references: tuple[Crop | ReferenceSet, ...]) -> tuple[Crop | ReferenceSet, ...]:
         names = [each if isinstance(each, str) else each.name for each in references]
         for index, each in enumerate(references):
+            if each in references[:index]:
+                raise ValueError(f"'{names[index]}' is named twice; name it once")
             if not isinstance(each, str) and names[index] in (*names[:index], *names[index + 1 :]):
                 raise ValueError(f"two reference sets are called '{names[index]}'; give one of them another name")
         return references
