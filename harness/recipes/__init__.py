@@ -45,15 +45,24 @@ class RunContext:
 class Recipe(Protocol):
     """A trainer with typed settings, and all that a study must know of it.
 
-    `settings`, `data` and `evaluate` are the models of the sections `train`, `data` and `evaluate` of a spec, each field
-    with a description. Factors may name fields of the first two; how runs are scored never moves with the treatment.
+    Three pydantic models, a description on each field, are the sections of a spec and what runs are given. Factors may
+    name fields of the first two; how runs are scored never moves with the treatment.
     """
 
     name: str
     objective: Measure
-    settings: type[BaseModel]
-    data: type[BaseModel]
-    evaluate: type[BaseModel]
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """The section `train`."""
+
+    @property
+    def data(self) -> type[BaseModel]:
+        """The section `data`."""
+
+    @property
+    def evaluate(self) -> type[BaseModel]:
+        """The section `evaluate`."""
 
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         """All that a run ends with beside the objective and the costs."""
