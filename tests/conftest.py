@@ -15,7 +15,7 @@ from pydantic import Field
 from harness import recipes
 from harness.errors import DivergedError
 from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.events import Progress, Scored, Started
 from harness.settings import Settings
 
@@ -46,12 +46,11 @@ class FakeSettings(Settings):
     device: str = "cpu"
 
 
-class FakeRecipe:
+class FakeRecipe(Dcgan):
     """MiFID is 100 plus a seed's luck and the width, 10 less with a margin; moods make it wait or end badly."""
 
     name = "fake"
     settings = FakeSettings
-    objective = MIFID
 
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         return ()
@@ -91,9 +90,6 @@ class FakeRecipe:
             "images_per_second": 100.0,
             "peak_memory_mb": 10.0,
         }
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 @pytest.fixture

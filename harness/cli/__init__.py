@@ -226,13 +226,11 @@ def _named(study: str, overrides: tuple[str, ...]) -> Any:
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/single"), show_default=True)
 def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> None:
     """Train RECIPE once, without a study. Default budget: 40,000 images of synthetic dogs."""
-    import harness.data
     from harness.recipes.events import Failed, Finished, Scored
     from harness.runs.execute import execute
     from harness.runs.single import describe
 
     description = describe(recipe, overrides, seed=seed, directory=output)
-    harness.data.check(description.data_settings)
     ended: list[Any] = []
 
     def emit(event: Any) -> None:
@@ -240,7 +238,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
             _note(f"{event.images:,} images, {event.train_seconds:.0f} s: MiFID {event.scores['mifid']:.1f}")
         ended.append(event)
 
-    execute(description.run, emit)
+    execute(description, emit)
     last = ended[-1]
     if isinstance(last, Failed):
         click.echo(last.details or f"{last.kind}: {last.reason}", err=True)

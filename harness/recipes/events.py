@@ -27,7 +27,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Scores of generated images after `images` shown; `mifid` without suffix is the objective."""
+    """Measures by name after `images` shown, the objective among them."""
 
     images: int
     train_seconds: float
@@ -46,7 +46,7 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The run ended well. `summary` holds its outcomes (mifid, fid, train_seconds, images_per_second, ...)."""
+    """The run ended well. `summary` holds its measures by name, the costs among them."""
 
     images: int
     summary: dict[str, float]

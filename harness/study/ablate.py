@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.data.settings import DataSettings
+from harness import recipes
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.machine import provenance
@@ -27,45 +27,13 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 
 
-def data_of(plan: Plan) -> list[DataSettings]:
-    """The distinct data settings that a plan reads: training sets, then reference sets."""
-    wanted = [DataSettings(**cell.data) for cell in plan.cells] + list(plan.references.values())
-    return list(dict.fromkeys(wanted))
-
-
-def check_data(plan: Plan) -> None:
-    """Refuse data that cannot be read, before anything is written. Raises DataError."""
-    from harness.data import check
-
-    for settings in data_of(plan):
-        check(settings)
-
-
-def check_extractors(plan: Plan) -> None:
-    """Refuse extractors that are not to be had, before anything is written. Raises MetricError."""
-    from harness.metrics import extractor
-
-    for name in plan.evaluate.extractors:
-        extractor(name, precision=plan.evaluate.precision)
-
-
-def prepare_data(plan: Plan, note: Note) -> None:
-    """Prepare every data set of the plan once, so that slots only map it. Raises DataError."""
-    from harness.data import prepare
-
-    for settings in data_of(plan):
-        prepared = prepare(settings, workers=provenance.cores())
-        line = f"data: {settings.source}, crop {settings.crop}, {settings.size} px: {len(prepared.images):,} images"
-        note(line + (f" ({len(prepared.skipped)} skipped)" if prepared.skipped else ""))
-
-
 def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportData]:
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
-    check_data(plan)
-    check_extractors(plan)
+    recipe = recipes.get(plan.recipe)
+    recipe.check(plan.data, plan.evaluate)
     placement = place(plan, options)
-    prepare_data(plan, note)
+    recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
 
     store = StudyStore(options.storage, study_name(spec, plan))
     store.create(spec, plan)

@@ -33,7 +33,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
     """The plan as plain data, for the record."""
     return {
         "design": plan.design,
-        "cells": {cell.name: {"levels": cell.levels, "train": cell.train, "data": cell.data} for cell in plan.cells},
+        "cells": {cell.name: {"levels": cell.levels, **cell.settings} for cell in plan.cells},
         "contrasts": [{"name": c.name, "pairs": c.pairs} for c in plan.contrasts],
         "runs": [{"cell": run.cell, "seed": run.seed, "key": run.key} for run in plan.runs],
         "dropped": [{"name": d.name, "reason": d.reason} for d in plan.dropped],
@@ -134,7 +134,7 @@ def _pairs(study: str, plan: Plan, runs: pd.DataFrame) -> list[tuple[Picture, Pi
     for cell, seed in zip(done["cell"], done["seed"], strict=True):
         folder = RUNS / study / keys[cell, seed]
         if (folder / "nearest.png").exists():
-            distances = json.loads((folder / "nearest.json").read_text(encoding="utf-8"))
+            distances = json.loads((folder / "nearest.json").read_text(encoding="utf-8"))["distances"]
             return [(*pair, d) for pair, d in zip(load_pairs(folder / "nearest.png"), distances, strict=True)]
     return []
 
