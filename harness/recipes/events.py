@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a run ended badly: an outcome of its settings, a fault, or a stop that is worth going on from."""
+
+    DIVERGED = "diverged"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataUsed:
+    """Data that a run reads: `digest` tells equal data apart from other data of the same name, `role` is what for."""
+
+    name: str
+    digest: str
+    source: str
+    role: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The run has its data and networks; training begins. `facts` become the run's tags (device, fingerprints)."""
+    """The run has its data and networks; training begins. `facts` become the run's tags, `data` its inputs."""
 
     facts: dict[str, str]
+    data: tuple[DataUsed, ...] = ()
     resumed_at: int = 0
 
 
@@ -27,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Scores of generated images after `images` shown; `mifid` without suffix is the objective."""
+    """Measures after `images` shown, by their names; the objective is always among them."""
 
     images: int
     train_seconds: float
@@ -46,7 +68,7 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The run ended well. `summary` holds its outcomes (mifid, fid, train_seconds, images_per_second, ...)."""
+    """The run ended well. `summary` holds its measures by name, the objective and the costs among them."""
 
     images: int
     summary: dict[str, float]
@@ -54,9 +76,9 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The run ended badly: `kind` is diverged (an outcome), error (a fault) or interrupted (worth resuming)."""
+    """The run ended badly."""
 
-    kind: str
+    kind: Cause
     reason: str
     details: str = ""
 

@@ -10,12 +10,13 @@ from rich.table import Table
 from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.design.cap import cap
-from harness.spec import Spec
-from harness.spec.factors import label
-from harness.study.ablate import Note, cap_line, check_data, prepare_data, run_seconds
+from harness.spec import Spec, label
+from harness.study.ablate import Note, cap_line, check, prepare, run_seconds
+from harness.study.answer import study_name
 from harness.study.calibration import calibrate
 from harness.study.placement import Options, place
 from harness.study.progress import duration
+from harness.study.store import StudyStore, objectives
 
 
 def dry_run(study: Spec, options: Options, note: Note) -> None:
@@ -24,10 +25,11 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     Writes nothing but prepared data into the cache. Raises HarnessError.
     """
     plan = make_plan(study)
-    check_data(plan)
+    check(plan)
+    StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
     placement = place(plan, options)
     _print_plan(plan)
-    prepare_data(plan, note)
+    prepare(plan, note)
     timed = _near(plan) if plan.search else plan
     note(f"timing: {len(timed.cells)} cells, a few seconds each")
     estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
@@ -108,9 +110,9 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
         highlight=False,
         soft_wrap=True,
     )
+    wanted = " and ".join(f"{each.better} {each.title}" for each in objectives(plan))
     console.print(
-        f"lowers {' and '.join(search.objectives)}; "
-        + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
+        f"wants {wanted}; " + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
         highlight=False,
         soft_wrap=True,
     )
