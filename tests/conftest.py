@@ -16,7 +16,7 @@ from harness import recipes
 from harness.errors import DivergedError
 from harness.measures import Measure
 from harness.recipes.dcgan.measures import MIFID
-from harness.recipes.events import Progress, Scored, Started
+from harness.recipes.events import DataUsed, Progress, Scored, Started
 from harness.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,8 +56,18 @@ class FakeRecipe:
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         return ()
 
+    def check(self, data: Any, evaluate: Any) -> None:
+        """Whatever it is given will do."""
+
+    def prepare(self, data: Any, evaluate: Any, *, workers: int, note: Any) -> None:
+        """There is nothing to make ready."""
+
+    def notes(self, runs: Any, evaluate: Any) -> list[str]:
+        return []
+
     def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
-        run.emit(Started(facts={"device.name": "imagination"}))
+        used = [DataUsed(name="thin air", digest="0123", source="nowhere", role=r) for r in ("training", "reference")]
+        run.emit(Started(facts={"device.name": "imagination"}, data=tuple(used)))
         value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None) + settings.width
         until = time.monotonic() + 30
         for images in (50, 100):
@@ -75,9 +85,8 @@ class FakeRecipe:
                     curves={"loss/generator": [(images, 0.5)]},
                 )
             )
-            run.emit(
-                Scored(images=images, train_seconds=images / 100, scores={"mifid": value, "fid": value}, final=False)
-            )
+            scores = {"mifid": value, "fid": value, "kid": 0.1}
+            run.emit(Scored(images=images, train_seconds=images / 100, scores=scores, final=images == 100))
         if settings.mood == "diverge":
             raise DivergedError("the generator's loss is nan")
         if settings.mood == "crash":
@@ -86,6 +95,7 @@ class FakeRecipe:
             "images": 100,
             "mifid": value,
             "fid": value,
+            "kid": 0.1,
             "memorization_distance": 0.3,
             "train_seconds": 1.0 + settings.width / 100,
             "images_per_second": 100.0,
