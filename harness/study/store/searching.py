@@ -6,12 +6,6 @@ import warnings
 from collections.abc import Sequence
 
 import optuna
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -51,12 +45,13 @@ def importances(study: optuna.Study, trials: Sequence[FrozenTrial], objective: M
     """Evaluator -> parameter -> share, for `objective`; empty below ten complete runs."""
     if sum(trial.state == TrialState.COMPLETE for trial in trials) < _FEWEST:
         return {}
-    evaluators: dict[str, BaseImportanceEvaluator] = {}
+    # They load scikit-learn, which takes longer than the whole report of a design.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # low is what it looks for
-        evaluators["PED-ANOVA"] = PedAnovaImportanceEvaluator()
-        evaluators["fANOVA"] = FanovaImportanceEvaluator(seed=0)
+        evaluators = {"PED-ANOVA": PedAnovaImportanceEvaluator(), "fANOVA": FanovaImportanceEvaluator(seed=0)}
         return {
             name: get_param_importances(
                 study, evaluator=evaluator, target=lambda trial: -objective.sign * float(trial.values[0])
