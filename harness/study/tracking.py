@@ -50,7 +50,9 @@ class Tracker:
         found = self.client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
-        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment)
+        # Otherwise the page opens among language models, which hides the description and the table's columns.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment, tags=kind)
         parents = self.client.search_runs(
             [self.experiment], f"tags.`harness.study` = '{study}' and tags.`harness.role` = 'study'", max_results=1
         )
@@ -104,19 +106,16 @@ class Tracker:
         self.set_tags(run, {"mlflow.note.content": text})
 
     def inputs(self, run: str, data: Iterable[DataUsed]) -> None:
-        """What the run reads, for the column Dataset. Data in two roles are one input: MLflow refuses the second."""
+        """What a run reads, for its column Dataset and its study's.
+
+        Data in two roles are one input, since MLflow refuses the same twice.
+        """
         roles: dict[DataUsed, list[str]] = {}
         for each in data:
             roles.setdefault(replace(each, role=""), []).append(each.role)
-        inputs = [
-            DatasetInput(
-                Dataset(each.name, each.digest[:36], "local", json.dumps({"uri": each.source})),
-                [InputTag("mlflow.data.context", ", ".join(dict.fromkeys(found)))],
-            )
-            for each, found in roles.items()
-        ]
-        if inputs:
-            self.client.log_inputs(run, inputs)
+        if roles:
+            self.client.log_inputs(run, [_input(each, ", ".join(found)) for each, found in roles.items()])
+            self.client.log_inputs(self.parent, [_input(each, "study") for each in roles])
 
     def log(self, run: str, metrics: Iterable[tuple[str, float, int]]) -> None:
         """Buffer (name, value, step) metrics; values that are not finite are left out."""
@@ -158,6 +157,12 @@ def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:
     with contextlib.suppress(OSError, KeyError, ImportError):  # a container whose user has no name
         tags["mlflow.user"] = getpass.getuser()
     return tags
+
+
+def _input(data: DataUsed, role: str) -> DatasetInput:
+    source = json.dumps({"uri": data.source})
+    dataset = Dataset(data.name, data.digest[:36], "local", source)  # MLflow's longest digest
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", role)])
 
 
 def _metric_name(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -146,6 +145,8 @@ def test_mlflow_shows_where_runs_come_from_and_what_they_read(spec: Spec) -> Non
         (photos,) = child.inputs.dataset_inputs
         assert (photos.dataset.name, photos.dataset.digest) == ("thin air", "0123")
         assert [(tag.key, tag.value) for tag in photos.tags] == [("mlflow.data.context", "training, reference")]
+    (photos,) = study_run().inputs.dataset_inputs
+    assert photos.dataset.digest == "0123"
 
 
 def test_the_answer_is_the_description_of_the_study_in_mlflow_and_in_optuna(spec: Spec) -> None:
