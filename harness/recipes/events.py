@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Measures after `images` shown, by their names; the objective is always among them."""
+    """Measures by name after `images` shown, the objective among them."""
 
     images: int
     train_seconds: float
@@ -68,7 +68,7 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The run ended well. `summary` holds its measures by name, the objective and the costs among them."""
+    """The run ended well. `summary` holds its measures by name, the costs among them."""
 
     images: int
     summary: dict[str, float]
