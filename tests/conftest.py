@@ -15,7 +15,7 @@ from pydantic import Field
 from harness import recipes
 from harness.errors import DivergedError
 from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.events import DataUsed, Progress, Scored, Started
 from harness.settings import Settings
 
@@ -46,24 +46,14 @@ class FakeSettings(Settings):
     device: str = "cpu"
 
 
-class FakeRecipe:
+class FakeRecipe(Dcgan):
     """MiFID is 100 plus a seed's luck and the width, 10 less with a margin; moods make it wait or end badly."""
 
     name = "fake"
     settings = FakeSettings
-    objective = MIFID
 
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         return ()
-
-    def check(self, data: Any, evaluate: Any) -> None:
-        """Whatever it is given will do."""
-
-    def prepare(self, data: Any, evaluate: Any, *, workers: int, note: Any) -> None:
-        """There is nothing to make ready."""
-
-    def notes(self, runs: Any, evaluate: Any) -> list[str]:
-        return []
 
     def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
         used = [DataUsed(name="thin air", digest="0123", source="nowhere", role=r) for r in ("training", "reference")]
@@ -101,9 +91,6 @@ class FakeRecipe:
             "images_per_second": 100.0,
             "peak_memory_mb": 10.0,
         }
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
 
     run = describe(recipe, overrides, seed=seed, directory=output)
     trainer = recipes.get(recipe)
-    trainer.check([run.data, *run.references.values()], run.evaluate)
     objective = trainer.objective
     ended: list[Any] = []
 

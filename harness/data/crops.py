@@ -91,6 +91,7 @@ CROPS: dict[str, Callable[[Size, Box], Box | None]] = {
     "square": square,
     "centre": centre,
 }
-# The crop `all` holds these of every box of an image, one of which is drawn per access.
-ALL_CROPS = ("left", "right", "square", "centre")
-NEEDS_BOX = frozenset({*CROPS, "all"} - {"resize"})
+CUTS: dict[str, tuple[str, ...]] = {name: (name,) for name in CROPS} | {"all": ("left", "right", "square", "centre")}
+"""A setting `crop` -> the crops of every box that it makes images of; of several one is drawn per access."""
+
+NEEDS_BOX = frozenset({*CUTS} - {"resize"})

@@ -6,7 +6,7 @@ from collections import Counter
 
 from harness.data.prepared import prepare
 from harness.data.settings import DataSettings
-from harness.data.sources import photos
+from harness.data.sources import SOURCES, photos
 from harness.machine.provenance import cores
 
 
@@ -23,7 +23,7 @@ def info(settings: DataSettings) -> dict[str, object]:
         "skipped": len(prepared.skipped),
         "fingerprint": prepared.fingerprint,
     }
-    if settings.source != "synthetic-dogs":
+    if not SOURCES[settings.source].drawn:
         facts["photos found"] = f"{len(photos(settings)):,}"
     for entry in prepared.skipped[:10]:
         facts[f"skipped {entry.path}"] = entry.reason

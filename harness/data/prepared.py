@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
-from harness.data.crops import ALL_CROPS, CROPS, NEEDS_BOX, Box
+from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
 from harness.data.settings import DataSettings
-from harness.data.sources import Photo, check, fingerprint, photos
+from harness.data.sources import SOURCES, Photo, check, fingerprint, photos
 from harness.errors import DataError
 from harness.files.caching import filled
-from harness.files.images import rgb
+from harness.files.images import read_rgb
 from harness.settings import cache_folder
 
 _VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
@@ -60,7 +60,7 @@ def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int =
     check(settings)
     cache = cache or cache_folder()
     root = settings.root
-    if settings.source == "synthetic-dogs":
+    if SOURCES[settings.source].drawn:
         root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
     found = photos(settings, root)
     identity = _identity(settings, found)
@@ -111,7 +111,7 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
     skipped = [Skipped(result.name, result.reason) for result in results if not result.images]
     if not images:
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
-    grouped = settings.crop == "all"
+    grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(result.images) for result in results if result.images] if grouped else [1] * len(images)
     array = np.stack(images)
     about = {
@@ -141,18 +141,16 @@ def _cut_chunk(job: tuple[Sequence[Photo], str, int]) -> list[_Result]:
 def _cut(photo: Photo, crop: str, size: int) -> _Result:
     """All images that one photo gives: one per box, one for `resize`, every crop of every box for `all`."""
     try:
-        with Image.open(photo.path) as opened:
-            image = rgb(opened)
+        image = read_rgb(photo.path)
         boxes = [Box(0, 0, *image.size)]
         if crop in NEEDS_BOX:
             assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"
             boxes = read_boxes(photo.annotation, image.size)
     except BadAnnotation as error:
         return _Result(photo.name, [], str(error))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         return _Result(photo.name, [], f"unreadable image: {error}".replace(str(photo.path), photo.name))
-    crops = ALL_CROPS if crop == "all" else (crop,)
-    areas = [area for box in boxes for name in crops if (area := CROPS[name](image.size, box)) is not None]
+    areas = [area for box in boxes for name in CUTS[crop] if (area := CROPS[name](image.size, box)) is not None]
     areas = [area for area in areas if area.width > 0 and area.height > 0]
     if not areas:
         return _Result(photo.name, [], f"crop {crop} leaves nothing of its boxes")

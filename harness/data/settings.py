@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from harness.settings import Settings
+from harness.data.crops import CUTS
+from harness.data.sources import SOURCES, SPLITS
+from harness.settings import OneOf, Settings
 
-Source = Literal["synthetic-dogs", "stanford-dogs", "folder"]
-Crop = Literal["resize", "bbox", "left", "right", "square", "centre", "all"]
+Source = Annotated[str, OneOf(SOURCES)]
+Crop = Annotated[str, OneOf(CUTS)]
 Size = Literal[32, 64, 128]
-Split = Literal["all", "train", "held-out"]
+Split = Annotated[str, OneOf(SPLITS)]
 
 
 class DataSettings(Settings):
     """Which images a run trains on."""
+
+    later = frozenset({"split"})
 
     source: Source = Field(default="synthetic-dogs", description="Where photos and boxes come from.")
     root: Path | None = Field(default=None, description="Folder of the source; not used by synthetic-dogs.")
@@ -29,11 +33,3 @@ class DataSettings(Settings):
         default=0.05, ge=0, le=1, description="Share of photos that may be unreadable or without a usable box."
     )
     split: Split = Field(default="all", description="Every fifth photo is held out; train has the others.")
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Data that are not split are written as they were before there were splits, so that runs keep their keys."""
-        written: dict[str, Any] = handler(self)
-        if written.get("split") == "all":
-            del written["split"]
-        return written

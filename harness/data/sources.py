@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.data.crops import NEEDS_BOX
-from harness.data.settings import DataSettings
 from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from harness.data.settings import DataSettings
 
 HELD_OUT = 5  # every so many-th photo
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -22,42 +26,6 @@ class Photo:
     path: Path
     annotation: Path | None
     name: str
-
-
-def check(settings: DataSettings) -> None:
-    """Refuse settings whose data cannot be there, without decoding anything. Raises DataError."""
-    if settings.source == "folder" and settings.crop in NEEDS_BOX:
-        raise DataError(
-            f"data.crop: '{settings.crop}' needs boxes, and data.source 'folder' has none; allowed: resize "
-            "(for data.crop and evaluate.references), or use a source with boxes: stanford-dogs, synthetic-dogs"
-        )
-    if settings.source != "synthetic-dogs":
-        photos(settings)
-
-
-def photos(settings: DataSettings, root: Path | None = None) -> list[Photo]:
-    """The photos of a source in a fixed order; `limit` takes as many from each class. Raises DataError."""
-    root = root or settings.root
-    if root is None:
-        raise DataError(f"data.root: not set, but data.source '{settings.source}' reads a folder; set data.root=FOLDER")
-    if not root.is_dir():
-        raise DataError(f"data.root: '{root}' is no folder; give the folder that holds {_holds(settings)}")
-    found = _folder(root) if settings.source == "folder" else _stanford(root)
-    if not found:
-        raise DataError(f"data.root: '{root}' holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    found = _spread(found, settings.limit) if settings.limit else found
-    if settings.split == "all":
-        return found
-    held_out = found[HELD_OUT - 1 :: HELD_OUT]
-    return (
-        held_out
-        if settings.split == "held-out"
-        else [photo for number, photo in enumerate(found, 1) if number % HELD_OUT]
-    )
-
-
-def _holds(settings: DataSettings) -> str:
-    return "the images" if settings.source == "folder" else "Images/ and Annotation/"
 
 
 def _folder(root: Path) -> list[Photo]:
@@ -77,6 +45,56 @@ def _stanford(root: Path) -> list[Photo]:
         place = photo.path.relative_to(images).with_suffix("")
         found.append(Photo(photo.path, annotations / place, photo.name))
     return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the photos under a root are listed, what a root holds, whether it has boxes, whether we draw it ourselves."""
+
+    read: Callable[[Path], list[Photo]]
+    holds: str
+    boxes: bool = True
+    drawn: bool = False
+
+
+SOURCES = {
+    "synthetic-dogs": Source(_stanford, "Images/ and Annotation/", drawn=True),
+    "stanford-dogs": Source(_stanford, "Images/ and Annotation/"),
+    "folder": Source(_folder, "the images", boxes=False),
+}
+
+SPLITS: dict[str, Callable[[list[Photo]], list[Photo]]] = {
+    "all": lambda found: found,
+    "train": lambda found: [photo for number, photo in enumerate(found, 1) if number % HELD_OUT],
+    "held-out": lambda found: found[HELD_OUT - 1 :: HELD_OUT],
+}
+
+
+def check(settings: DataSettings) -> None:
+    """Refuse settings whose data cannot be there, without decoding anything. Raises DataError."""
+    source = SOURCES[settings.source]
+    if not source.boxes and settings.crop in NEEDS_BOX:
+        raise DataError(
+            f"data.crop: '{settings.crop}' needs boxes, and data.source '{settings.source}' has none; allowed: resize "
+            "(for data.crop and evaluate.references), or use a source with boxes: "
+            f"{', '.join(sorted(name for name, each in SOURCES.items() if each.boxes))}"
+        )
+    if not source.drawn:
+        photos(settings)
+
+
+def photos(settings: DataSettings, root: Path | None = None) -> list[Photo]:
+    """The photos of a source in a fixed order; `limit` takes as many from each class. Raises DataError."""
+    source = SOURCES[settings.source]
+    root = root or settings.root
+    if root is None:
+        raise DataError(f"data.root: not set, but data.source '{settings.source}' reads a folder; set data.root=FOLDER")
+    if not root.is_dir():
+        raise DataError(f"data.root: '{root}' is no folder; give the folder that holds {source.holds}")
+    found = source.read(root)
+    if not found:
+        raise DataError(f"data.root: '{root}' holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return SPLITS[settings.split](_spread(found, settings.limit) if settings.limit else found)
 
 
 def _spread(found: list[Photo], limit: int) -> list[Photo]:

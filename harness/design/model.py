@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.data.settings import DataSettings
-from harness.measures import Measure
-from harness.recipes.dcgan.settings import EvaluateSettings
+from pydantic import BaseModel
+
+from harness.measures import TRAIN_SECONDS, Measure
 from harness.settings import Budget
 from harness.spec.designs import Sampler
 from harness.spec.factors import Level
@@ -17,12 +17,22 @@ from harness.spec.factors import Level
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination of levels, with its complete settings as plain JSON values."""
+    """One combination of levels, with its complete settings: instances of the recipe's models."""
 
     name: str
     levels: dict[str, Level]
-    train: dict[str, Any]
-    data: dict[str, Any]
+    train: BaseModel
+    data: BaseModel
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting as a plain JSON value: `train.NAME` and `data.NAME`."""
+        sections = {"train": self.train, "data": self.data}
+        return {
+            f"{section}.{name}": value
+            for section, model in sections.items()
+            for name, value in model.model_dump(mode="json").items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +86,7 @@ Tried = tuple[Cell, PlannedRun]
 class Search:
     """Where a sampler may look: `trials` runs, each of a cell that it names with the cell's next free seed."""
 
+    objective: Measure
     sampler: Sampler
     trials: int
     prune: bool
@@ -86,8 +97,8 @@ class Search:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """What the sampler is told to lower."""
-        return ("mifid", "train_seconds") if self.sampler == "nsga2" else ("mifid",)
+        """Names of the measures that the sampler goes by."""
+        return (self.objective.name, *((TRAIN_SECONDS.name,) if self.sampler == "nsga2" else ()))
 
     def free(self, levels: dict[str, Level], taken: Container[str]) -> Tried | None:
         """The cell at `levels` with its first seed whose run is not `taken`; None where there is none."""
@@ -125,12 +136,21 @@ class Plan:
     dropped: tuple[Dropped, ...]
     control: str
     budget: Budget
-    evaluate: EvaluateSettings
-    references: dict[str, DataSettings]
+    evaluate: Any  # an instance of the recipe's model
+    references: Mapping[str, BaseModel]
     fingerprint: str
     measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective and the costs
     confounding: tuple[str, ...] = ()
     search: Search | None = None
+
+    @property
+    def data(self) -> list[BaseModel]:
+        """The distinct data settings that its runs read: training sets, then reference sets."""
+        read = [cell.data for cell in self.cells] + list(self.references.values())
+        found: dict[str, BaseModel] = {}
+        for data in read:
+            found.setdefault(data.model_dump_json(), data)
+        return list(found.values())
 
     @property
     def size(self) -> int:

@@ -10,13 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from harness.data.settings import DataSettings
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
-from harness.errors import SpecError
-from harness.recipes.dcgan.settings import reference_data
 from harness.spec import Spec
-from harness.spec.factors import Level, label
+from harness.spec.factors import Level, among, label, same
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
 
@@ -26,11 +23,14 @@ def plan(spec: Spec) -> Plan:
 
     Raises SpecError where the control cell is impossible, or nothing is left to compare.
     """
-    references = _references(spec)
+    _, data, refusals = spec.settings(baseline_levels(spec))
+    if data is None:
+        raise spec.refusal(("data",), refusals[0].text)
+    references = spec.references(data)
     shared = {
         "recipe": spec.recipe,
         "evaluate": spec.evaluate.model_dump(mode="json"),
-        "references": {name: data.model_dump(mode="json") for name, data in references.items()},
+        "references": {name: each.model_dump(mode="json") for name, each in references.items()},
         "budget": spec.budget.model_dump(mode="json"),
     }
     searching = _search(spec, shared) if spec.design.kind == "search" else None
@@ -101,6 +101,7 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
     levels = {name: factor.every_level for name, factor in spec.factors.items()}
     assert design.trials is not None, "checked with the spec"
     return Search(
+        objective=spec.objective,
         sampler=design.sampler or "tpe",
         trials=min(design.trials, _runs_within(levels, spec.seeds, make)),
         prune=design.prune,
@@ -122,7 +123,8 @@ def _runs_within(
 
 
 def _run(cell: Cell, seed: int, shared: dict[str, Any]) -> PlannedRun:
-    key = _digest({**shared, "train": cell.train, "data": cell.data, "seed": seed})
+    sections = {"train": cell.train.model_dump(mode="json"), "data": cell.data.model_dump(mode="json")}
+    key = _digest({**shared, **sections, "seed": seed})
     return PlannedRun(cell=cell.name, seed=seed, key=key)
 
 
@@ -133,18 +135,18 @@ def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:
         return reason
     if train is None or data is None:
         return "; ".join(f"{'.'.join(map(str, keys))}: {text}" if keys else text for keys, text in refusals)
-    return Cell(name=name, levels=levels, train=train.model_dump(mode="json"), data=data.model_dump(mode="json"))
+    return Cell(name=name, levels=levels, train=train, data=data)
 
 
 def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped]]:
     """The cells that can be run, and the others with the reason. Raises SpecError where the control is an other."""
     cells: list[Cell] = []
     dropped: list[Dropped] = []
-    same: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     for name, levels in layout.cells.items():
         made = _cell(spec, name, levels)
         if isinstance(made, Cell):
-            twin = same.setdefault(_digest([made.train, made.data]), name)
+            twin = first.setdefault((made.train.model_dump_json(), made.data.model_dump_json()), name)
             if twin == name:
                 cells.append(made)
                 continue
@@ -160,28 +162,16 @@ def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped]]:
 def _forbidden(spec: Spec, levels: Levels) -> str | None:
     """Why `requires` or `exclude` of some factor rules out this combination."""
     for name, factor in spec.factors.items():
-        if label(levels[name]) == label(factor.baseline):
+        if same(levels[name], factor.baseline):
             continue
         for other, allowed in factor.requires.items():
-            here = label(levels[other])
-            if here not in map(label, allowed):
-                wanted = " or ".join(map(label, allowed))
+            if not among(levels[other], allowed):
+                wanted, here = " or ".join(map(label, allowed)), label(levels[other])
                 return f"{name}={label(levels[name])} requires {other} at {wanted}, here it is at {here}"
         for other, forbidden in factor.exclude.items():
-            if (here := label(levels[other])) in map(label, forbidden):
-                return f"{name}={label(levels[name])} excludes {other} at {here}"
+            if among(levels[other], forbidden):
+                return f"{name}={label(levels[name])} excludes {other} at {label(levels[other])}"
     return None
-
-
-def _references(spec: Spec) -> dict[str, DataSettings]:
-    """Name -> the fixed real images of a reference set: the data of the baseline, in the reference's own crop."""
-    _, data, refusals = spec.settings(baseline_levels(spec))
-    if data is None:
-        raise spec.refusal(("data",), refusals[0].text)
-    try:
-        return reference_data(data, spec.evaluate)
-    except SpecError as error:
-        raise spec.refusal(("evaluate", "references"), str(error)) from None
 
 
 def _digest(content: Any) -> str:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
+
+from harness.files.atomic import written
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def rgb(opened: Image.Image) -> Image.Image:
-    """The image in RGB with 8 bits a channel. Raises ValueError where that would cut its range off."""
-    if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
-        raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
-    return opened.convert("RGB")
+def read_rgb(file: Path | IO[bytes]) -> Image.Image:
+    """The image in RGB with 8 bits a channel.
+
+    Raises OSError where it cannot be read, and ValueError where it is no sound image, or has a range of more than 8
+    bits, which Pillow would cut off.
+    """
+    try:
+        with Image.open(file) as opened:
+            if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
+                raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
+            return opened.convert("RGB")
+    except (SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
 
 
 def save_grid(images: Tensor, path: Path, *, columns: int, gap: int = 2) -> None:
@@ -31,7 +40,8 @@ def save_grid(images: Tensor, path: Path, *, columns: int, gap: int = 2) -> None
         canvas.paste(Image.fromarray(array), (column * (width + gap), row * (height + gap)))
     if height < 64:
         canvas = canvas.resize((canvas.width * 2, canvas.height * 2), Image.Resampling.NEAREST)
-    _write(canvas, path)
+    with written(path) as file:
+        file.write(_png(canvas))
 
 
 def save_pairs(upper: Tensor, lower: Tensor, path: Path) -> None:
@@ -41,19 +51,17 @@ def save_pairs(upper: Tensor, lower: Tensor, path: Path) -> None:
     for row, images in enumerate((upper, lower)):
         for column, array in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
             canvas.paste(Image.fromarray(array).resize((side, side)), (column * side, row * side))
-    _write(canvas, path)
+    with written(path) as file:
+        file.write(_png(canvas))
 
 
 def load_pairs(path: Path) -> list[tuple[bytes, bytes]]:
     """The (upper, lower) images that `save_pairs` wrote, each as a PNG."""
-    with Image.open(path) as opened:
-        canvas = opened.convert("RGB")
+    canvas = read_rgb(path)
     side = canvas.height // 2
 
     def tile(column: int, row: int) -> bytes:
-        buffer = io.BytesIO()
-        canvas.crop((column * side, row * side, (column + 1) * side, (row + 1) * side)).save(buffer, format="PNG")
-        return buffer.getvalue()
+        return _png(canvas.crop((column * side, row * side, (column + 1) * side, (row + 1) * side)))
 
     return [(tile(column, 0), tile(column, 1)) for column in range(canvas.width // side)]
 
@@ -67,17 +75,12 @@ def write_images(images: Tensor, output: Path) -> None:
         for name, picture in pictures:
             picture.save(output / name)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    half_written = output.with_name(f".{output.name}.{os.getpid()}")
-    with zipfile.ZipFile(half_written, "w", zipfile.ZIP_STORED) as archive:
+    with written(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, picture in pictures:
-            buffer = io.BytesIO()
-            picture.save(buffer, format="PNG")
-            archive.writestr(name, buffer.getvalue())
-    half_written.replace(output)
+            archive.writestr(name, _png(picture))
 
 
-def _write(canvas: Image.Image, path: Path) -> None:
-    half_written = path.with_name(f".{path.name}.{os.getpid()}")
-    canvas.save(half_written, format="PNG")
-    half_written.replace(path)
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -15,10 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from harness.errors import DataError
-from harness.files.images import rgb
+from harness.files.images import read_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -66,11 +65,7 @@ class ImageFiles:
 
     def pixels(self, name: str) -> Pixels:
         """uint8 [3, H, W] in RGB. Raises OSError or ValueError where the file is not a sound image."""
-        try:
-            with Image.open(io.BytesIO(self.content(name))) as opened:
-                return np.asarray(rgb(opened)).transpose(2, 0, 1)
-        except (SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(str(error)) from error
+        return np.asarray(read_rgb(io.BytesIO(self.content(name)))).transpose(2, 0, 1)
 
     def digest(self) -> str:
         """SHA-256 of the files' names and bytes."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
 from harness.measures import Measure
-from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.recipes.events import Event
 from harness.settings import Budget
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
@@ -24,13 +25,16 @@ class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What a recipe is given beside its settings: the run's seed, data, yardstick, budget, folder and event sink."""
+    """What a recipe is given beside its settings: the run's seed, data, yardstick, budget, folder and event sink.
+
+    `data`, `evaluate` and `references` are instances of the recipe's own models.
+    """
 
     seed: int
     directory: Path
-    data: DataSettings
-    evaluate: EvaluateSettings
-    references: dict[str, DataSettings]
+    data: Any
+    evaluate: Any
+    references: Mapping[str, Any]
     budget: Budget
     emit: Callable[[Event], None]
     device: str | None = None
@@ -39,24 +43,51 @@ class RunContext:
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A trainer with typed settings.
+    """A trainer with typed settings, and all that a study must know of it.
 
-    `train` emits `Started`, then `Progress`, `Scored` and `Artifact` as it goes, and returns the summary of the run
-    (at least mifid, fid, memorization_distance, train_seconds, images_per_second, peak_memory_mb). It raises
-    `DivergedError` where training leaves the finite numbers. `sample` draws images from a finished run's folder.
+    Three pydantic models, a description on each field, are the sections of a spec and what runs are given. Factors may
+    name fields of the first two; how runs are scored never moves with the treatment.
     """
 
     name: str
     objective: Measure
 
-    def measures(self, evaluate: EvaluateSettings) -> tuple[Measure, ...]:
-        """All that a run ends with beside the objective and the costs."""
-
     @property
     def settings(self) -> type[BaseModel]:
-        """The model of the recipe's settings, each with a description."""
+        """The section `train`."""
 
-    def train(self, settings: Any, run: RunContext) -> dict[str, float]: ...
+    @property
+    def data(self) -> type[BaseModel]:
+        """The section `data`."""
+
+    @property
+    def evaluate(self) -> type[BaseModel]:
+        """The section `evaluate`."""
+
+    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
+        """All that a run ends with beside the objective and the costs."""
+
+    def references(self, data: Any, evaluate: Any) -> Mapping[str, BaseModel]:
+        """Name -> the data of each fixed set that runs trained on `data` are scored against. Raises SpecError."""
+
+    def check(self, data: Sequence[Any], evaluate: Any) -> None:
+        """Refuse what cannot be run, quickly and before anything is written. Raises HarnessError.
+
+        `data` are the distinct data settings that a study reads, reference sets included.
+        """
+
+    def prepare(self, data: Sequence[Any], evaluate: Any, *, workers: int, note: Callable[[str], None]) -> None:
+        """Make ready, once, what all slots will read; `note` is told of each part. Raises HarnessError."""
+
+    def notes(self, runs: pd.DataFrame, evaluate: Any) -> list[str]:
+        """What a reader of the run table (a row a run, a column a measure) must know, in whole sentences."""
+
+    def train(self, settings: Any, run: RunContext) -> dict[str, float]:
+        """Train one run and return its measures by name, the costs among them.
+
+        Emits `Started`, then `Progress`, `Scored` and `Artifact` as it goes. Raises `DivergedError` where training
+        leaves the finite numbers, and `Interrupted` where it was asked to stop and saved a checkpoint.
+        """
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
         """uint8 [count, 3, size, size] images of the finished run in `directory`."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from harness.files.atomic import written
+
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` (tensors and plain data) so that a crash leaves the old file or the new one."""
-    half_written = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(half_written, "wb") as file:
+    with written(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    half_written.replace(path)
 
 
 def load(path: Path, *, identity: str) -> dict[str, Any] | None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from pydantic import BaseModel
 
 from harness.recipes.events import Event
+from harness.settings import Budget
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunDescription:
-    """All that a slot needs to train one run, as plain data that crosses processes and machines."""
+    """All that a slot needs to train one run: validated settings, which cross processes and machines as they are.
+
+    `train`, `data`, `evaluate` and `references` are instances of the recipe's models.
+    """
 
     key: str
     name: str
     recipe: str
     seed: int
-    train: dict[str, Any]
-    data: dict[str, Any]
-    evaluate: dict[str, Any]
-    references: dict[str, dict[str, Any]]
-    budget: dict[str, Any]
+    train: BaseModel
+    data: BaseModel
+    evaluate: BaseModel
+    references: Mapping[str, BaseModel]
+    budget: Budget
     directory: str
     device: str | None = None
     threads: int | None = None

@@ -6,20 +6,16 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.data.settings import DataSettings
+from harness import recipes
 from harness.errors import DivergedError
-from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
-from harness.settings import Budget
 
 
 def execute(
     description: RunDescription, emit: Callable[[Event], None], should_stop: Callable[[], bool] = lambda: False
 ) -> None:
     """Train one run in this process. Emits the run's events and always ends with Finished or Failed."""
-    from harness import recipes
-
     try:
         if description.threads is not None:
             import torch
@@ -31,15 +27,15 @@ def execute(
         context = recipes.RunContext(
             seed=description.seed,
             directory=directory,
-            data=DataSettings(**description.data),
-            evaluate=EvaluateSettings(**description.evaluate),
-            references={name: DataSettings(**value) for name, value in description.references.items()},
-            budget=Budget(**description.budget),
+            data=description.data,
+            evaluate=description.evaluate,
+            references=description.references,
+            budget=description.budget,
             emit=emit,
             device=description.device,
             should_stop=should_stop,
         )
-        summary = recipe.train(recipe.settings(**description.train), context)
+        summary = recipe.train(description.train, context)
     except recipes.Interrupted as stop:
         emit(Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop"))
     except DivergedError as outcome:

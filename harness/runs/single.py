@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from harness import recipes
-from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
-from harness.recipes.dcgan.settings import EvaluateSettings, reference_data
 from harness.runs.description import RunDescription
 from harness.settings import Budget
 from harness.spec.documents import scalar
 from harness.spec.refusals import build
 
 DEFAULT_IMAGES = 40_000
-
-
-@dataclass(frozen=True)
-class Single:
-    """A run to execute, and its data's settings to check first."""
-
-    run: RunDescription
-    data_settings: DataSettings
 
 
 def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *, default: str) -> dict[str, Any]:
@@ -54,28 +43,27 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
     return found
 
 
-def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> Single:
-    """The run of `recipe` that the options ask for. Raises SpecError."""
-    model = recipes.get(recipe).settings
+def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> RunDescription:
+    """The run of `recipe` that the options ask for, after the recipe's own check. Raises HarnessError."""
+    kind = recipes.get(recipe)
     models: dict[str, type[BaseModel]] = {
-        "train": model,
-        "data": DataSettings,
-        "evaluate": EvaluateSettings,
+        "train": kind.settings,
+        "data": kind.data,
+        "evaluate": kind.evaluate,
         "budget": Budget,
     }
     found = sections(overrides, models, default="train")
-    data, evaluate = found["data"], found["evaluate"]
-    references = reference_data(data, evaluate)
-    run = RunDescription(
+    references = kind.references(found["data"], found["evaluate"])
+    kind.check([found["data"], *references.values()], found["evaluate"])
+    return RunDescription(
         key="single",
         name=recipe,
         recipe=recipe,
         seed=seed,
-        train=found["train"].model_dump(mode="json"),
-        data=data.model_dump(mode="json"),
-        evaluate=evaluate.model_dump(mode="json"),
-        references={name: value.model_dump(mode="json") for name, value in references.items()},
-        budget=found["budget"].model_dump(),
+        train=found["train"],
+        data=found["data"],
+        evaluate=found["evaluate"],
+        references=references,
+        budget=found["budget"],
         directory=str(directory),
     )
-    return Single(run, data)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from harness.errors import nearest
-from harness.settings import Settings
+from harness.settings import OneOf, Settings
 from harness.spec.documents import Keys
-from harness.spec.factors import Factor, Level, label
+from harness.spec.factors import Factor, Level, among, spelled
 from harness.spec.refusals import shown
 
-Kind = Literal[
+KINDS = (
     "one-at-a-time",
     "leave-one-out",
     "ladder",
@@ -22,7 +22,8 @@ Kind = Literal[
     "plackett-burman",
     "union",
     "search",
-]
+)
+"""`harness.design` has a layout for each but a search."""
 Sampler = Literal["tpe", "gp", "nsga2"]
 
 _MEANING: dict[str, tuple[str, ...]] = {
@@ -33,7 +34,7 @@ _MEANING: dict[str, tuple[str, ...]] = {
     "sampler": ("search",),
     "trials": ("search",),
     "prune": ("search",),
-    "max_hours": tuple(kind for kind in get_args(Kind) if kind != "search"),
+    "max_hours": tuple(kind for kind in KINDS if kind != "search"),
 }
 """Which kinds of design a key has a meaning for."""
 
@@ -41,7 +42,9 @@ _MEANING: dict[str, tuple[str, ...]] = {
 class DesignSettings(Settings):
     """Which cells are run, and which are held against each other."""
 
-    kind: Kind = Field(default="one-at-a-time", description="How factors are combined into cells.")
+    kind: Annotated[str, OneOf(KINDS)] = Field(
+        default="one-at-a-time", description="How factors are combined into cells."
+    )
     on: dict[str, Level] = Field(
         default={},
         description="Designs of two levels: the one at which a factor counts as on; its first where it is not named.",
@@ -65,11 +68,12 @@ class DesignSettings(Settings):
     )
     sampler: Sampler | None = Field(
         default=None,
-        description="search: tpe (the default) and gp lower MiFID, nsga2 MiFID and train seconds.",
+        description="search: tpe (the default) and gp go by the objective, nsga2 by the objective and train seconds.",
     )
     trials: int | None = Field(default=None, ge=2, le=100_000, description="search: how many runs it may try.")
     prune: bool = Field(
-        default=False, description="search: stop a run whose MiFID is worse than the median at as many images."
+        default=False,
+        description="search: stop a run that is worse by the objective than the median at as many images.",
     )
 
 
@@ -114,8 +118,8 @@ class DesignCheck:
         for name, level in design.on.items():
             if name not in self.factors:
                 self.refuse((*keys, "on", name), f"there is no factor '{name}'; {nearest(name, self.factors)}")
-            elif label(level) not in (known := [label(each) for each in self.factors[name].levels]):
-                text = f"{shown(level)} is no level of factor '{name}'; {nearest(label(level), known)}"
+            elif not among(level, levels := self.factors[name].levels):
+                text = f"{shown(level)} is no level of factor '{name}'; {nearest(spelled(level), map(spelled, levels))}"
                 self.refuse((*keys, "on", name), text)
 
     def _order(self, design: DesignSettings, keys: Keys) -> None:

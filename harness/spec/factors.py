@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from harness.data.settings import DataSettings
 from harness.errors import nearest
-from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.recipes import Recipe
 from harness.settings import Settings
 from harness.spec.documents import Keys, scalar
-from harness.spec.refusals import build, shown
+from harness.spec.refusals import Refusal, build, shown
 
 Level = bool | int | float | str | None
 Section = Literal["train", "data"]
@@ -51,10 +50,6 @@ class Factor(Settings):
         """The baseline, then the levels."""
         return (self.baseline, *self.levels)
 
-    def named(self, text: str) -> list[Level]:
-        """The levels (one, or none) that `text` is the label of."""
-        return [level for level in self.every_level if text == label(level)]
-
     def settings(self, name: str, level: Level) -> dict[str, Any]:
         """Setting -> value at `level`, the settings named as the spec names them."""
         if self.sets is None:
@@ -69,19 +64,55 @@ class Factor(Settings):
     def key_of(self, level: Level) -> str | None:
         """The key under `sets` that stands for `level`."""
         keys = self.sets if isinstance(self.sets, dict) else {}
-        exact = (key for key in keys if key == label(level))
-        read = (key for key in keys if label(scalar(key)) == label(level))  # `on` for true, 0.80 for 0.8
+        exact = (key for key in keys if key == level)
+        read = (key for key in keys if same(scalar(key), level))  # `on` for true, 0.80 for 0.8
         return next(exact, None) or next(read, None)
 
 
 def label(level: Level) -> str:
-    """`level` as cells and tables name it."""
+    """`level` as cells, tables and figures name it: the one place where a level becomes text, and not to be read back.
+
+    Levels that read alike are refused with the spec; what must tell levels apart compares them by `same`.
+    """
     if level is None or isinstance(level, bool):
-        return {None: "null", True: "true", False: "false"}[level]
-    return str(level)
+        return "on" if level else "off"
+    return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def assigned(factors: Mapping[str, Factor], levels: Mapping[str, Level], recipe: type[BaseModel]) -> Assigned:
+def same(one: Level, other: Level) -> bool:
+    """Whether two levels are one. Python takes true for 1 and false for 0; we do not."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def among(level: Level, levels: Iterable[Level]) -> bool:
+    """Whether `level` is one of `levels`."""
+    return any(same(level, each) for each in levels)
+
+
+def spelled(level: Level) -> str:
+    """`level` as one writes it in a spec, for refusals."""
+    return level if isinstance(level, str) else shown(level)
+
+
+class Sections:
+    """The sections `train` and `data` of a recipe with some settings assigned, each combination validated once."""
+
+    def __init__(self, recipe: Recipe, raw: Mapping[Section, Mapping[str, Any]]) -> None:
+        self.recipe = recipe
+        self.raw = raw
+        self._models: dict[Section, type[BaseModel]] = {"train": recipe.settings, "data": recipe.data}
+        self._built: dict[tuple[Section, str], tuple[BaseModel | None, list[Refusal]]] = {}
+
+    def build(self, section: Section, values: Assigned) -> tuple[BaseModel | None, list[Refusal]]:
+        """The section with those of `values` that belong to it, or why there is none."""
+        own = {setting: value for (where, setting), value in values.items() if where == section}
+        key = section, repr(sorted(own.items(), key=lambda entry: entry[0]))
+        if key not in self._built:
+            self._built[key] = build(self._models[section], {**self.raw[section], **own})
+        return self._built[key]
+
+
+def assigned(factors: Mapping[str, Factor], levels: Mapping[str, Level], recipe: Recipe) -> Assigned:
     """Section and setting -> value, for every factor at its level in `levels`."""
     values: Assigned = {}
     for name, level in levels.items():
@@ -90,24 +121,25 @@ def assigned(factors: Mapping[str, Factor], levels: Mapping[str, Level], recipe:
     return values
 
 
-def resolve(setting: str, recipe: type[BaseModel]) -> tuple[Section, str]:
+def resolve(setting: str, recipe: Recipe) -> tuple[Section, str]:
     """Section and name of `setting`: the recipe's first, then the data's; `train.x` and `data.x` say which.
 
     Raises LookupError with the reason where there is no such setting, or it belongs to the evaluation.
     """
-    known = {**dict.fromkeys(DataSettings.model_fields, "data"), **dict.fromkeys(recipe.model_fields, "train")}
-    section, dot, name = setting.rpartition(".")
-    if not dot and name in known:
-        return ("train" if known[name] == "train" else "data"), name
-    if section == "train" and name in recipe.model_fields:
-        return "train", name
-    if section == "data" and name in DataSettings.model_fields:
-        return "data", name
-    if section.split(".")[0] == "evaluate" or setting == "evaluate" or setting in EvaluateSettings.model_fields:
+    sections: dict[Section, Mapping[str, Any]] = {
+        "train": recipe.settings.model_fields,
+        "data": recipe.data.model_fields,
+    }
+    prefix, _, name = setting.rpartition(".")
+    for section, fields in sections.items():
+        if name in fields and prefix in ("", section):
+            return section, name
+    if setting.split(".")[0] == "evaluate" or setting in recipe.evaluate.model_fields:
         raise LookupError(
             f"'{setting}' belongs to the evaluation, which never moves with the treatment: scores taken with different"
             f" yardsticks cannot be compared; set it once for the whole study under evaluate"
         )
+    known = {name for fields in sections.values() for name in fields}
     raise LookupError(f"the recipe and the data have no setting '{setting}'; {nearest(setting, known)}")
 
 
@@ -117,14 +149,13 @@ class FactorCheck:
     def __init__(
         self,
         factors: Mapping[str, Factor],
-        raw: Mapping[Section, Mapping[str, Any]],
-        recipe: type[BaseModel],
+        sections: Sections,
         refuse: Callable[[Keys, str], None],
         same_source: Callable[[Keys, Keys], bool],
     ) -> None:
         self.factors = factors
-        self.raw = raw
-        self.recipe = recipe
+        self.sections = sections
+        self.recipe = sections.recipe
         self.refuse = refuse
         self.same_source = same_source
 
@@ -153,11 +184,20 @@ class FactorCheck:
             self.refuse(
                 ("factors", name, "levels"), "there is no level; name at least one to compare with the baseline"
             )
-        labels = [label(level) for level in factor.every_level]
-        for index, text in enumerate(labels[1:]):
-            if text in labels[: index + 1]:
-                first = "the baseline" if text == labels[0] else "a level before it"
-                self.refuse(("factors", name, "levels", index), f"{text} is {first} already; name it once")
+        levels = factor.every_level
+        for index, level in enumerate(factor.levels):
+            where: Keys = ("factors", name, "levels", index)
+            before = levels[: index + 1]
+            if among(level, before):
+                first = "the baseline" if same(level, factor.baseline) else "a level before it"
+                self.refuse(where, f"{spelled(level)} is {first} already; name it once")
+                good = False
+            elif alike := [each for each in before if label(each) == label(level)]:
+                text = (
+                    f"{shown(level)} and {shown(alike[0])} would both be called '{label(level)}' in every table; give "
+                    "one of them another name as a level, and say under sets what it means"
+                )
+                self.refuse(where, text)
                 good = False
         return good
 
@@ -177,7 +217,7 @@ class FactorCheck:
                 mentions += [((*sets, key, setting), setting) for setting in settings or {}]
             elif self.same_source((*sets, key), ("factors", name, "levels")):
                 # Left over from an extended file it is harmless; beside the levels it is a slip of the pen.
-                levels = nearest(key, map(label, factor.every_level))
+                levels = nearest(key, map(spelled, factor.every_level))
                 self.refuse((*sets, key), f"the factor has no level '{key}'; {levels}")
         return mentions
 
@@ -193,7 +233,7 @@ class FactorCheck:
     def _against_base(self, name: str, factor: Factor) -> None:
         """A fixed setting that the factor's baseline overrules would have no effect, and say nothing of it."""
         for (section, setting), value in assigned({name: factor}, {name: factor.baseline}, self.recipe).items():
-            fixed = self.raw[section].get(setting, value)
+            fixed = self.sections.raw[section].get(setting, value)
             if fixed != value:
                 self.refuse(
                     (section, setting),
@@ -211,7 +251,7 @@ class FactorCheck:
             own = assigned({name: factor}, {name: level}, self.recipe)
             built = self._built(named, {**baseline, name: level}, own, factor, (name, keys))
             if index and built is not None and built == control:
-                key = nearest(label(level), factor.sets) if isinstance(factor.sets, dict) and not own else ""
+                key = nearest(spelled(level), factor.sets) if isinstance(factor.sets, dict) and not own else ""
                 why = f" (sets has: {key.removeprefix('allowed: ')})" if key else ""
                 self.refuse(
                     keys, f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
@@ -227,11 +267,10 @@ class FactorCheck:
     ) -> tuple[BaseModel, BaseModel] | None:
         """Both sections at `levels`; refusals of the values in `own` are reported at their level."""
         values = assigned(named, levels, self.recipe)
-        models: dict[Section, type[BaseModel]] = {"train": self.recipe, "data": DataSettings}
         built: list[BaseModel] = []
-        for section, model in models.items():
-            mine = {setting: value for (where, setting), value in values.items() if where == section}
-            instance, refusals = build(model, {**self.raw[section], **mine})
+        sections: tuple[Section, ...] = ("train", "data")
+        for section in sections:
+            instance, refusals = self.sections.build(section, values)
             built += [instance] if instance is not None else []
             for keys, text in refusals:
                 # Refusals of other settings are reported where those are; of the whole, when the cell is planned.
@@ -251,10 +290,10 @@ class FactorCheck:
                 names = nearest(other, (known for known in self.factors if known != name))
                 self.refuse(keys, f"there is no other factor '{other}'; {names}")
                 continue
-            known = [label(level) for level in self.factors[other].every_level]
+            known = [spelled(level) for level in self.factors[other].every_level]
             for index, level in enumerate(levels):
-                if label(level) not in known:
-                    text = f"{shown(level)} is no level of factor '{other}'; {nearest(label(level), known)}"
+                if not among(level, self.factors[other].every_level):
+                    text = f"{shown(level)} is no level of factor '{other}'; {nearest(spelled(level), known)}"
                     self.refuse((*keys, index), text)
             if not levels:
                 self.refuse(keys, f"names no level of factor '{other}'; {nearest('', known)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness import recipes
-from harness.data.settings import DataSettings
 from harness.errors import SpecError, nearest
 from harness.measures import Measure
-from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import Budget
 from harness.spec import documents
 from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
-from harness.spec.factors import Factor, FactorCheck, Level, assigned
+from harness.spec.factors import Factor, FactorCheck, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
 
 KEYS = ("study", "recipe", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
@@ -29,32 +27,36 @@ NAME = re.compile(r"\w[\w.-]{0,99}")
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """One study, validated. `train` is an instance of the recipe's settings model."""
+    """One study, validated. `train`, `data` and `evaluate` are instances of the recipe's models."""
 
     study: str
     recipe: str
     objective: Measure
     measures: tuple[Measure, ...]
-    data: DataSettings
-    train: BaseModel
-    evaluate: EvaluateSettings
+    data: Any
+    train: Any
+    evaluate: Any
     factors: dict[str, Factor]
     design: DesignSettings
     seeds: tuple[int, ...]
     budget: Budget
     path: Path | None = None
     document: Marked = field(repr=False, compare=False)
+    sections: Sections = field(repr=False, compare=False)
 
-    def settings(self, levels: dict[str, Level]) -> tuple[BaseModel | None, DataSettings | None, list[Refusal]]:
+    def settings(self, levels: dict[str, Level]) -> tuple[BaseModel | None, BaseModel | None, list[Refusal]]:
         """Complete train and data settings with every factor at its level in `levels`, or why there are none."""
-        values = assigned(self.factors, levels, type(self.train))
-        train, refused = build(type(self.train), self._section("train", self.train, values))
-        data, refused_data = build(DataSettings, self._section("data", self.data, values))
+        values = assigned(self.factors, levels, self.sections.recipe)
+        train, refused = self.sections.build("train", values)
+        data, refused_data = self.sections.build("data", values)
         return train, data, [*refused, *refused_data]
 
-    def _section(self, section: str, base: BaseModel, values: dict[Any, Any]) -> dict[str, Any]:
-        mine = {setting: value for (where, setting), value in values.items() if where == section}
-        return {**base.model_dump(exclude_unset=True), **mine}
+    def references(self, data: BaseModel) -> Mapping[str, BaseModel]:
+        """Name -> the data of each fixed set that runs are scored against. Raises SpecError."""
+        try:
+            return self.sections.recipe.references(data, self.evaluate)
+        except SpecError as error:
+            raise self.refusal(("evaluate", "references"), str(error)) from None
 
     def refusal(self, keys: Keys, text: str) -> SpecError:
         """The error that says `text` of the value at `keys`, with its place."""
@@ -96,23 +98,21 @@ class _Check:
             if key not in KEYS:
                 self.refuse((key,), f"unknown key; {nearest(key, KEYS)}")
         study, seeds = self.study(), self.seeds()
-        data = self.section("data", DataSettings)
-        evaluate = self.section("evaluate", EvaluateSettings)
-        self.distinct("evaluate", "extractors")
-        self.distinct("evaluate", "references")
+        recipe = self.recipe()
+        train = self.section("train", recipe.settings) if recipe else None
+        data = self.section("data", recipe.data) if recipe else None
+        evaluate = self.section("evaluate", recipe.evaluate) if recipe else None
         design = self.section("design", DesignSettings, kinds_by_name)
         budget = self.budget()
         factors = self.factors()
-        recipe = self.recipe()
-        train = self.section("train", recipe.settings) if recipe else None
-        if recipe and factors is not None:
-            raw = {"train": self.mapping("train"), "data": self.mapping("data")}
-            FactorCheck(factors, raw, recipe.settings, self.refuse, self.same_source).run()  # type: ignore[arg-type]
+        sections = Sections(recipe, {"train": self.mapping("train"), "data": self.mapping("data")}) if recipe else None
+        if sections and factors is not None:
+            FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
             DesignCheck(factors, seconds=self.mapping("budget").get("seconds") is not None, refuse=self.refuse).run(
                 design
             )
-        if self.refused or not (data and evaluate and design and budget and recipe and train and factors):
+        if self.refused or not (data and evaluate and design and budget and recipe and sections and train and factors):
             raise SpecError("\n".join(self.refused))
         return Spec(
             study=study,
@@ -128,6 +128,7 @@ class _Check:
             budget=budget,
             path=self.path,
             document=self.document,
+            sections=sections,
         )
 
     def mapping(self, key: str) -> dict[str, Any]:
@@ -187,13 +188,6 @@ class _Check:
             self.refuse(("budget", *last), text)
             return None
         return self.section("budget", Budget)
-
-    def distinct(self, section: str, key: str) -> None:
-        given = self.mapping(section).get(key)
-        names = given if isinstance(given, list) else []
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                self.refuse((section, key, index), f"{shown(name)} is named twice; name it once")
 
     def recipe(self) -> recipes.Recipe | None:
         name = self.raw.get("recipe")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from pydantic import BaseModel
-
 from harness import recipes
 from harness.design import Plan
 from harness.design import plan as make_plan
@@ -28,29 +26,15 @@ from harness.study.tracking import Tracker, origin
 Note = Callable[[str], None]
 
 
-def check(plan: Plan) -> None:
-    """Refuse data and yardsticks that are not to be had, before anything is written. Raises HarnessError."""
-    recipes.get(plan.recipe).check(data_of(plan), plan.evaluate)
-
-
-def prepare(plan: Plan, note: Note) -> None:
-    """Make ready what runs share, once, so that slots need not. Raises HarnessError."""
-    recipes.get(plan.recipe).prepare(data_of(plan), plan.evaluate, workers=provenance.cores(), note=note)
-
-
-def data_of(plan: Plan) -> list[BaseModel]:
-    """The distinct data settings that a plan reads: training sets, then reference sets."""
-    return list(dict.fromkeys([*(cell.data for cell in plan.cells), *plan.references.values()]))
-
-
 def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
-    check(plan)
+    recipe = recipes.get(plan.recipe)
+    recipe.check(plan.data, plan.evaluate)
     store = StudyStore(options.storage, study_name(spec, plan))
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
-    prepare(plan, note)
+    recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours:

@@ -41,7 +41,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "recipe": plan.recipe,
         "objective": plan.objective.name,
         "design": plan.design,
-        "cells": {cell.name: {"levels": cell.levels, "train": cell.train, "data": cell.data} for cell in plan.cells},
+        "cells": {cell.name: {"levels": cell.levels, **cell.settings} for cell in plan.cells},
         "contrasts": [{"name": c.name, "pairs": c.pairs} for c in plan.contrasts],
         "runs": [{"cell": run.cell, "seed": run.seed, "key": run.key} for run in plan.runs],
         "dropped": [{"name": d.name, "reason": d.reason} for d in plan.dropped],

@@ -10,6 +10,7 @@ from harness.errors import StudyError
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
+from harness.settings import Budget
 
 _SECONDS = 2.0
 _LEAST, _FEW, _MANY = 16, 64, 320  # samples of a score
@@ -49,9 +50,9 @@ def _trial(
             seed=plan.runs[0].seed,
             train=cell.train,
             data=cell.data,
-            evaluate=evaluate.model_dump(mode="json"),
-            references={name: value.model_dump(mode="json") for name, value in plan.references.items()},
-            budget={"seconds": seconds},
+            evaluate=evaluate,
+            references=plan.references,
+            budget=Budget(seconds=seconds),
             directory=folder,
             device=None if device == "auto" else device,
             threads=threads,

@@ -130,12 +130,11 @@ class Coordinator:
         share = -(-self.launcher.slots // len(self.devices))
         directory = RUNS / self.store.name / planned.key
         levels = {f"factor.{factor}": str(level) for factor, level in cell.levels.items()}
-        settings = {f"train.{k}": v for k, v in cell.train.items()} | {f"data.{k}": v for k, v in cell.data.items()}
         budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
         evaluate = {f"evaluate.{k}": v for k, v in self.plan.evaluate.model_dump(mode="json").items()}
         mlflow_run = self.tracker.start(
             name,
-            parameters={"seed": planned.seed, "cell": cell.name, **levels, **settings, **budget, **evaluate},
+            parameters={"seed": planned.seed, "cell": cell.name, **levels, **cell.settings, **budget, **evaluate},
             tags={
                 **self.tags,
                 "harness.cell": cell.name,
@@ -166,9 +165,9 @@ class Coordinator:
                 seed=planned.seed,
                 train=cell.train,
                 data=cell.data,
-                evaluate=self.plan.evaluate.model_dump(mode="json"),
-                references={k: v.model_dump(mode="json") for k, v in self.plan.references.items()},
-                budget=self.plan.budget.model_dump(),
+                evaluate=self.plan.evaluate,
+                references=self.plan.references,
+                budget=self.plan.budget,
                 directory=str(directory),
                 device=None if device == "auto" else device,
                 threads=self.threads,

@@ -44,7 +44,7 @@ def place(plan: Plan, options: Options) -> Placement:
     A small network gains next to nothing from a second core, so that runs side by side on cores of their own finish
     sooner; such a share of the cores counts as a device.
     """
-    wanted = str(plan.cells[0].train.get("device", "auto"))
+    wanted = str(getattr(plan.cells[0].train, "device", "auto"))
     devices = _devices(wanted)
     if devices != ["cpu"]:
         return Placement(devices=devices, slots=_slots(options, len(devices)), threads=None)

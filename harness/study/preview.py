@@ -7,11 +7,13 @@ import math
 from rich.console import Console
 from rich.table import Table
 
+from harness import recipes
 from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.design.cap import cap
+from harness.machine.provenance import cores
 from harness.spec import Spec, label
-from harness.study.ablate import Note, cap_line, check, prepare, run_seconds
+from harness.study.ablate import Note, cap_line, run_seconds
 from harness.study.answer import study_name
 from harness.study.calibration import calibrate
 from harness.study.placement import Options, place
@@ -25,11 +27,12 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     Writes nothing but prepared data into the cache. Raises HarnessError.
     """
     plan = make_plan(study)
-    check(plan)
+    recipe = recipes.get(plan.recipe)
+    recipe.check(plan.data, plan.evaluate)
     StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
     placement = place(plan, options)
     _print_plan(plan)
-    prepare(plan, note)
+    recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
     timed = _near(plan) if plan.search else plan
     note(f"timing: {len(timed.cells)} cells, a few seconds each")
     estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
@@ -82,11 +85,11 @@ def _print_plan(plan: Plan) -> None:
     )
     cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
     cells.add_column("cell")
-    control = plan.cell(plan.control)
+    control = plan.cell(plan.control).settings
     cells.add_column("differs from the control in")
     for cell in plan.cells:
-        changes = [f"{k}={v}" for k, v in cell.train.items() if control.train[k] != v]
-        changes += [f"data.{k}={v}" for k, v in cell.data.items() if control.data[k] != v]
+        settings = {name: value for name, value in cell.settings.items() if control.get(name) != value}
+        changes = [f"{name.removeprefix('train.')}={value}" for name, value in settings.items()]
         cells.add_row(cell.name, ", ".join(changes) or "(the control)")
     console.print(cells)
     contrasts = Table(title="Contrasts", box=None, title_justify="left", padding=(0, 2, 0, 0))

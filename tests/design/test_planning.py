@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from pydantic import Field, model_validator
@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 from harness import recipes
 from harness.design import Plan, plan
 from harness.errors import SpecError
-from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.recipe import Dcgan
 from harness.settings import Settings
 from harness.spec import load
 
@@ -31,19 +30,9 @@ class ToySettings(Settings):
         return self
 
 
-class ToyRecipe:
+class ToyRecipe(Dcgan):
     name = "dcgan"
     settings = ToySettings
-    objective = MIFID
-
-    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
-        return ()
-
-    def train(self, settings: Any, run: Any) -> dict[str, float]:
-        raise NotImplementedError
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 SPEC = """\
@@ -81,14 +70,12 @@ def test_one_at_a_time_holds_every_level_against_the_baseline() -> None:
     assert [(c.name, c.pairs) for c in made.contrasts] == [
         ("crop: resize -> square", (("crop=square", "baseline"),)),
         ("crop: resize -> bbox", (("crop=bbox", "baseline"),)),
-        ("margin: null -> 0.8", (("margin=0.8", "baseline"),)),
+        ("margin: off -> 0.8", (("margin=0.8", "baseline"),)),
         ("averaging: none -> ema", (("averaging=ema", "baseline"),)),
     ]
-    assert made.cell("crop=bbox").data["crop"] == "bbox"
-    assert made.cell("crop=bbox").train["margin"] is None
-    assert made.cell("margin=0.8").train == {
-        "width": 8, "depth": 1, "margin": 0.8, "averaging": "none", "batch": 32,
-    }  # fmt: skip
+    assert made.cell("crop=bbox").settings["data.crop"] == "bbox"
+    assert made.cell("crop=bbox").settings["train.margin"] is None
+    assert made.cell("margin=0.8").train == ToySettings(margin=0.8)
 
 
 def test_leave_one_out_takes_each_trick_from_all() -> None:
@@ -111,7 +98,7 @@ def test_full_factorial_pairs_cells_that_differ_in_one_factor_only() -> None:
     assert counts == {
         "crop: resize -> square": 4,
         "crop: resize -> bbox": 4,
-        "margin: null -> 0.8": 6,
+        "margin: off -> 0.8": 6,
         "averaging: none -> ema": 6,
     }
     for contrast in made.contrasts:
@@ -174,7 +161,7 @@ def test_a_folder_that_drawn_dogs_would_not_look_at_is_refused() -> None:
 
 
 def test_runs_on_data_that_are_not_split_keep_their_keys() -> None:
-    assert "split" not in planned().cells[0].data
+    assert "data.split" not in planned().cells[0].settings
     assert planned("data.split=train").runs[0].key != planned().runs[0].key
 
 
@@ -238,7 +225,7 @@ def test_a_factorial_out_of_all_bounds_is_refused_before_it_is_built() -> None:
 def test_sets_can_rename_and_move_several_settings() -> None:
     made = planned("factors.size_of_all={baseline: 8, levels: [9], sets: [width, depth]}")
     cell = made.cell("size_of_all=9")
-    assert (cell.train["width"], cell.train["depth"]) == (9, 9)
-    assert made.cell("baseline").train["depth"] == 8
+    assert cell.train == ToySettings(width=9, depth=9)
+    assert made.cell("baseline").train == ToySettings(depth=8)
     renamed = planned("factors.photos={baseline: 2000, levels: [99], sets: data.count}")
-    assert renamed.cell("photos=99").data["count"] == 99
+    assert renamed.cell("photos=99").settings["data.count"] == 99

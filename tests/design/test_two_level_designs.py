@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ import pytest
 from harness import recipes
 from harness.design import Plan, fractions, plan
 from harness.errors import SpecError
-from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.recipe import Dcgan
 from harness.settings import Settings
 from harness.spec import load
 
@@ -28,19 +27,9 @@ class ToySettings(Settings):
     e: Switch = "off"
 
 
-class ToyRecipe:
+class ToyRecipe(Dcgan):
     name = "dcgan"
     settings = ToySettings
-    objective = MIFID
-
-    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
-        return ()
-
-    def train(self, settings: Any, run: Any) -> dict[str, float]:
-        raise NotImplementedError
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 @pytest.fixture(autouse=True)

@@ -6,27 +6,32 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from harness.data.settings import DataSettings
+from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import Launcher, RunDescription
 from harness.runs.execute import execute
 from harness.runs.inline import InlineLauncher
 from harness.runs.processes import ProcessLauncher
+from harness.settings import Budget
 
 
-def description(folder: Path, **train: object) -> RunDescription:
+def description(folder: Path, settings: BaseModel) -> RunDescription:
     return RunDescription(
         key="k",
         name="n",
         recipe="fake",
         seed=1,
-        train={"device": "cpu", **train},
-        data={"count": 16, "size": 32},
-        evaluate={},
+        train=settings,
+        data=DataSettings(count=16, size=32),
+        evaluate=EvaluateSettings(),
         references={},
-        budget={"images": 100},
+        budget=Budget(images=100),
         directory=str(folder / "run"),
     )
 
@@ -46,36 +51,35 @@ def collect(launcher: Launcher, slot: int = 0) -> list[Event]:
     [
         ({"mood": "diverge"}, "diverged", "the generator's loss is nan"),
         ({"mood": "crash"}, "error", "RuntimeError: a fault of the recipe"),
-        ({"batch": 1}, "error", "ValidationError"),
     ],
 )
 def test_every_bad_end_is_a_failed_event_with_its_reason(
-    tmp_path: Path, fake_recipe: object, train: dict[str, object], kind: str, reason: str
+    tmp_path: Path, fake_recipe: Any, train: dict[str, object], kind: str, reason: str
 ) -> None:
     found: list[Event] = []
-    execute(description(tmp_path, **train), found.append)
+    execute(description(tmp_path, fake_recipe.settings(**train)), found.append)
     assert isinstance(found[-1], Failed)
     assert found[-1].kind == kind
     assert reason in found[-1].reason
 
 
-def test_inline_runs_in_this_process_and_ends_with_the_summary(tmp_path: Path, fake_recipe: object) -> None:
+def test_inline_runs_in_this_process_and_ends_with_the_summary(tmp_path: Path, fake_recipe: Any) -> None:
     launcher = InlineLauncher()
-    launcher.submit(0, description(tmp_path))
+    launcher.submit(0, description(tmp_path, fake_recipe.settings()))
     last = collect(launcher)[-1]
     launcher.close()
     assert isinstance(last, Finished)
     assert last.summary["images"] == 100
 
 
-def test_an_interrupted_run_ends_as_interrupted(tmp_path: Path, fake_recipe: object) -> None:
+def test_an_interrupted_run_ends_as_interrupted(tmp_path: Path, fake_recipe: Any) -> None:
     launcher = InlineLauncher()
-    launcher.submit(0, description(tmp_path, mood="wait"))
+    launcher.submit(0, description(tmp_path, fake_recipe.settings(mood="wait")))
     launcher.interrupt(0)
     last = collect(launcher)[-1]
     assert isinstance(last, Failed)
     assert last.kind == "interrupted"
-    launcher.submit(0, description(tmp_path))  # an interrupt is for the run that it met
+    launcher.submit(0, description(tmp_path, fake_recipe.settings()))  # an interrupt is for the run that it met
     assert isinstance(collect(launcher)[-1], Finished)
 
 
@@ -83,7 +87,7 @@ def test_a_fault_in_a_child_process_comes_back_and_the_slot_goes_on(tmp_path: Pa
     launcher = ProcessLauncher(1)
     try:
         for _ in range(2):
-            launcher.submit(0, description(tmp_path))  # recipe 'fake' is not known in a fresh process
+            launcher.submit(0, description(tmp_path, DcganSettings()))  # recipe 'fake' is not known in a fresh process
             last = collect(launcher)[-1]
             assert isinstance(last, Failed)
             assert "recipe 'fake' is not installed" in last.reason
@@ -94,14 +98,14 @@ def test_a_fault_in_a_child_process_comes_back_and_the_slot_goes_on(tmp_path: Pa
 def test_a_killed_child_process_is_a_failed_run_and_the_next_run_gets_a_new_one(tmp_path: Path) -> None:
     launcher = ProcessLauncher(2)
     try:
-        launcher.submit(1, description(tmp_path))
+        launcher.submit(1, description(tmp_path, DcganSettings()))
         victim = launcher._workers[1].process
         assert victim.pid is not None
         os.kill(victim.pid, signal.SIGKILL)
         last = collect(launcher, slot=1)[-1]
         assert isinstance(last, Failed)
         assert "signal 9" in last.reason
-        launcher.submit(1, description(tmp_path))
+        launcher.submit(1, description(tmp_path, DcganSettings()))
         assert "is not installed" in collect(launcher, slot=1)[-1].reason  # type: ignore[union-attr]
     finally:
         launcher.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from pydantic import Field, model_validator
@@ -13,10 +13,11 @@ from pydantic import Field, model_validator
 from harness import recipes
 from harness.design import DESIGNS, plan
 from harness.errors import SpecError
-from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.recipe import Dcgan
 from harness.settings import Settings
-from harness.spec import DesignSettings, Spec, load
+from harness.spec import DesignSettings, Spec, label, load
+from harness.spec.designs import KINDS
+from harness.spec.factors import Level, same
 
 ABLATIONS = Path(__file__).resolve().parents[2] / "ablations"
 
@@ -46,19 +47,9 @@ class FakeSettings(Settings):
         return self
 
 
-class FakeRecipe:
+class FakeRecipe(Dcgan):
     name = "dcgan"
     settings = FakeSettings
-    objective = MIFID
-
-    def measures(self, evaluate: Any) -> tuple[Measure, ...]:
-        return ()
-
-    def train(self, settings: Any, run: Any) -> dict[str, float]:
-        raise NotImplementedError
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 SPEC = """\
@@ -136,7 +127,9 @@ def test_importing_the_spec_loads_nothing_heavy() -> None:
 
 
 def test_every_design_that_a_spec_can_name_exists() -> None:
-    assert set(DesignSettings.model_fields["kind"].annotation.__args__) == {*DESIGNS, "search"}  # type: ignore[union-attr]
+    assert set(KINDS) == {*DESIGNS, "search"}
+    for kind in KINDS:
+        assert DesignSettings(kind=kind).kind == kind
 
 
 def test_a_refusal_names_file_line_key_value_and_what_is_allowed(spec_file: Path) -> None:
@@ -185,7 +178,14 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("factors.tau={baseline: 0.1, levels: [0.2]}", ("factors.tau", "never moves with the treatment")),
         ("factors.n={baseline: 1, levels: [2], sets: evaluate.size}", ("never moves with the treatment",)),
         ("factors.n={baseline: 1, levels: [2], sets: samples}", ("factors.n.sets", "belongs to the evaluation")),
-        ("factors.batch={baseline: 16, levels: [16.0]}", ("changes nothing against the baseline",)),
+        ("factors.batch={baseline: 16, levels: [16.0]}", ("16.0 is the baseline already",)),
+        ("factors.x={baseline: 16, levels: ['16'], sets: batch}", ("would both be called '16'", "under sets")),
+        ("factors.x={baseline: 0.25, levels: [0.25000001], sets: margin}", ("would both be called '0.25'",)),
+        ("factors.x={baseline: null, levels: [false], sets: margin}", ("false and null would both be called 'off'",)),
+        ("factors.x={baseline: null, levels: ['off'], sets: margin}", ("'off' and null would both be called 'off'",)),
+        ("factors.crop.requires={margin: [false]}", ("false is no level of factor 'margin'", "0.8, null")),
+        ("factors.crop.exclude={margin: ['0.8']}", ("'0.8' is no level of factor 'margin'",)),
+        ("design={kind: ladder, on: {crop: resize}}", ("'resize' is no level of factor 'crop'; allowed: square",)),
         ("train.margin=0.5", ("train.margin: 0.5 has no effect", "factors.margin.baseline")),
         ("train.batch=true", ("train.batch: true is not allowed", "whole number")),
         ("train.batch=2.5", ("train.batch: 2.5 is not allowed",)),
@@ -328,6 +328,43 @@ def test_switches_can_be_written_on_and_off(spec_file: Path) -> None:
     spec = load(spec_file, [f"factors.big={sets}"])
     assert spec.factors["big"].settings("big", True) == {"width": 12}
     assert load(spec_file, ["design={kind: leave-one-out, on: {crop: square}}"]).design.on == {"crop": "square"}
+
+
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [
+        *((None, "off"), (False, "off"), (True, "on"), ("off", "off"), ("square", "square")),
+        *((0.8, "0.8"), (0.80, "0.8"), (16, "16"), (16.0, "16"), (5e-4, "0.0005"), (1_000_000, "1000000")),
+    ],
+)
+def test_a_level_is_called_by_one_name(level: Level, text: str) -> None:
+    assert label(level) == text
+
+
+def test_levels_are_told_apart_by_value_and_not_by_name() -> None:
+    levels: list[Level] = [None, False, 0, "off", "null", True, 1, "on", 0.8, "0.8"]
+    for position, one in enumerate(levels):
+        assert [same(one, other) for other in levels] == [position == place for place in range(len(levels))]
+    assert same(16, 16.0)
+
+
+def test_a_cell_is_validated_once_however_often_it_is_asked_for(
+    spec_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    class Counted(FakeSettings):
+        @model_validator(mode="after")
+        def _count(self) -> Counted:
+            built.append(self.model_dump_json())
+            return self
+
+    monkeypatch.setattr(FakeRecipe, "settings", Counted)
+    made = plan(load(spec_file, ["design={kind: full-factorial}"]))
+    assert len(made.cells) == 4
+    # The section by itself, and the two levels of the factor that it belongs to: the crop is of the data.
+    assert len(built) == 3
+    assert made.cell("crop=square").train is made.cell("baseline").train
 
 
 def test_extends_that_leads_back_or_nowhere_is_refused(spec_file: Path) -> None:

@@ -1,16 +1,18 @@
-"""Averages of the generator's parameters: none, equal weights (SWA), exponential (EMA), and the notebook's schedule."""
+"""Averages of the generator's parameters by name; `averaging` of the settings takes its values from here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Epochs 0, 200, 300 and 400 of the notebook's 620.
 SCHEDULE = ((0.0, 0.9), (200 / 620, 0.99), (300 / 620, 0.999), (400 / 620, 0.9999))
 
 Beta = Callable[[float, int], float]
+Average = Callable[[float, float], tuple[float, Beta]]
 
 
 def _swa(start: float, beta: float) -> tuple[float, Beta]:
@@ -25,7 +27,8 @@ def _schedule(start: float, beta: float) -> tuple[float, Beta]:
     return 0.0, lambda fraction, count: next(b for begins, b in reversed(SCHEDULE) if fraction >= begins)
 
 
-AVERAGES: dict[str, Callable[[float, float], tuple[float, Beta]]] = {"swa": _swa, "ema": _ema, "schedule": _schedule}
+AVERAGES: dict[str, Average | None] = {"none": None, "swa": _swa, "ema": _ema, "schedule": _schedule}
+"""Start fraction and beta of the settings -> the start and the beta of each step, by fraction and count."""
 
 
 class Averager:
@@ -35,21 +38,23 @@ class Averager:
     constant beta; schedule: beta 0.9, 0.99, 0.999, 0.9999 from fixed fractions of training, as in the notebook.
     """
 
-    def __init__(self, kind: str, parameters: Sequence[Tensor], *, start: float, beta: float) -> None:
-        self.start, self._beta = AVERAGES[kind](start, beta)
+    def __init__(self, average: Average, parameters: Sequence[Tensor], *, start: float, beta: float) -> None:
+        self.start, self._beta = average(start, beta)
         self._parameters = list(parameters)
         self.average = [parameter.detach().clone() for parameter in parameters]
         self.count = 0
 
-    @torch.no_grad()
     def update(self, fraction: float) -> None:
         """Take in the parameters after a step at `fraction` (0..1) of training."""
+        import torch  # not above: the settings read the names
+
         if fraction < self.start:
             return
-        if self.count == 0:
-            torch._foreach_copy_(self.average, self._parameters)
-        else:
-            torch._foreach_lerp_(self.average, self._parameters, 1 - self._beta(fraction, self.count))
+        with torch.no_grad():
+            if self.count == 0:
+                torch._foreach_copy_(self.average, self._parameters)
+            else:
+                torch._foreach_lerp_(self.average, self._parameters, 1 - self._beta(fraction, self.count))
         self.count += 1
 
     def current(self) -> list[Tensor]:

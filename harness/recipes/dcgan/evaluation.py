@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
+
+import harness.data
 from harness.data.settings import DataSettings
-from harness.metrics.presets import PRESETS
+from harness.metrics import Extractor, extractor
+from harness.metrics.reference import Reference, reference
 from harness.recipes.dcgan.settings import EvaluateSettings
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.metrics.extractors import Extractor
-    from harness.metrics.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,22 @@ class Evaluator:
     metrics are logged under their bare names, the others as `metric/extractor/reference`.
     """
 
-    def __init__(self, evaluate: EvaluateSettings, references: dict[str, DataSettings], device: str = "cpu") -> None:
-        import harness.data
-        from harness.metrics import extractor
-        from harness.metrics.reference import reference
-
+    def __init__(self, evaluate: EvaluateSettings, references: Mapping[str, DataSettings], device: str = "cpu") -> None:
         self.evaluate = evaluate
         self.yardsticks: list[Yardstick] = []
         sets = {name: harness.data.prepare(data) for name, data in references.items()}
+        self.digests = {name: prepared.fingerprint for name, prepared in sets.items()}
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
-            tau = PRESETS[extractor_name].tau if extractor_name in PRESETS else evaluate.tau
+            tau = evaluate.tau_of(extractor_name)
             for reference_name, prepared in sets.items():
                 name = f"{extractor_name}/{reference_name}"
                 self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
+
+    @property
+    def objective(self) -> Yardstick:
+        """The yardstick of the objective."""
+        return self.yardsticks[0]
 
     @property
     def facts(self) -> dict[str, str]:
@@ -69,10 +71,7 @@ class Evaluator:
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
         """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
-        import numpy as np
-        import torch
-
-        yardstick = self.yardsticks[0]
+        yardstick = self.objective
         found = yardstick.reference.nearest(yardstick.extractor(images))
         order = found.distances.nan_to_num(torch.inf).argsort(stable=True)[:count].cpu()
         order = order[found.nearest.cpu()[order] >= 0]  # features of zeros resemble nothing
@@ -97,7 +96,7 @@ class Evaluator:
             suffix = "" if position == 0 else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
         if first is not None:
-            objective = self.yardsticks[0]
-            few = features[objective.extractor.name][:first]
-            scores["mifid_interim"] = objective.reference.score(few, tau=objective.tau, kid=False, manifold=False).mifid
+            first_of_all, tau = self.objective, self.objective.tau
+            few = features[first_of_all.extractor.name][:first]
+            scores["mifid_interim"] = first_of_all.reference.score(few, tau=tau, kid=False, manifold=False).mifid
         return scores

@@ -1,13 +1,32 @@
-"""The losses of the discriminator and the generator: cross-entropy on smoothed labels, with or without a margin."""
+"""The losses of the discriminator and the generator by name; `loss` of the settings takes its values from here.
+
+Nothing here imports torch: the settings read the names.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.recipes.dcgan.settings import DcganSettings
 
 _EPS = 1e-8
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What each network lowers, from logits [N]: the discriminator's of real and fake images, the generator's of fake.
+
+    Both also take the settings, and give a scalar in float32 or float64.
+    """
+
+    discriminator: Callable[[Tensor, Tensor, DcganSettings], Tensor]
+    generator: Callable[[Tensor, DcganSettings], Tensor]
 
 
 def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) -> Tensor:
@@ -17,14 +36,23 @@ def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) 
     saturate at 1; the small residual of the smoothed label stays. Without a margin it is the cross-entropy. Source:
     the competition notebook, with its 1e-8 inside the logarithms.
     """
-    logits = logits.float() if logits.dtype == torch.bfloat16 else logits
-    loss = torch.zeros((), dtype=logits.dtype, device=logits.device)
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    loss = logits.new_zeros(())
     if label > 0:
-        target = -torch.log(torch.sigmoid(logits) + _EPS)
+        target = -(logits.sigmoid() + _EPS).log()
         if margin is not None and margin > 0:
             target = target.clamp_min(-math.log(margin))
         loss = loss + label * target.mean()
     if label < 1:
         # 1 - p in float32 is 0 from a logit of 17 on, and a fake image scored that high would teach D nothing.
-        loss = loss - (1 - label) * torch.log(torch.sigmoid(-logits) + _EPS).mean()
+        loss = loss - (1 - label) * ((-logits).sigmoid() + _EPS).log().mean()
     return loss
+
+
+LOSSES = {
+    "cross-entropy": Loss(
+        lambda real, fake, s: adversarial_loss(real, s.real_label, s.margin) + adversarial_loss(fake, 0.0),
+        lambda fake, s: adversarial_loss(fake, s.real_label, s.margin),
+    )
+}
+"""Cross-entropy on smoothed labels, the real ones up to the margin where there is one."""

@@ -9,9 +9,10 @@ from harness.recipes.dcgan.settings import EvaluateSettings
 
 MIFID = Measure(name="mifid", title="MiFID")
 _HIGHER = Direction.MAXIMIZE
+MEMORIZATION = Measure(name="memorization_distance", title="memorisation distance", direction=_HIGHER, part_of="mifid")
 _OTHERS = (
     Measure(name="fid", title="FID", part_of="mifid"),
-    Measure(name="memorization_distance", title="memorisation distance", direction=_HIGHER, part_of="mifid"),
+    MEMORIZATION,
     Measure(name="kid", title="KID"),
     Measure(name="precision", title="precision", direction=_HIGHER),
     Measure(name="recall", title="recall", direction=_HIGHER),

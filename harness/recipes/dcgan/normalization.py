@@ -1,8 +1,6 @@
-"""Batch norm over groups, and the three ways in which real and fake images pass through the discriminator."""
+"""Batch norm over groups of a batch, each with statistics of its own."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -32,30 +30,3 @@ class GroupedBatchNorm(nn.BatchNorm2d):
             self.momentum or 0.0,
             self.eps,
         )
-
-
-Discriminate = Callable[[Tensor, int], Tensor]
-
-
-def separate(discriminator: Discriminate, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Two forwards, the usual way: own statistics each, and twice the overhead."""
-    return discriminator(real, 1), discriminator(fake, 1)
-
-
-def joint(discriminator: Discriminate, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """One forward; statistics over real and fake together leak each into the other."""
-    real_logits, fake_logits = discriminator(torch.cat([real, fake]), 1).chunk(2)
-    return real_logits, fake_logits
-
-
-def split(discriminator: Discriminate, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """One forward; each half is normalised with its own statistics (the competition's trick)."""
-    real_logits, fake_logits = discriminator(torch.cat([real, fake]), 2).chunk(2)
-    return real_logits, fake_logits
-
-
-PASSES: dict[str, Callable[[Discriminate, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "separate": separate,
-    "joint": joint,
-    "split": split,
-}

@@ -1,221 +1,84 @@
-"""The DCGAN of the Kaggle "Generative Dog Images" competition (2019) with its five tricks as settings."""
+"""The DCGAN of the Kaggle "Generative Dog Images" competition (2019) with its five tricks as settings.
+
+What a study asks of the recipe; training itself is in `session`, which loads torch.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.errors import DataError
-from harness.machine.devices import device_name, resolve_device
-from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID, measures
-from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
+import harness.data
+from harness.data.settings import DataSettings
+from harness.measures import Measure, RunState
+from harness.recipes.dcgan.measures import MEMORIZATION, MIFID, measures
+from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings, reference_data
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
     from harness.recipes import RunContext
-
-_PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
 
 
 class Dcgan:
     """The recipe: trains, scores at intervals from the averaged generator, leaves grids and the generator behind."""
 
     name = "dcgan"
-    settings = DcganSettings
     objective = MIFID
+    settings = DcganSettings
+    data = DataSettings
+    evaluate = EvaluateSettings
 
     def measures(self, evaluate: EvaluateSettings) -> tuple[Measure, ...]:
         """The other scores, and the MiFID under every yardstick but the first."""
         return measures(evaluate)
 
+    def references(self, data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
+        """Name -> the data of each reference set of a study that trains on `data`. Raises SpecError."""
+        return reference_data(data, evaluate)
+
+    def check(self, data: Sequence[DataSettings], evaluate: EvaluateSettings) -> None:
+        """Refuse data that cannot be read and extractors that are not to be had. Raises DataError and MetricError."""
+        for settings in data:
+            harness.data.check(settings)
+        from harness.metrics import extractor
+
+        for name in evaluate.extractors:
+            extractor(name, precision=evaluate.precision)
+
+    def prepare(
+        self, data: Sequence[DataSettings], evaluate: EvaluateSettings, *, workers: int, note: Callable[[str], None]
+    ) -> None:
+        """Prepare every data set once, so that slots only map it. Raises DataError and CacheError."""
+        for settings in data:
+            prepared = harness.data.prepare(settings, workers=workers)
+            line = f"data: {settings.source}, crop {settings.crop}, {settings.size} px: {len(prepared.images):,} images"
+            note(line + (f" ({len(prepared.skipped)} skipped)" if prepared.skipped else ""))
+
+    def notes(self, runs: pd.DataFrame, evaluate: EvaluateSettings) -> list[str]:
+        """How many runs are penalised: the MiFID jumps there, and its effects are those of the distance."""
+        if MEMORIZATION.name not in runs:
+            return []
+        distances = runs.loc[runs["state"] == RunState.COMPLETE, MEMORIZATION.name].dropna()
+        tau = evaluate.tau_of(evaluate.extractors[0])
+        penalised = int((distances < tau).sum())
+        if not penalised:
+            return []
+        return [
+            f"{penalised} of {len(distances)} runs are penalised: their memorisation distance is below tau = {tau:g}, "
+            "and their MiFID is the FID divided by it; see the effects on the FID and on the memorisation distance"
+        ]
+
     def train(self, settings: DcganSettings, run: RunContext) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""
-        import torch
+        from harness.recipes.dcgan import session
 
-        import harness.data
-        from harness.recipes import checkpoint
-        from harness.recipes.dcgan.evaluation import Evaluator
-        from harness.recipes.dcgan.trainer import Trainer
-
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-        device = resolve_device(run.device or settings.device)
-        prepared = harness.data.prepare(run.data)
-        if len(prepared.groups) - 1 < settings.batch:
-            raise DataError(
-                f"train.batch is {settings.batch}, but the data has {len(prepared.groups) - 1} photos; "
-                "give a smaller batch or more photos"
-            )
-        evaluator = Evaluator(run.evaluate, run.references, device)
-        trainer = Trainer(
-            settings,
-            torch.from_numpy(prepared.images[:].copy()),
-            prepared.groups,
-            seed=run.seed,
-            device=device,
-            total_images=run.budget.images,
-            total_seconds=run.budget.seconds,
-        )
-        identity = _identity(settings, run, prepared.fingerprint)
-        saved = run.directory / "checkpoint.pt"
-        state = checkpoint.load(saved, identity=identity)
-        if state is not None:
-            trainer.restore(state["trainer"])
-        session = _Session(run, trainer, evaluator, saved, identity)
-        if state is not None:
-            session.peak, session.scored = state["peak"], state["scored"]
-        session.announce(
-            {
-                "device.name": device_name(device),
-                "precision": "bf16" if trainer.bf16 else "fp32",
-                "data.fingerprint": prepared.fingerprint,
-                **evaluator.facts,
-            }
-        )
-        scores = session.train()
-        _keep_generator(trainer, settings, run)
-        return {
-            **scores,
-            "images": float(trainer.images_shown),
-            "train_seconds": trainer.seconds,
-            "images_per_second": trainer.images_per_second,
-            "peak_memory_mb": session.peak,
-        }
+        return session.train(settings, run)
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
         """uint8 [count, 3, size, size] images of the finished run in `directory`."""
-        import torch
+        from harness.recipes.dcgan import session
 
-        from harness.recipes.dcgan.networks import Generator
-        from harness.recipes.dcgan.trainer import draw
-
-        about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-        network = Generator(**about["network"])
-        network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
-        where = resolve_device(device or "auto")
-        network.to(where).train(about["sample_bn"] == "batch")
-        noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
-        return draw(network, noise.to(where), bf16=False).cpu()
-
-
-class _Session:
-    """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
-
-    def __init__(self, run: RunContext, trainer: Any, evaluator: Any, saved: Path, identity: str) -> None:
-        self.run, self.trainer, self.evaluator = run, trainer, evaluator
-        self.saved, self.identity = saved, identity
-        self.peak = 0.0
-        self.scored = 0
-
-    def announce(self, facts: dict[str, str]) -> None:
-        from harness.recipes.events import Started
-
-        self.run.emit(Started(facts=facts, resumed_at=self.trainer.images_shown))
-
-    def train(self) -> dict[str, float]:
-        from harness.machine.memory import peak_memory_mb, reset_peak_memory
-
-        times = self.run.evaluate.times
-        device = str(self.trainer.device)
-        scores: dict[str, float] = {}
-        # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
-        for part in range(min(self.scored + 1, times), times + 1):
-            reset_peak_memory(device)
-            for means in self.trainer.train_until(part / times, self.run.should_stop):
-                self._progress(means)
-            if self.run.should_stop() and self.trainer.fraction < part / times:
-                self._stop()
-            self.peak = max(self.peak, peak_memory_mb(device))
-            self._checkpoint()
-            scores = self._score(final=part == times)
-            self.scored = part
-        return scores
-
-    def _progress(self, means: dict[str, float]) -> None:
-        from harness.recipes.events import Progress
-
-        trainer = self.trainer
-        self.run.emit(
-            Progress(
-                images=trainer.images_shown,
-                total_images=trainer.total_images,
-                train_seconds=trainer.seconds,
-                images_per_second=trainer.images_per_second,
-                fraction=trainer.fraction,
-                curves={name: [(trainer.images_shown, value)] for name, value in means.items()},
-            )
-        )
-
-    def _stop(self) -> None:
-        from harness.recipes import Interrupted
-
-        self._checkpoint()
-        raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
-
-    def _checkpoint(self) -> None:
-        from harness.recipes import checkpoint
-        from harness.recipes.events import Artifact
-
-        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
-        checkpoint.save({"identity": self.identity, **state}, self.saved)
-        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
-
-    def _score(self, *, final: bool) -> dict[str, float]:
-        from harness.files.images import save_grid
-        from harness.recipes.events import Artifact, Scored
-
-        evaluate, trainer = self.run.evaluate, self.trainer
-        images = trainer.sample(max(evaluate.samples if final else evaluate.interim_samples, evaluate.grid**2))
-        grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
-        save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
-        self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
-        count = evaluate.samples if final else evaluate.interim_samples
-        first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
-        scores: dict[str, float] = self.evaluator.score(images[:count], full=final, first=first)
-        self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
-        if final:
-            self._keep_closest(images[:_SEARCHED])
-        return scores
-
-    def _keep_closest(self, images: Tensor) -> None:
-        from harness.files.images import save_pairs
-        from harness.recipes.events import Artifact
-
-        found = self.evaluator.closest(images, _PAIRS)
-        path = self.run.directory / "nearest.png"
-        save_pairs(found.generated, found.real, path)
-        (self.run.directory / "nearest.json").write_text(json.dumps(found.distances), encoding="utf-8")
-        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(path), kind="nearest"))
-
-
-def _identity(settings: DcganSettings, run: RunContext, data: str) -> str:
-    """Which run a checkpoint belongs to."""
-    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, data]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _keep_generator(trainer: Any, settings: DcganSettings, run: RunContext) -> None:
-    import torch
-
-    from harness.recipes.events import Artifact
-
-    network = trainer.sampling_generator()
-    path = run.directory / "generator.pt"
-    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
-    about = {
-        "recipe": "dcgan",
-        "sample_bn": settings.sample_bn,
-        "network": {
-            "width": settings.generator_width or settings.width,
-            "latent": settings.latent,
-            "size": int(trainer.data.shape[-1]),
-            "depth": settings.depth,
-        },
-    }
-    (run.directory / "generator.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-    for name in ("generator.pt", "generator.json"):
-        run.emit(Artifact(images=trainer.images_shown, path=str(run.directory / name), kind="generator"))
+        return session.sample(directory, count=count, seed=seed, device=device)

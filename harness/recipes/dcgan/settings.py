@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.data.settings import Crop, DataSettings, Size, Source, Split
+from harness.data.sources import SOURCES
 from harness.errors import SpecError, nearest
 from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS
-from harness.settings import Precision, Settings
+from harness.recipes.dcgan.averaging import AVERAGES
+from harness.recipes.dcgan.losses import LOSSES
+from harness.recipes.dcgan.passes import PASSES
+from harness.recipes.dcgan.statistics import STATISTICS
+from harness.settings import OneOf, Precision, Settings
 
 
 class DcganSettings(Settings):
     """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
+
+    later = frozenset({"loss"})
 
     width: int = Field(default=48, ge=1, le=512, description="Base channels of both networks (ch).")
     generator_width: int | None = Field(
@@ -22,18 +29,19 @@ class DcganSettings(Settings):
     )
     latent: int = Field(default=256, ge=1, le=4096, description="Dimensions of the latent noise.")
     depth: bool = Field(default=True, description="The two extra 3x3 layers in each network.")
-    split_bn: Literal["separate", "joint", "split"] = Field(
+    split_bn: Annotated[str, OneOf(PASSES)] = Field(
         default="split",
         description="How real and fake pass the discriminator: own forwards, together, or half by half.",
     )
     split_generator_step: bool = Field(
         default=False, description="Halve the batch statistics in the generator's step too, as the notebook did."
     )
+    loss: Annotated[str, OneOf(LOSSES)] = Field(default="cross-entropy", description="What both networks lower.")
     margin: float | None = Field(
         default=0.8, ge=0, lt=1, description="Real scores past this earn nothing more; null: plain cross-entropy."
     )
     real_label: float = Field(default=0.95, gt=0, le=1, description="Smoothed label of real images.")
-    averaging: Literal["none", "swa", "ema", "schedule"] = Field(
+    averaging: Annotated[str, OneOf(AVERAGES)] = Field(
         default="schedule", description="Average of the generator's weights that samples are drawn from."
     )
     swa_start: float = Field(default=0.0, ge=0, lt=1, description="Share of training after which swa and ema start.")
@@ -45,7 +53,7 @@ class DcganSettings(Settings):
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip.")
     rotate: float = Field(default=0.3, ge=0, le=1, description="Probability of a small rotation.")
     rotate_degrees: float = Field(default=5.0, ge=0, le=180, description="Largest rotation, either way.")
-    sample_bn: Literal["recalibrate", "running", "batch"] = Field(
+    sample_bn: Annotated[str, OneOf(STATISTICS)] = Field(
         default="recalibrate", description="Batch norm statistics that samples are drawn with."
     )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
@@ -102,10 +110,16 @@ class EvaluateSettings(Settings):
     precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
     grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
 
+    def tau_of(self, extractor: str) -> float:
+        """The tau in force: that of a preset, or else the study's."""
+        return PRESETS[extractor].tau if extractor in PRESETS else self.tau
+
     @field_validator("extractors")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"'{name}' is named twice; name it once")
             known = [*EXTRACTOR_NAMES, *PRESETS, "timm:<model>"]
             if name not in known[:-1] and not name.startswith("timm:"):
                 raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
@@ -116,6 +130,8 @@ class EvaluateSettings(Settings):
     def _told_apart(cls, references: tuple[Crop | ReferenceSet, ...]) -> tuple[Crop | ReferenceSet, ...]:
         names = [each if isinstance(each, str) else each.name for each in references]
         for index, each in enumerate(references):
+            if each in references[:index]:
+                raise ValueError(f"'{names[index]}' is named twice; name it once")
             if not isinstance(each, str) and names[index] in (*names[:index], *names[index + 1 :]):
                 raise ValueError(f"two reference sets are called '{names[index]}'; give one of them another name")
         return references
@@ -130,12 +146,13 @@ def reference_data(data: DataSettings, evaluate: EvaluateSettings) -> dict[str, 
             found[each] = data.model_copy(update={"crop": each, "size": size})
             continue
         source = each.source or data.source
-        if each.root is not None and source == "synthetic-dogs":
+        if each.root is not None and SOURCES[source].drawn:
+            others = sorted(name for name, other in SOURCES.items() if not other.drawn)
             raise SpecError(
-                f"reference set '{each.name}': synthetic-dogs has no root; give the source of {each.root}: folder or "
-                "stanford-dogs"
+                f"reference set '{each.name}': {source} has no root; give the source of {each.root}: "
+                f"{' or '.join(others)}"
             )
-        crop = "resize" if source == "folder" else "square"
+        crop = "square" if SOURCES[source].boxes else "resize"
         own = {"crop": crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
         elsewhere = each.source not in (None, data.source)
         found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,61 +15,17 @@ from harness.errors import DivergedError
 from harness.machine.precision import resolve_precision
 from harness.recipes import streams
 from harness.recipes.dcgan.augment import augment
-from harness.recipes.dcgan.averaging import Averager
-from harness.recipes.dcgan.losses import adversarial_loss
+from harness.recipes.dcgan.averaging import AVERAGES, Averager
+from harness.recipes.dcgan.losses import LOSSES
 from harness.recipes.dcgan.networks import Discriminator, Generator, initialise
-from harness.recipes.dcgan.normalization import PASSES
 from harness.recipes.dcgan.order import Order
+from harness.recipes.dcgan.passes import PASSES
+from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.statistics import STATISTICS
 
 CURVES = ("loss/discriminator", "loss/generator", "score/real", "score/fake", "score/generator")
 _CHUNK = 50  # steps between looks at the losses: the only device syncs of training
 _SAMPLING_BATCH = 250
-_CALIBRATION_BATCHES = 8
-
-
-class GanSettings(Protocol):
-    """What the trainer reads of a recipe's settings; see harness.recipes.dcgan.DcganSettings for each."""
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def generator_width(self) -> int | None: ...
-    @property
-    def latent(self) -> int: ...
-    @property
-    def depth(self) -> bool: ...
-    @property
-    def split_bn(self) -> str: ...
-    @property
-    def split_generator_step(self) -> bool: ...
-    @property
-    def margin(self) -> float | None: ...
-    @property
-    def real_label(self) -> float: ...
-    @property
-    def averaging(self) -> str: ...
-    @property
-    def swa_start(self) -> float: ...
-    @property
-    def ema_beta(self) -> float: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def beta1(self) -> float: ...
-    @property
-    def beta2(self) -> float: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def flip(self) -> float: ...
-    @property
-    def rotate(self) -> float: ...
-    @property
-    def rotate_degrees(self) -> float: ...
-    @property
-    def sample_bn(self) -> str: ...
-    @property
-    def precision(self) -> str: ...
 
 
 def _network(network: nn.Module, generator: torch.Generator, device: torch.device) -> nn.Module:
@@ -86,7 +41,7 @@ class Trainer:
 
     def __init__(
         self,
-        settings: GanSettings,
+        settings: DcganSettings,
         images: Tensor,
         groups: np.ndarray[Any, Any] | Tensor,
         *,
@@ -116,8 +71,8 @@ class Trainer:
             for network in (self.discriminator, self.generator)
         )
         self.averager: Averager | None = None
-        if s.averaging != "none":
-            self.averager = Averager(s.averaging, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
+        if (average := AVERAGES[s.averaging]) is not None:
+            self.averager = Averager(average, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
         self.steps = 0
         self.seconds = 0.0
         self._timed_from: tuple[int, float] | None = None
@@ -150,14 +105,14 @@ class Trainer:
 
     def step(self) -> None:
         """One batch: the discriminator learns to tell real from fake, then the generator to pass for real."""
-        s = self.settings
+        s, loss = self.settings, LOSSES[self.settings.loss]
         real = self._real()
         noise = torch.randn(s.batch, s.latent, generator=self.latents, device=self.device)
 
         with self._autocast():
             fake = self.generator(noise)
             real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, real, fake.detach())
-        d_loss = adversarial_loss(real_logits, s.real_label, s.margin) + adversarial_loss(fake_logits, 0.0)
+        d_loss = loss.discriminator(real_logits, fake_logits, s)
         self.d_optimiser.zero_grad(set_to_none=True)
         d_loss.backward()  # type: ignore[no-untyped-call]
         self.d_optimiser.step()
@@ -165,7 +120,7 @@ class Trainer:
         self.discriminator.requires_grad_(False)
         with self._autocast():
             g_logits = self.discriminator(fake, 2 if s.split_generator_step else 1)
-        g_loss = adversarial_loss(g_logits, s.real_label, s.margin)
+        g_loss = loss.generator(g_logits, s)
         self.g_optimiser.zero_grad(set_to_none=True)
         g_loss.backward()  # type: ignore[no-untyped-call]
         self.g_optimiser.step()
@@ -184,7 +139,7 @@ class Trainer:
     def train_until(self, fraction: float, should_stop: Callable[[], bool]) -> Iterator[dict[str, float]]:
         """Train to a share of the budget; after each chunk of steps, its mean losses and scores.
 
-        Seconds are of training alone: the clock stands while the caller has the floor. Raises DivergedError.
+        Seconds exclude the time between chunks. Raises DivergedError.
         """
         while self.fraction < fraction and not should_stop():
             # Chunks are aligned, so that a run that was stopped within one and resumed reports the same curves.
@@ -235,7 +190,12 @@ class Trainer:
         if self.averager is not None:
             for parameter, average in zip(network.parameters(), self.averager.current(), strict=True):
                 parameter.copy_(average)
-        return finish_batch_norm(network, self.settings, seed=self.seed, device=self.device)
+        latents = streams.generator(self.seed, "evaluate")
+
+        def noise() -> Tensor:
+            return torch.randn(_SAMPLING_BATCH, self.settings.latent, generator=latents).to(self.device)
+
+        return STATISTICS[self.settings.sample_bn](network, noise)
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
@@ -279,36 +239,6 @@ class Trainer:
         self.steps, self.seconds = state["steps"], state["seconds"]
         self._timed_from = tuple(state["timed_from"]) if state["timed_from"] else None
         self._sums, self._summed = state["sums"].to(self.device), state["summed"]
-
-
-@contextmanager
-def _cumulative_statistics(network: nn.Module) -> Iterator[None]:
-    """Batch norm buffers that start anew and take the plain mean over the batches seen within."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    yield
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-@torch.no_grad()
-def finish_batch_norm(network: nn.Module, settings: GanSettings, *, seed: int, device: torch.device) -> nn.Module:
-    """Make a generator ready for sampling.
-
-    recalibrate: statistics re-estimated over some thousand latents, which an average of weights needs since the buffers
-    are of other weights; running: the buffers of training; batch: each batch's own statistics, as the notebook does.
-    """
-    if settings.sample_bn == "recalibrate":
-        latents = streams.generator(seed, "evaluate")
-        with _cumulative_statistics(network):
-            network.train()
-            for _ in range(_CALIBRATION_BATCHES):
-                noise = torch.randn(_SAMPLING_BATCH, settings.latent, generator=latents)
-                network(noise.to(device))
-    return network.train(settings.sample_bn == "batch")
 
 
 @torch.no_grad()

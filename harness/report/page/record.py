@@ -70,8 +70,8 @@ def plan(report: ReportData) -> str:
         "plan fingerprint": plan.fingerprint,
     }
     if control is not None:
-        values[f"settings of {plan.control}"] = _settings(control.train)
-        values[f"data of {plan.control}"] = _settings(control.data)
+        values[f"settings of {plan.control}"] = _settings(dict(control.train))
+        values[f"data of {plan.control}"] = _settings(dict(control.data))
     return section("What was run", facts(values) + _levels(report) + _contrasts(report) + _limits(report))
 
 

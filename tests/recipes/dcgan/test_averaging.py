@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.recipes.dcgan.averaging import Averager
+from harness.recipes.dcgan.averaging import AVERAGES, Averager
 
 VALUES = [3.0, -1.0, 4.0, 1.5, -9.0, 2.6, 5.0, 3.5, 8.0, 9.7]
 
@@ -13,7 +13,9 @@ VALUES = [3.0, -1.0, 4.0, 1.5, -9.0, 2.6, 5.0, 3.5, 8.0, 9.7]
 def averages(kind: str, *, start: float = 0.0, beta: float = 0.9, values: list[float] = VALUES) -> list[float]:
     """The average after each step of a parameter that takes `values`, evenly spread over training."""
     parameter = torch.zeros(1, dtype=torch.float64)
-    averager = Averager(kind, [parameter], start=start, beta=beta)
+    average = AVERAGES[kind]
+    assert average is not None
+    averager = Averager(average, [parameter], start=start, beta=beta)
     found = []
     for step, value in enumerate(values, start=1):
         parameter.fill_(value)
@@ -50,7 +52,9 @@ def test_the_schedule_changes_its_beta_at_epochs_200_300_and_400_of_620() -> Non
 
 def test_the_average_never_touches_the_weights() -> None:
     parameter = torch.ones(3)
-    averager = Averager("ema", [parameter], start=0.0, beta=0.5)
+    average = AVERAGES["ema"]
+    assert average is not None
+    averager = Averager(average, [parameter], start=0.0, beta=0.5)
     averager.update(0.1)
     parameter.fill_(2.0)
     averager.update(0.2)

@@ -6,9 +6,12 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional as F
 
-from harness.recipes.dcgan.losses import adversarial_loss
+from harness.recipes.dcgan.losses import LOSSES, Loss, adversarial_loss
+from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.trainer import Trainer
 
 
 def logit(p: float) -> float:
@@ -77,3 +80,24 @@ def test_float32_has_the_gradient_of_float64_where_the_sigmoid_saturates(value: 
 
 def test_a_bf16_logit_is_lossed_in_float32() -> None:
     assert adversarial_loss(torch.zeros(4, dtype=torch.bfloat16), 0.95).dtype == torch.float32
+
+
+def test_a_new_loss_is_one_entry_that_the_training_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hinge(real: torch.Tensor, fake: torch.Tensor, settings: DcganSettings) -> torch.Tensor:
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, lambda fake, settings: -fake.mean()))
+    settings = DcganSettings(width=2, latent=8, batch=4, precision="fp32", device="cpu")
+    images = torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    generators = []
+    for loss in ("hinge", "cross-entropy"):
+        trainer = Trainer(settings.model_copy(update={"loss": loss}), images, torch.arange(9), seed=0, total_images=100)
+        trainer.step()
+        generators.append(torch.cat([p.detach().flatten() for p in trainer.generator.parameters()]))
+    assert not torch.equal(*generators)
+
+
+def test_the_usual_loss_is_not_written_so_that_kept_runs_keep_their_keys() -> None:
+    assert "loss" not in DcganSettings().model_dump()
+    with pytest.raises(ValidationError, match=r"loss\n.*Input should be 'cross-entropy'"):
+        DcganSettings(loss="hinge")

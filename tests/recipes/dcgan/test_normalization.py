@@ -8,7 +8,8 @@ from torch import Tensor
 
 from harness.recipes.dcgan.losses import adversarial_loss
 from harness.recipes.dcgan.networks import Discriminator, initialise
-from harness.recipes.dcgan.normalization import PASSES, GroupedBatchNorm
+from harness.recipes.dcgan.normalization import GroupedBatchNorm
+from harness.recipes.dcgan.passes import PASSES
 
 
 @pytest.fixture

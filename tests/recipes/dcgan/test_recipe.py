@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
@@ -18,7 +20,7 @@ from harness.data.settings import DataSettings
 from harness.errors import DataError, StudyError
 from harness.machine.devices import resolve_device
 from harness.recipes import Interrupted, Recipe, RunContext, checkpoint
-from harness.recipes.dcgan.evaluation import Likeness
+from harness.recipes.dcgan.evaluation import Likeness, Yardstick
 from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Artifact, Event, Progress, Scored, Started
@@ -34,12 +36,14 @@ class FewImages:
     images: Any
     groups: Any
     fingerprint: str = "few"
+    skipped: tuple[()] = ()
 
 
 class PlainEvaluator:
     """Scores are pixel statistics: no network, and equal only for equal images."""
 
     facts: dict[str, str] = {}  # noqa: RUF012
+    objective = Yardstick("kaggle-private/square", *[None] * 2, 0.25, None)  # type: ignore[arg-type]
     killed: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, *about: Any) -> None: ...
@@ -57,7 +61,7 @@ class PlainEvaluator:
 def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (18, 3, 32, 32), dtype=np.uint8)
     monkeypatch.setattr("harness.data.prepare", lambda *a, **k: FewImages(pixels, np.arange(19)), raising=False)
-    monkeypatch.setattr("harness.recipes.dcgan.evaluation.Evaluator", PlainEvaluator)
+    monkeypatch.setattr("harness.recipes.dcgan.session.Evaluator", PlainEvaluator)
 
 
 def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: False) -> tuple[RunContext, list[Event]]:
@@ -208,3 +212,52 @@ def test_a_batch_larger_than_the_data_is_refused_with_the_remedy(tmp_path: Path)
 def test_a_gpu_that_is_not_here_is_refused_with_the_remedy() -> None:
     with pytest.raises(StudyError, match=r"device 'cuda:99' is not here.*use auto or cpu"):
         resolve_device("cuda:99")
+
+
+def test_the_nearest_pairs_say_what_they_are_and_the_tau_in_force(tmp_path: Path) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    about = json.loads((tmp_path / "nearest.json").read_text())
+    assert about["title"] == "Nearest reference images"
+    assert "kaggle-private/square" in about["reading"]
+    assert about["reading"].endswith("is below 0.25.")
+    assert about["distances"] == [0.5] * 12
+
+
+def test_a_preset_brings_its_own_tau() -> None:
+    assert EvaluateSettings(tau=0.2).tau_of("efficientnet-lite0") == 0.2
+    assert EvaluateSettings(tau=0.2).tau_of("kaggle-private") == 0.25
+
+
+def test_the_notes_say_how_many_runs_are_penalised_under_the_tau_in_force() -> None:
+    runs = pd.DataFrame(
+        {
+            "state": ["complete", "complete", "complete", "diverged", "complete"],
+            "memorization_distance": [0.05, 0.2, 0.3, 0.01, None],
+        }
+    )
+    (note,) = Dcgan().notes(runs, EvaluateSettings())
+    assert note.startswith("1 of 3 runs are penalised: their memorisation distance is below tau = 0.1, ")
+    assert "effects on the FID and on the memorisation distance" in note
+    (note,) = Dcgan().notes(runs, EvaluateSettings(extractors=("kaggle-private",)))
+    assert note.startswith("2 of 3 runs are penalised: their memorisation distance is below tau = 0.25, ")
+    assert Dcgan().notes(runs, EvaluateSettings(tau=0.02)) == []
+    assert Dcgan().notes(runs.drop(columns="memorization_distance"), EvaluateSettings()) == []
+
+
+def test_data_that_cannot_be_read_are_refused_before_a_network_is_loaded() -> None:
+    code = (
+        "import sys; from harness import recipes; r = recipes.get('dcgan')\n"
+        "try: r.check([r.data(), r.data(source='folder', crop='resize', root='nowhere')], r.evaluate())\n"
+        "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["DataError", "False"]
+
+
+def test_every_data_set_is_prepared_and_told_of_once() -> None:
+    told: list[str] = []
+    Dcgan().prepare([DataSettings(), DataSettings(crop="bbox")], EvaluateSettings(), workers=1, note=told.append)
+    assert told == [
+        "data: synthetic-dogs, crop square, 64 px: 18 images",
+        "data: synthetic-dogs, crop bbox, 64 px: 18 images",
+    ]

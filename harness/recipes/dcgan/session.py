@@ -1,0 +1,208 @@
+"""One run of the DCGAN, from its data to its scores and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import harness.data
+from harness.errors import DataError
+from harness.files.atomic import write_text
+from harness.files.images import save_grid, save_pairs
+from harness.machine.devices import device_name, resolve_device
+from harness.machine.memory import peak_memory_mb, reset_peak_memory
+from harness.recipes import Interrupted, RunContext, checkpoint
+from harness.recipes.dcgan.evaluation import Evaluator
+from harness.recipes.dcgan.networks import Generator
+from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.trainer import Trainer, draw
+from harness.recipes.events import Artifact, DataUsed, Progress, Scored, Started
+
+_PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
+
+
+def train(settings: DcganSettings, run: RunContext) -> dict[str, float]:
+    """Train until the budget is spent; see harness.recipes.Recipe."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    device = resolve_device(run.device or settings.device)
+    prepared = harness.data.prepare(run.data)
+    if len(prepared.groups) - 1 < settings.batch:
+        raise DataError(
+            f"train.batch is {settings.batch}, but the data has {len(prepared.groups) - 1} photos; "
+            "give a smaller batch or more photos"
+        )
+    evaluator = Evaluator(run.evaluate, run.references, device)
+    trainer = Trainer(
+        settings,
+        torch.from_numpy(prepared.images[:].copy()),
+        prepared.groups,
+        seed=run.seed,
+        device=device,
+        total_images=run.budget.images,
+        total_seconds=run.budget.seconds,
+    )
+    identity = _identity(settings, run, prepared.fingerprint)
+    saved = run.directory / "checkpoint.pt"
+    state = checkpoint.load(saved, identity=identity)
+    if state is not None:
+        trainer.restore(state["trainer"])
+    session = _Session(run, trainer, evaluator, saved, identity)
+    if state is not None:
+        session.peak, session.scored = state["peak"], state["scored"]
+    session.announce(
+        {
+            "device.name": device_name(device),
+            "precision": "bf16" if trainer.bf16 else "fp32",
+            "data.fingerprint": prepared.fingerprint,
+            **evaluator.facts,
+        },
+        _data(run, prepared.fingerprint, evaluator),
+    )
+    scores = session.train()
+    _keep_generator(trainer, settings, run)
+    return {
+        **scores,
+        "images": float(trainer.images_shown),
+        "train_seconds": trainer.seconds,
+        "images_per_second": trainer.images_per_second,
+        "peak_memory_mb": session.peak,
+    }
+
+
+def sample(directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
+    """uint8 [count, 3, size, size] images of the finished run in `directory`."""
+    about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
+    network = Generator(**about["network"])
+    network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
+    where = resolve_device(device or "auto")
+    network.to(where).train(about["sample_bn"] == "batch")
+    noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
+    return draw(network, noise.to(where), bf16=False).cpu()
+
+
+def _data(run: RunContext, digest: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
+    """The training set and the reference sets, for the record."""
+    sets = [("training", run.data, digest)]
+    sets += [("reference", run.references[name], digest) for name, digest in evaluator.digests.items()]
+    return tuple(
+        DataUsed(
+            name=f"{data.source}, crop {data.crop}, {data.size} px",
+            digest=digest,
+            source=str(data.root or data.source),
+            role=role,
+        )
+        for role, data, digest in sets
+    )
+
+
+class _Session:
+    """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
+
+    def __init__(self, run: RunContext, trainer: Trainer, evaluator: Evaluator, saved: Path, identity: str) -> None:
+        self.run, self.trainer, self.evaluator = run, trainer, evaluator
+        self.saved, self.identity = saved, identity
+        self.peak = 0.0
+        self.scored = 0
+
+    def announce(self, facts: dict[str, str], data: tuple[DataUsed, ...]) -> None:
+        self.run.emit(Started(facts=facts, data=data, resumed_at=self.trainer.images_shown))
+
+    def train(self) -> dict[str, float]:
+        times = self.run.evaluate.times
+        device = str(self.trainer.device)
+        scores: dict[str, float] = {}
+        # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
+        for part in range(min(self.scored + 1, times), times + 1):
+            reset_peak_memory(device)
+            for means in self.trainer.train_until(part / times, self.run.should_stop):
+                self._progress(means)
+            if self.run.should_stop() and self.trainer.fraction < part / times:
+                self._stop()
+            self.peak = max(self.peak, peak_memory_mb(device))
+            self._checkpoint()
+            scores = self._score(final=part == times)
+            self.scored = part
+        return scores
+
+    def _progress(self, means: dict[str, float]) -> None:
+        trainer = self.trainer
+        self.run.emit(
+            Progress(
+                images=trainer.images_shown,
+                total_images=trainer.total_images,
+                train_seconds=trainer.seconds,
+                images_per_second=trainer.images_per_second,
+                fraction=trainer.fraction,
+                curves={name: [(trainer.images_shown, value)] for name, value in means.items()},
+            )
+        )
+
+    def _stop(self) -> None:
+        self._checkpoint()
+        raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
+
+    def _checkpoint(self) -> None:
+        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
+        checkpoint.save({"identity": self.identity, **state}, self.saved)
+        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
+
+    def _score(self, *, final: bool) -> dict[str, float]:
+        evaluate, trainer = self.run.evaluate, self.trainer
+        images = trainer.sample(max(evaluate.samples if final else evaluate.interim_samples, evaluate.grid**2))
+        grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
+        save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
+        self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
+        count = evaluate.samples if final else evaluate.interim_samples
+        first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
+        scores = self.evaluator.score(images[:count], full=final, first=first)
+        self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
+        if final:
+            self._keep_closest(images[:_SEARCHED])
+        return scores
+
+    def _keep_closest(self, images: Tensor) -> None:
+        found = self.evaluator.closest(images, _PAIRS)
+        path = self.run.directory / "nearest.png"
+        save_pairs(found.generated, found.real, path)
+        yardstick = self.evaluator.objective
+        about = {
+            "title": "Nearest reference images",
+            "reading": (
+                "Left a generated image, right the reference image most like it to the feature network "
+                f"({yardstick.name}), the most alike first: a copy shows as two equal pictures and a distance near 0, "
+                f"and MiFID is penalised where the mean distance of all images is below {yardstick.tau:g}."
+            ),
+            "distances": found.distances,
+        }
+        write_text(self.run.directory / "nearest.json", json.dumps(about))
+        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(path), kind="nearest"))
+
+
+def _identity(settings: DcganSettings, run: RunContext, data: str) -> str:
+    """Which run a checkpoint belongs to."""
+    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, data]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _keep_generator(trainer: Trainer, settings: DcganSettings, run: RunContext) -> None:
+    network = trainer.sampling_generator()
+    path = run.directory / "generator.pt"
+    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
+    about = {
+        "recipe": "dcgan",
+        "sample_bn": settings.sample_bn,
+        "network": {
+            "width": settings.generator_width or settings.width,
+            "latent": settings.latent,
+            "size": int(trainer.data.shape[-1]),
+            "depth": settings.depth,
+        },
+    }
+    write_text(run.directory / "generator.json", json.dumps(about, indent=2))
+    for name in ("generator.pt", "generator.json"):
+        run.emit(Artifact(images=trainer.images_shown, path=str(run.directory / name), kind="generator"))

@@ -1,0 +1,45 @@
+"""Batch norm statistics that samples are drawn with; `sample_bn` of the settings takes its values from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_BATCHES = 8
+
+Noise = Callable[[], "Tensor"]
+"""The next batch of latents [N, latent]."""
+
+
+def recalibrate(network: nn.Module, noise: Noise) -> nn.Module:
+    """Estimated anew over some thousand latents: an average of weights needs it, its buffers being of other weights."""
+    import torch  # not above: the settings read the names
+
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over the batches
+    network.train()
+    with torch.no_grad():
+        for _ in range(_BATCHES):
+            network(noise())
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return network.eval()
+
+
+def running(network: nn.Module, noise: Noise) -> nn.Module:
+    """The buffers of training."""
+    return network.eval()
+
+
+def batch(network: nn.Module, noise: Noise) -> nn.Module:
+    """Each batch's own, as the notebook does."""
+    return network.train()
+
+
+STATISTICS = {"recalibrate": recalibrate, "running": running, "batch": batch}
