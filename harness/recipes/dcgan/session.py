@@ -85,9 +85,9 @@ def sample(directory: Path, *, count: int, seed: int, device: str | None = None)
     return draw(network, noise.to(where), bf16=False).cpu()
 
 
-def _data(run: RunContext, digest: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
+def _data(run: RunContext, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
     """The training set and the reference sets, for the record."""
-    sets = [("training", run.data, digest)]
+    sets = [("training", run.data, training)]
     sets += [("reference", run.references[name], digest) for name, digest in evaluator.digests.items()]
     return tuple(
         DataUsed(
