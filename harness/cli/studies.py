@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,7 @@ def ablate(
         sys.exit(130)
     from harness.report import text
 
-    _show(text.brief(found))
+    _show(text.brief(found), found.notes)
     name = found.provenance["study"]
     click.echo(f"for curves, costs and samples: harness report {name} --format html --output report.html")
     if outcome.failed:
@@ -108,7 +108,7 @@ def report(
     if kind == "table" and output is None:
         from harness.report import text
 
-        _show(text.terminal(found))
+        _show(text.terminal(found), found.notes)
     else:
         rendered = _render(found, kind, name)
         if output is None:
@@ -122,10 +122,12 @@ def report(
         sys.exit(0 if decided(found) else 3)
 
 
-def _show(answer: Any) -> None:
+def _show(answer: Any, notes: Iterable[str]) -> None:
     console = Console()
     console.print()
     console.print(answer)
+    for line in notes:
+        console.print(f"note: {line}", highlight=False, markup=False)
 
 
 def _render(found: Report, kind: str, name: str | None) -> str:
@@ -161,7 +163,7 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
     """The same tricks in two studies or more. NAME@URL is a study in another storage."""
     if len(set(studies)) < 2:
         raise StudyError(f"{' '.join(studies)}: a comparison needs two different studies or more; name another one")
-    from harness.analysis.compare import compare as compared
+    from harness.analysis import compare as compared
     from harness.report import comparison
     from harness.study.answer import load_report
 
