@@ -100,15 +100,21 @@ class Sections:
     def __init__(self, recipe: Recipe, raw: Mapping[Section, Mapping[str, Any]]) -> None:
         self.recipe = recipe
         self.raw = raw
-        self._models: dict[Section, type[BaseModel]] = {"train": recipe.settings, "data": recipe.data}
         self._built: dict[tuple[Section, str], tuple[BaseModel | None, list[Refusal]]] = {}
 
-    def build(self, section: Section, values: Assigned) -> tuple[BaseModel | None, list[Refusal]]:
-        """The section with those of `values` that belong to it, or why there is none."""
+    def at(self, values: Assigned) -> tuple[BaseModel | None, BaseModel | None, list[tuple[Section, Refusal]]]:
+        """Both sections with `values` assigned, None where that is refused, and every refusal with its section."""
+        train, refused = self._section("train", values)
+        data, refused_data = self._section("data", values)
+        by_section: list[tuple[Section, Refusal]] = [("train", refusal) for refusal in refused]
+        return train, data, by_section + [("data", refusal) for refusal in refused_data]
+
+    def _section(self, section: Section, values: Assigned) -> tuple[BaseModel | None, list[Refusal]]:
         own = {setting: value for (where, setting), value in values.items() if where == section}
         key = section, repr(sorted(own.items(), key=lambda entry: entry[0]))
         if key not in self._built:
-            self._built[key] = build(self._models[section], {**self.raw[section], **own})
+            model = self.recipe.settings if section == "train" else self.recipe.data
+            self._built[key] = build(model, {**self.raw[section], **own})
         return self._built[key]
 
 
@@ -245,43 +251,24 @@ class FactorCheck:
         """Every level of the factor, validated as the complete settings of its cell."""
         factor = named[name]
         baseline = {other: named[other].baseline for other in named}
-        control = self._built(named, baseline)
+        control: tuple[BaseModel | None, BaseModel | None] | None = None
         for index, level in enumerate(factor.every_level):
             keys: Keys = ("factors", name, "baseline") if index == 0 else ("factors", name, "levels", index - 1)
             own = assigned({name: factor}, {name: level}, self.recipe)
-            built = self._built(named, {**baseline, name: level}, own, factor, (name, keys))
-            if index and built is not None and built == control:
+            train, data, refused = self.sections.at(assigned(named, {**baseline, name: level}, self.recipe))
+            for section, (inner, text) in refused:
+                # Refusals of other settings are reported where those are; of the whole, when the cell is planned.
+                if inner and (section, inner[0]) in own:
+                    within = ("sets", factor.key_of(level) or "", str(inner[0]))
+                    self.refuse(("factors", name, *within) if isinstance(factor.sets, dict) else keys, text)
+            if index == 0:
+                control = None if refused else (train, data)
+            elif control == (train, data):
                 key = nearest(spelled(level), factor.sets) if isinstance(factor.sets, dict) and not own else ""
                 why = f" (sets has: {key.removeprefix('allowed: ')})" if key else ""
                 self.refuse(
                     keys, f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
                 )
-
-    def _built(
-        self,
-        named: Mapping[str, Factor],
-        levels: Mapping[str, Level],
-        own: Assigned | None = None,
-        factor: Factor | None = None,
-        place: tuple[str, Keys] | None = None,
-    ) -> tuple[BaseModel, BaseModel] | None:
-        """Both sections at `levels`; refusals of the values in `own` are reported at their level."""
-        values = assigned(named, levels, self.recipe)
-        built: list[BaseModel] = []
-        sections: tuple[Section, ...] = ("train", "data")
-        for section in sections:
-            instance, refusals = self.sections.build(section, values)
-            built += [instance] if instance is not None else []
-            for keys, text in refusals:
-                # Refusals of other settings are reported where those are; of the whole, when the cell is planned.
-                if own is None or factor is None or place is None or not keys or (section, keys[0]) not in own:
-                    continue
-                name, where = place
-                if isinstance(factor.sets, dict):
-                    key = factor.key_of(levels[name])
-                    where = ("factors", name, "sets", key or "", str(keys[0]))
-                self.refuse(where, text)
-        return (built[0], built[1]) if len(built) == 2 else None
 
     def _others(self, name: str, factor: Factor, rule: str, others: Mapping[str, tuple[Level, ...]]) -> None:
         for other, levels in others.items():

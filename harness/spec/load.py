@@ -46,10 +46,8 @@ class Spec:
 
     def settings(self, levels: dict[str, Level]) -> tuple[BaseModel | None, BaseModel | None, list[Refusal]]:
         """Complete train and data settings with every factor at its level in `levels`, or why there are none."""
-        values = assigned(self.factors, levels, self.sections.recipe)
-        train, refused = self.sections.build("train", values)
-        data, refused_data = self.sections.build("data", values)
-        return train, data, [*refused, *refused_data]
+        train, data, refused = self.sections.at(assigned(self.factors, levels, self.sections.recipe))
+        return train, data, [refusal for _, refusal in refused]
 
     def references(self, data: BaseModel) -> Mapping[str, BaseModel]:
         """Name -> the data of each fixed set that runs are scored against. Raises SpecError."""

@@ -46,12 +46,11 @@ class Evaluator:
     def __init__(self, evaluate: EvaluateSettings, references: Mapping[str, DataSettings], device: str = "cpu") -> None:
         self.evaluate = evaluate
         self.yardsticks: list[Yardstick] = []
-        sets = {name: harness.data.prepare(data) for name, data in references.items()}
-        self.digests = {name: prepared.fingerprint for name, prepared in sets.items()}
+        self._sets = {name: harness.data.prepare(data) for name, data in references.items()}
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
             tau = evaluate.tau_of(extractor_name)
-            for reference_name, prepared in sets.items():
+            for reference_name, prepared in self._sets.items():
                 name = f"{extractor_name}/{reference_name}"
                 self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
 
@@ -61,13 +60,18 @@ class Evaluator:
         return self.yardsticks[0]
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Reference set -> the fingerprint of its images."""
+        return {name: prepared.fingerprint for name, prepared in self._sets.items()}
+
+    @property
     def facts(self) -> dict[str, str]:
         """What every number was measured with, and how far held-out real images are: to be logged beside it."""
-        facts = {f"yardstick.{y.name}": y.extractor.fingerprint for y in self.yardsticks}
-        baselines = {
-            f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in self.yardsticks
+        yardsticks = self.yardsticks
+        return {
+            **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
+            **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
         }
-        return facts | baselines
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
         """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
