@@ -69,6 +69,7 @@ class Evaluator:
         """What every number was measured with, and how far held-out real images are: to be logged beside it."""
         yardsticks = self.yardsticks
         return {
+            **{f"reference.{name}.fingerprint": digest for name, digest in self.digests.items()},
             **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
             **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
         }
