@@ -115,7 +115,8 @@ def _nearest(study: str, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
     folders = [RUNS / study / key for key in runs.loc[runs["state"] == RunState.COMPLETE, "key"]]
     kept = [folder for folder in folders if (folder / "nearest.png").exists() and (folder / "nearest.json").exists()]
-    found = [(json.loads((folder / "nearest.json").read_text(encoding="utf-8")), folder) for folder in kept]
+    read = [(json.loads((folder / "nearest.json").read_text(encoding="utf-8")), folder) for folder in kept]
+    found = [each for each in read if isinstance(each[0], dict)]  # runs of before left distances that say not of what
     if not found:
         return None
     about, folder = min(found, key=lambda each: min(each[0]["distances"], default=math.inf))
