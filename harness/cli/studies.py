@@ -13,6 +13,8 @@ from rich.console import Console
 
 from harness.cli.output import FILE, note, write
 from harness.errors import HarnessError, StudyError, nearest
+from harness.runs.launchers import LAUNCHERS
+from harness.spec import load
 
 if TYPE_CHECKING:
     from harness.report import Report
@@ -30,7 +32,7 @@ _storage = click.option("--storage", default="sqlite:///optuna.db", show_default
     type=click.IntRange(min=1),
     help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
 )
-@click.option("--launch", type=click.Choice(["inline", "processes"]), default="processes", show_default=True)
+@click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
 @_storage
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
 @click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
@@ -48,8 +50,6 @@ def ablate(
 
     The same command again adds nothing and finishes what is missing.
     """
-    from harness.spec import load
-
     study = load(spec, overrides)
     from harness.study import ablate as main_job
     from harness.study.placement import Options
@@ -182,7 +182,5 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
 
 def _named(study: str, overrides: tuple[str, ...]) -> Any:
     """A study's name, or the spec in the file that `study` is."""
-    from harness.spec import load
-
     by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
     return load(Path(study), overrides) if by_spec else study

@@ -29,7 +29,6 @@ from harness.study.store import outcomes, searching
 from harness.study.store.freshness import refuse_used_seeds
 from harness.study.store.ownership import owned
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
 _MAX_SEED = 2**31 - 1
 
 
