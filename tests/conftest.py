@@ -16,7 +16,7 @@ from harness import recipes
 from harness.errors import DivergedError
 from harness.measures import Measure
 from harness.recipes.dcgan.recipe import Dcgan
-from harness.recipes.events import Progress, Scored, Started
+from harness.recipes.events import DataUsed, Progress, Scored, Started
 from harness.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,7 +56,8 @@ class FakeRecipe(Dcgan):
         return ()
 
     def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
-        run.emit(Started(facts={"device.name": "imagination"}))
+        used = [DataUsed(name="thin air", digest="0123", source="nowhere", role=r) for r in ("training", "reference")]
+        run.emit(Started(facts={"device.name": "imagination"}, data=tuple(used)))
         value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None) + settings.width
         until = time.monotonic() + 30
         for images in (50, 100):
@@ -74,9 +75,8 @@ class FakeRecipe(Dcgan):
                     curves={"loss/generator": [(images, 0.5)]},
                 )
             )
-            run.emit(
-                Scored(images=images, train_seconds=images / 100, scores={"mifid": value, "fid": value}, final=False)
-            )
+            scores = {"mifid": value, "fid": value, "kid": 0.1}
+            run.emit(Scored(images=images, train_seconds=images / 100, scores=scores, final=images == 100))
         if settings.mood == "diverge":
             raise DivergedError("the generator's loss is nan")
         if settings.mood == "crash":
@@ -85,6 +85,7 @@ class FakeRecipe(Dcgan):
             "images": 100,
             "mifid": value,
             "fid": value,
+            "kid": 0.1,
             "memorization_distance": 0.3,
             "train_seconds": 1.0 + settings.width / 100,
             "images_per_second": 100.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -92,8 +93,15 @@ def test_the_report_has_an_effect_with_an_interval_per_trick(smoke: Path) -> Non
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["trick"] for row in rows] == ["crop", "margin"]
     for row in rows:
-        assert row["n_seeds"] == "2"
-        assert float(row["delta_mifid_low"]) <= float(row["delta_mifid"]) <= float(row["delta_mifid_high"])
+        assert row["n"] == "2"
+        assert float(row["change_low"]) <= float(row["change"]) <= float(row["change_high"])
+
+
+def test_the_report_as_json_is_read_by_scripts_and_its_exit_code_says_whether_all_is_decided(smoke: Path) -> None:
+    done = harness(smoke, "report", "ablations/smoke.yaml", "--format", "json", "--exit-code")
+    found = json.loads(done.stdout)
+    assert [effect["factor"] for effect in found["effects"]] == ["crop", "margin"]
+    assert done.returncode == (0 if all(effect["verdict"] != "undecided" for effect in found["effects"]) else 3)
 
 
 def test_any_table_of_the_report_can_be_had_as_csv(smoke: Path) -> None:
@@ -256,7 +264,10 @@ def test_mlflow_ui_shows_the_study_and_its_runs_by_name(smoke: Path, browser: ob
         assert len({run.info.run_name for run in finished}) == 6
         for run in finished:
             browser.get(f"{url}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}")  # type: ignore[attr-defined]
-            shows(browser, run.info.run_name, "memorization_distance")
+            shows(browser, run.info.run_name, "memorization_distance", "smoke.yaml", "synthetic-dogs, crop ")
+        (study,) = client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'study'")
+        browser.get(f"{url}/#/experiments/{experiment.experiment_id}/runs/{study.info.run_id}")  # type: ignore[attr-defined]
+        shows(browser, "Description", "What each trick is worth", "smoke.yaml")
         browser.save_screenshot(str(smoke / "mlflow.png"))  # type: ignore[attr-defined]
 
 

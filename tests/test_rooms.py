@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ FILES = sorted(HARNESS.rglob("*.py"))
 # From the ground up: a room imports from itself and from the rooms above it in this list.
 STAIRS = [
     *("errors", "measures", "settings", "machine", "files"),
-    *("data", "metrics", "recipes", "spec", "design", "runs", "analysis", "report", "study", "cli"),
+    *("data", "metrics", "recipes", "spec", "design", "runs", "analysis", "report", "study", "cli", "__main__"),
 ]
 HEIGHT = {room: height for height, room in enumerate(STAIRS)}
-APART = [{"data", "metrics"}]  # neighbours that must not know of each other
+# Rooms that must not know of each other: neighbours, and recipes' own matters that a study leaves to the recipe.
+APART = [{"data", "metrics"}, {"study", "data"}, {"study", "metrics"}]
 
 
 def room(module: str) -> str:
@@ -45,7 +47,9 @@ def test_a_room_imports_only_from_rooms_below(path: Path) -> None:
     for module in imports(path):
         if module.startswith("harness.") and room(module) in HEIGHT and room(module) != own:
             assert HEIGHT[room(module)] <= HEIGHT[own], f"{own} imports {module}, which is above it"
-            assert not any({own, room(module)} <= apart for apart in APART), f"{own} imports its neighbour {module}"
+            assert not any({own, room(module)} <= apart for apart in APART), (
+                f"{own} imports {module}, which it must not know"
+            )
 
 
 def test_every_room_has_its_step() -> None:
@@ -63,6 +67,86 @@ def test_one_room_alone_imports_an_outside_service(service: str, own: str) -> No
     ]
     assert users
     assert all(path.as_posix().startswith(own) for path in users)
+
+
+_LOADED = """
+import sys
+
+from harness.cli import main
+
+try:
+    main(sys.argv[1:], standalone_mode=False)
+finally:
+    print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    """The packages that a command loads."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=folder
+    )
+    return set(done.stdout.rpartition("loaded: ")[2].split())
+
+
+def test_the_list_of_commands_loads_nothing_heavy(tmp_path: Path) -> None:
+    heavy = {
+        "torch",
+        "pandas",
+        "numpy",
+        "pydantic",
+        "rich",
+        "optuna",
+        "mlflow",
+        "yaml",
+        "scipy",
+        "matplotlib",
+        "plotly",
+    }
+    found = loaded(tmp_path, "--help")
+    assert "click" in found
+    assert not heavy & found
+
+
+@pytest.mark.parametrize("command", ["ablate", "report", "compare", "train", "sample", "score", "data", "doctor"])
+def test_help_of_a_command_loads_neither_networks_nor_stores(tmp_path: Path, command: str) -> None:
+    found = loaded(tmp_path, command, "--help")
+    assert "click" in found
+    assert not {"torch", "pandas", "optuna", "mlflow", "matplotlib", "plotly"} & found
+
+
+_REPORT = """
+from harness.design import plan
+from harness.spec import load
+from harness.spec.documents import plain
+from harness.study.answer import study_name
+from harness.study.store import StudyStore
+
+spec = load("ablations/smoke.yaml")
+store = StudyStore("sqlite:///optuna.db", study_name(spec, plan(spec)))
+store.create(spec, plan(spec))
+store.remember(spec=plain(spec.document))
+"""
+
+
+def test_a_report_as_a_table_loads_nothing_that_it_does_not_show(tmp_path: Path) -> None:
+    shutil.copytree(HARNESS.parent / "ablations", tmp_path / "ablations")
+    subprocess.run([sys.executable, "-c", _REPORT], check=True, timeout=60, cwd=tmp_path)
+    found = loaded(tmp_path, "report", "smoke")
+    assert {"optuna", "pandas"} <= found
+    assert not {"torch", "mlflow", "matplotlib", "plotly", "jinja2", "sklearn", "statsmodels"} & found
+
+
+def test_the_package_itself_is_the_command_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.stdout.startswith("harness, version ")
 
 
 _TRAIN_WITHOUT = """

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a run ended badly: an outcome of its settings, a fault, or a stop that is worth going on from."""
+
+    DIVERGED = "diverged"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataUsed:
+    """Data that a run reads: `digest` tells equal data apart from other data of the same name, `role` is what for."""
+
+    name: str
+    digest: str
+    source: str
+    role: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The run has its data and networks; training begins. `facts` become the run's tags (device, fingerprints)."""
+    """The run has its data and networks; training begins. `facts` become the run's tags, `data` its inputs."""
 
     facts: dict[str, str]
+    data: tuple[DataUsed, ...] = ()
     resumed_at: int = 0
 
 
@@ -54,9 +76,9 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The run ended badly: `kind` is diverged (an outcome), error (a fault) or interrupted (worth resuming)."""
+    """The run ended badly."""
 
-    kind: str
+    kind: Cause
     reason: str
     details: str = ""
 

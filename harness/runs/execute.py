@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import recipes
 from harness.errors import DivergedError
-from harness.recipes.events import Event, Failed, Finished
+from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
 
 
@@ -37,10 +37,10 @@ def execute(
         )
         summary = recipe.train(description.train, context)
     except recipes.Interrupted as stop:
-        emit(Failed(kind="interrupted", reason=str(stop) or "asked to stop"))
+        emit(Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop"))
     except DivergedError as outcome:
-        emit(Failed(kind="diverged", reason=str(outcome)))
+        emit(Failed(kind=Cause.DIVERGED, reason=str(outcome)))
     except Exception as fault:
-        emit(Failed(kind="error", reason=f"{type(fault).__name__}: {fault}", details=traceback.format_exc()))
+        emit(Failed(kind=Cause.ERROR, reason=f"{type(fault).__name__}: {fault}", details=traceback.format_exc()))
     else:
         emit(Finished(images=int(summary.get("images", 0)), summary=summary))

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as Flag
 
-from harness.recipes.events import Event, Failed, Finished
+from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
 
@@ -97,7 +97,7 @@ class ProcessLauncher:
             code = worker.process.exitcode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
-            found.append(Failed(kind="error", reason=f"the slot's process died ({how}{hint})"))
+            found.append(Failed(kind=Cause.ERROR, reason=f"the slot's process died ({how}{hint})"))
             del self._workers[slot]
         return found
 

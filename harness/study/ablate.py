@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from harness import recipes
 from harness.design import Plan
 from harness.design import plan as make_plan
+from harness.design.cap import Capped, cap
 from harness.machine import provenance
-from harness.report import ReportData
+from harness.report import Report
 from harness.runs.launchers import open_launcher
 from harness.spec import Spec
 from harness.spec.documents import plain
-from harness.study.answer import decided, gather, made_with, plan_document, publish, question, study_name
+from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
+from harness.study.calibration import calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import open_display
+from harness.study.publishing import publish
 from harness.study.store import StudyStore
-from harness.study.tracking import Tracker
-
-if TYPE_CHECKING:
-    from harness.design.cap import Capped
+from harness.study.tracking import Tracker, origin
 
 Note = Callable[[str], None]
 
 
-def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportData]:
+def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
     recipe = recipes.get(plan.recipe)
     recipe.check(plan.data, plan.evaluate)
+    store = StudyStore(options.storage, study_name(spec, plan))
+    store.refuse_used_seeds(plan)
     placement = place(plan, options)
     recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
-
-    store = StudyStore(options.storage, study_name(spec, plan))
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours:
@@ -51,7 +50,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
             store.remember(provenance=provenance.provenance())
         tracker = Tracker(options.tracking_uri)
         facts = made_with(store)
-        tracker.open_study(spec.study, store.name, tags=facts | {"harness.design": plan.design})
+        tags = origin(facts, str(spec.path or spec.study))
+        tracker.open_study(spec.study, store.name, tags=tags | {"harness.design": plan.design})
         tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
         if diff := provenance.git_diff():
@@ -64,29 +64,20 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, ReportDat
                 store,
                 tracker,
                 launcher,
-                open_display(total=plan.size, done=counts["done"]),
+                open_display(plan.objective, total=plan.size, done=counts["done"]),
                 devices=placement.devices,
                 threads=placement.threads,
-                tags=facts,
+                tags=tags,
             )
             outcome = coordinator.run()
-            report = gather(store, spec, plan, facts)
+            report = gather(store, spec, plan, facts, pictures=True)
             publish(report, store, tracker)
-            store.remember(published=question(report.plan))
+            store.remember(published=question(report.answer.plan))
             status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
         finally:
             launcher.close()
             tracker.finish(tracker.parent, status)
     return outcome, report
-
-
-def cap_to(plan: Plan, max_hours: float, placement: Placement) -> Capped:
-    """The plan that fits into `max_hours` by a short timed run of every cell. Raises SpecError where none does."""
-    from harness.design.cap import cap
-    from harness.study.calibration import calibrate
-
-    times = calibrate(plan, device=placement.devices[0], threads=placement.threads)
-    return cap(plan, run_seconds(times, placement), max_hours)
 
 
 def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dict[str, float]:
@@ -98,7 +89,8 @@ def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dic
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
     note(f"timing: {len(plan.cells)} cells, a few seconds each")
-    capped = cap_to(plan, max_hours, placement)
+    times = calibrate(plan, device=placement.devices[0], threads=placement.threads)
+    capped = cap(plan, run_seconds(times, placement), max_hours)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})
     store.remember(capped={"max_hours": max_hours, "question": question(plan), "seeds": seeds})

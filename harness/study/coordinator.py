@@ -10,17 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from harness.design import Plan
 from harness.errors import StudyError
-from harness.recipes.events import Artifact, Event, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
 from harness.runs.description import Launcher, RunDescription
-from harness.study.progress import Display, duration
+from harness.runs.folder import RUNS
+from harness.study.progress import Display, duration, shown
 from harness.study.store import Claim, StudyStore
 from harness.study.tracking import Tracker
 
-RUNS = Path("runs")
 _GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
 
 
@@ -43,6 +42,7 @@ class _Running:
     mlflow_run: str
     directory: Path
     hopeless: bool = False  # asked to stop, since the pruner gave it up
+    last: Scored | None = None
 
 
 @contextmanager
@@ -140,7 +140,7 @@ class Coordinator:
                 "harness.cell": cell.name,
                 "harness.seed": str(planned.seed),
                 "harness.key": planned.key,
-                "harness.study.store": self.store.name,
+                "harness.study": self.store.name,
                 "optuna.trial": str(claim.number),
                 "harness.attempt": str(claim.attempt),
                 "slots_per_device": str(share),
@@ -181,6 +181,7 @@ class Coordinator:
         match event:
             case Started():
                 self.tracker.set_tags(running.mlflow_run, event.facts)
+                self.tracker.inputs(running.mlflow_run, event.data)
                 if event.resumed_at:
                     self.display.note(f"{running.name}: resumed after {event.resumed_at:,} images")
             case Progress():
@@ -190,10 +191,9 @@ class Coordinator:
                 self.tracker.log(running.mlflow_run, [*curves, rate])
             case Scored():
                 self.display.scored(slot, event)
-                self.store.report(running.claim.number, event.images, event.scores["mifid"])
-                self.tracker.log(
-                    running.mlflow_run, [(name, value, event.images) for name, value in event.scores.items()]
-                )
+                running.last = event
+                self.store.report(running.claim.number, event.images, event.scores[self.plan.objective.name])
+                self.tracker.log(running.mlflow_run, [(*score, event.images) for score in event.scores.items()])
                 self.tracker.flush(running.mlflow_run)
                 if not event.final and not running.hopeless and self.store.is_hopeless(running.claim.number):
                     running.hopeless = True
@@ -207,35 +207,36 @@ class Coordinator:
                 self._fail(slot, running, event)
 
     def _finish(self, slot: int, running: _Running, event: Finished) -> None:
-        summary = event.summary
-        # MiFID and the other scores are there already, each at its step: only the costs are new.
-        scored = ("mifid", "fid", "memorization_distance")
-        self.tracker.log(
-            running.mlflow_run, [(name, value, event.images) for name, value in summary.items() if name not in scored]
-        )
+        summary, objective = event.summary, self.plan.objective
+        last = running.last
+        scored = last.scores if last is not None and last.images == event.images else {}
+        new = [(name, value, event.images) for name, value in summary.items() if name not in scored]
+        self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
         self.store.complete(running.claim.number, summary)
         (running.directory / "checkpoint.pt").unlink(missing_ok=True)
         self.outcome.complete += 1
-        self._release(slot, f"MiFID {summary['mifid']:.1f} in {duration(summary['train_seconds'])} of training")
+        score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
+        self._release(slot, f"{score} in {duration(summary['train_seconds'])} of training")
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
-        if running.hopeless and event.kind == "interrupted":
-            event = Failed(kind="pruned", reason="worse than the median of the others at as many images")
-        interrupted = event.kind in ("interrupted", "pruned")
-        self.tracker.set_tags(running.mlflow_run, {"harness.failure": event.kind, "harness.reason": event.reason})
+        cause, reason = event.kind, event.reason
+        if running.hopeless and cause is Cause.INTERRUPTED:
+            cause, reason = Cause.PRUNED, "worse than the median of the others at the same step"
+        stopped = cause in (Cause.INTERRUPTED, Cause.PRUNED)
+        self.tracker.set_tags(running.mlflow_run, {"harness.failure": cause.value, "harness.reason": reason})
         if event.details:
             self.tracker.text(running.mlflow_run, event.details, "traceback.txt")
-        self.tracker.finish(running.mlflow_run, "KILLED" if interrupted else "FAILED")
-        self.store.fail(running.claim.number, event.kind, event.reason)
-        if event.kind in ("diverged", "pruned"):
-            self.outcome.diverged += event.kind == "diverged"
-            self.outcome.pruned += event.kind == "pruned"
+        self.tracker.finish(running.mlflow_run, "KILLED" if stopped else "FAILED")
+        self.store.fail(running.claim.number, cause, reason)
+        if cause in (Cause.DIVERGED, Cause.PRUNED):
+            self.outcome.diverged += cause is Cause.DIVERGED
+            self.outcome.pruned += cause is Cause.PRUNED
             shutil.rmtree(running.directory, ignore_errors=True)
-        elif not interrupted:
+        elif not stopped:
             self.outcome.failed += 1
-            self.outcome.reasons.append(event.reason)
-        self._release(slot, f"{event.kind}: {event.reason}", failed=event.kind != "pruned")
+            self.outcome.reasons.append(reason)
+        self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]
@@ -260,9 +261,6 @@ class Coordinator:
     def _abandon(self) -> None:
         """Whatever still runs is failed here, so that neither store shows it as running."""
         for slot, running in list(self._busy.items()):
-            self._fail(slot, running, Failed(kind="interrupted", reason="stopped before it could save a checkpoint"))
-
-
-def tags_of(facts: dict[str, Any]) -> dict[str, str]:
-    """Provenance as MLflow tags."""
-    return {f"provenance.{name}": str(value) for name, value in facts.items()}
+            self._fail(
+                slot, running, Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
+            )

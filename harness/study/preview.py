@@ -12,12 +12,13 @@ from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.design.cap import cap
 from harness.machine.provenance import cores
-from harness.spec import Spec
-from harness.spec.factors import label
+from harness.spec import Spec, label
 from harness.study.ablate import Note, cap_line, run_seconds
+from harness.study.answer import study_name
 from harness.study.calibration import calibrate
 from harness.study.placement import Options, place
 from harness.study.progress import duration
+from harness.study.store import StudyStore, objectives
 
 
 def dry_run(study: Spec, options: Options, note: Note) -> None:
@@ -28,6 +29,7 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     plan = make_plan(study)
     recipe = recipes.get(plan.recipe)
     recipe.check(plan.data, plan.evaluate)
+    StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
     placement = place(plan, options)
     _print_plan(plan)
     recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
@@ -111,9 +113,9 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
         highlight=False,
         soft_wrap=True,
     )
+    wanted = " and ".join(f"{each.better} {each.title}" for each in objectives(plan))
     console.print(
-        f"lowers {' and '.join(search.objectives)}; "
-        + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
+        f"wants {wanted}; " + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
         highlight=False,
         soft_wrap=True,
     )

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from rich import progress as bars
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.measures import Measure
 from harness.recipes.events import Progress, Scored
 
 
@@ -25,7 +23,7 @@ class _Row:
     name: str
     fraction: float = 0.0
     rate: float = 0.0
-    mifid: float | None = None
+    score: float | None = None
 
 
 def duration(seconds: float) -> str:
@@ -35,11 +33,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def shown(value: float, unit: str = "") -> str:
+    """A score with one decimal, or four significant digits where it is small: 301.2, 0.9312."""
+    text = f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
 class Display:
     """Plain lines: one per run begun and ended. The live display adds a table that is redrawn in place."""
 
-    def __init__(self, console: Console, *, total: int, done: int) -> None:
+    def __init__(self, console: Console, objective: Measure, *, total: int, done: int) -> None:
         self.console = console
+        self.objective = objective
         self.total = total
         self.done = done
         self.failed = 0
@@ -68,7 +73,7 @@ class Display:
 
     def scored(self, slot: int, event: Scored) -> None:
         """A run was scored."""
-        self._rows[slot].mifid = event.scores.get("mifid")
+        self._rows[slot].score = event.scores.get(self.objective.name)
 
     def finished(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         """A run ended; `outcome` says how in a few words."""
@@ -91,8 +96,8 @@ class Display:
 class LiveDisplay(Display):
     """A table of the running runs, redrawn in place below the lines that stay."""
 
-    def __init__(self, console: Console, *, total: int, done: int) -> None:
-        super().__init__(console, total=total, done=done)
+    def __init__(self, console: Console, objective: Measure, *, total: int, done: int) -> None:
+        super().__init__(console, objective, total=total, done=done)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -104,14 +109,16 @@ class LiveDisplay(Display):
 
     def _render(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for heading in ("run", "", "images/s", "MiFID"):
-            table.add_column(heading, style="default", justify="right" if heading in ("images/s", "MiFID") else "left")
+        table.add_column("run")
+        table.add_column("")
+        table.add_column("images/s", justify="right")
+        table.add_column(self.objective.heading, justify="right")
         for row in self._rows.values():
             table.add_row(
                 row.name,
                 ProgressBar(total=1.0, completed=row.fraction, width=24),
                 f"{row.rate:,.0f}" if row.rate else "–",
-                f"{row.mifid:.1f}" if row.mifid is not None else "–",
+                shown(row.score) if row.score is not None else "–",
             )
         ended = self.done + self.failed
         left = self.total - ended - sum(row.fraction for row in self._rows.values())
@@ -121,38 +128,8 @@ class LiveDisplay(Display):
         return Group(Text(f"{ended} of {self.total} runs ended{failed}{eta}", style="bold"), table)
 
 
-def open_display(*, total: int, done: int) -> Display:
+def open_display(objective: Measure, *, total: int, done: int) -> Display:
     """The live display on a terminal, plain lines elsewhere."""
     console = Console(file=sys.stdout)
     kind = LiveDisplay if console.is_terminal else Display
-    return kind(console, total=total, done=done)
-
-
-class FileBar:
-    """A bar over files on standard error, for work that goes through one set of them after the other."""
-
-    def __init__(self, bar: bars.Progress) -> None:
-        self._bar = bar
-        self._task: bars.TaskID | None = None
-
-    def begin(self, what: str, files: int) -> None:
-        """`files` files of `what` are next."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(what, total=files)
-
-    def advance(self, count: int) -> None:
-        """`count` more files are done with."""
-        if self._task is not None:
-            self._bar.advance(self._task, count)
-
-
-@contextmanager
-def file_bar() -> Iterator[FileBar]:
-    """A FileBar that is drawn on a terminal, is silent elsewhere, and leaves nothing behind."""
-    console = Console(stderr=True)
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
-    with bars.Progress(
-        *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        yield FileBar(bar)
+    return kind(console, objective, total=total, done=done)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import io
+import json
 import logging
 import math
 import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+
+from harness.recipes.events import DataUsed
 
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
+_LONGEST = 8000  # characters of a tag
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
 class Tracker:
@@ -43,7 +50,9 @@ class Tracker:
         found = self.client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
-        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment)
+        # Otherwise the page opens among language models, which hides the description and the table's columns.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment, tags=kind)
         parents = self.client.search_runs(
             [self.experiment], f"tags.`harness.study` = '{study}' and tags.`harness.role` = 'study'", max_results=1
         )
@@ -52,7 +61,7 @@ class Tracker:
             self.client.update_run(self.parent, status="RUNNING")
         else:
             run = self.client.create_run(
-                self.experiment, run_name=study, tags={"harness.study.store": study, "harness.role": "study"}
+                self.experiment, run_name=study, tags={"harness.study": study, "harness.role": "study"}
             )
             self.parent = run.info.run_id
         self.set_tags(self.parent, tags)
@@ -87,7 +96,26 @@ class Tracker:
 
     def set_tags(self, run: str, tags: Mapping[str, str]) -> None:
         """Tags of a run, in one call."""
-        self.client.log_batch(run, tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()])
+        self.client.log_batch(run, tags=[RunTag(key, str(value)[:_LONGEST]) for key, value in tags.items()])
+
+    def describe(self, run: str, text: str, *, whole: str) -> None:
+        """The run's description, Markdown; where it is too long, its first lines and that `whole` is the artifact."""
+        if len(text) > _LONGEST:
+            more = f"\n\nThe rest is in the artifact `{whole}`."
+            text = text[: _LONGEST - len(more)].rpartition("\n")[0] + more
+        self.set_tags(run, {"mlflow.note.content": text})
+
+    def inputs(self, run: str, data: Iterable[DataUsed]) -> None:
+        """What a run reads, for its column Dataset and its study's.
+
+        Data in two roles are one input, since MLflow refuses the same twice.
+        """
+        roles: dict[DataUsed, list[str]] = {}
+        for each in data:
+            roles.setdefault(replace(each, role=""), []).append(each.role)
+        if roles:
+            self.client.log_inputs(run, [_input(each, ", ".join(found)) for each, found in roles.items()])
+            self.client.log_inputs(self.parent, [_input(each, "study") for each in roles])
 
     def log(self, run: str, metrics: Iterable[tuple[str, float, int]]) -> None:
         """Buffer (name, value, step) metrics; values that are not finite are left out."""
@@ -118,6 +146,23 @@ class Tracker:
         """Close a run as FINISHED, FAILED or KILLED."""
         self.flush(run)
         self.client.set_terminated(run, status)
+
+
+def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:
+    """Where runs come from, as tags: all of the provenance, and what MLflow's columns Source, Version and User show."""
+    tags = {f"provenance.{name}": value for name, value in facts.items()}
+    tags |= {"mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
+    if _COMMIT.fullmatch(commit := facts.get("git.commit", "")):
+        tags["mlflow.source.git.commit"] = commit
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a container whose user has no name
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
+
+
+def _input(data: DataUsed, role: str) -> DatasetInput:
+    source = json.dumps({"uri": data.source})
+    dataset = Dataset(data.name, data.digest[:36], "local", source)  # MLflow's longest digest
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", role)])
 
 
 def _metric_name(name: str) -> str:

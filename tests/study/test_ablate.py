@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import mlflow
 import optuna
+import optuna_dashboard
 import pytest
+import torch
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
@@ -16,14 +20,17 @@ from harness.cli import main
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.errors import StudyError
-from harness.report import html
+from harness.files.images import save_pairs
+from harness.recipes.events import DataUsed
 from harness.runs.inline import InlineLauncher
-from harness.spec import Spec, load
+from harness.spec import Spec, label, load
 from harness.study import ablate as main_job
+from harness.study import publishing
 from harness.study.answer import load_report, study_name
 from harness.study.coordinator import Coordinator
 from harness.study.placement import Options, Placement, place
 from harness.study.store import StudyStore
+from harness.study.tracking import Tracker
 
 STORAGE = "sqlite:///optuna.db"
 OPTIONS = Options(storage=STORAGE, launch="inline")
@@ -40,8 +47,25 @@ budget: {images: 100}
 """
 
 
+@pytest.fixture(scope="module")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making one takes seconds, a copy none."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    Tracker(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def spec(project: Path, fake_recipe: object) -> Spec:
+def tracking(project: Path, empty_tracking: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database of the test's own: MLflow keeps that of a relative address open over several tests."""
+    shutil.copy(empty_tracking, project / "mlflow.db")
+    uri = f"sqlite:///{project}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
+@pytest.fixture
+def spec(project: Path, tracking: str, fake_recipe: object) -> Spec:
     (project / "tiny.yaml").write_text(SPEC)
     return load(project / "tiny.yaml")
 
@@ -50,7 +74,7 @@ def spec(project: Path, fake_recipe: object) -> Spec:
 def _few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else here: one test has it done, the others do without."""
     if request.node.name != "test_every_planned_run_is_one_trial_and_one_nested_mlflow_run":
-        monkeypatch.setattr("harness.report.pictures.pictures", lambda *_: [])
+        monkeypatch.setattr(publishing, "pictures", lambda *_: [])
 
 
 def run(spec: Spec, options: Options = OPTIONS) -> tuple[object, object, list[str]]:
@@ -64,46 +88,104 @@ def trials() -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=STORAGE).trials
 
 
-def mlflow_runs(uri: str = "sqlite:///mlflow.db") -> list[mlflow.entities.Run]:
-    client = mlflow.MlflowClient(uri)
-    return [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
+def client() -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+
+
+def mlflow_runs() -> list[mlflow.entities.Run]:
+    return [run for e in client().search_experiments() for run in client().search_runs([e.experiment_id])]
 
 
 def study_run() -> mlflow.entities.Run:
-    """That of the only study here: MLflow keeps the database of a relative address open over several tests."""
-    (name,) = optuna.get_all_study_names(STORAGE)
-    (found,) = (r for r in mlflow_runs() if r.data.tags["harness.role"] == "study" and r.info.run_name == name)
+    (found,) = (r for r in mlflow_runs() if r.data.tags["harness.role"] == "study")
     return found
 
 
-def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec, project: Path) -> None:
-    own = f"sqlite:///{project}/mlflow.db"
-    outcome, report, _ = run(spec, dataclasses.replace(OPTIONS, tracking_uri=own))
+def children() -> list[mlflow.entities.Run]:
+    return [r for r in mlflow_runs() if r.data.tags["harness.role"] == "run"]
+
+
+def test_every_planned_run_is_one_trial_and_one_nested_mlflow_run(spec: Spec) -> None:
+    outcome, report, _ = run(spec)
     assert (outcome.complete, outcome.diverged, outcome.failed) == (6, 3, 0)
     assert len(trials()) == 9
-    parents = [r for r in mlflow_runs(own) if r.data.tags["harness.role"] == "study"]
-    children = [r for r in mlflow_runs(own) if r.data.tags["harness.role"] == "run"]
-    assert len(parents) == 1
-    assert len(children) == 9
-    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parents[0].info.run_id}
-    assert sorted(r.info.status for r in children) == ["FAILED"] * 3 + ["FINISHED"] * 6
-    assert parents[0].info.status == "FINISHED"
-    client = mlflow.MlflowClient(own)
-    files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
-    assert {"report.html", "report.md", "effects.csv", "pareto.csv", "spec.json", "plan.json", "pictures"} <= files
-    pictures = {file.path for file in client.list_artifacts(parents[0].info.run_id, "pictures")}
+    parent = study_run()
+    assert len(children()) == 9
+    assert {r.data.tags["mlflow.parentRunId"] for r in children()} == {parent.info.run_id}
+    assert sorted(r.info.status for r in children()) == ["FAILED"] * 3 + ["FINISHED"] * 6
+    assert parent.info.status == "FINISHED"
+    files = {file.path for file in client().list_artifacts(parent.info.run_id)}
+    assert {"report.html", "report.md", "report.json", "runs.csv", "spec.json", "plan.json", "pictures"} <= files
+    pictures = {file.path for file in client().list_artifacts(parent.info.run_id, "pictures")}
     assert {"pictures/forest.png", "pictures/pareto.png", "pictures/curves.png"} <= pictures
     complete = report.runs[report.runs["state"] == "complete"].set_index("mlflow_run_id")
-    for child in children:
+    for child in children():
         if child.info.status == "FINISHED":
             assert child.data.metrics["mifid"] == pytest.approx(complete.loc[child.info.run_id, "mifid"])
 
 
+def test_every_metric_of_a_run_has_one_point_at_the_last_step(spec: Spec) -> None:
+    run(spec)
+    finished = [r for r in children() if r.info.status == "FINISHED"]
+    assert len(finished) == 6
+    for child in finished:
+        for name in child.data.metrics:
+            steps = [point.step for point in client().get_metric_history(child.info.run_id, name)]
+            assert len(steps) == len(set(steps)), name
+        assert {"kid", "mifid", "train_seconds"} <= child.data.metrics.keys()
+
+
+def test_mlflow_shows_where_runs_come_from_and_what_they_read(spec: Spec) -> None:
+    run(spec)
+    for child in [*children(), study_run()]:
+        assert child.data.tags["mlflow.source.name"].endswith("/tiny.yaml")
+        assert child.data.tags["mlflow.source.type"] == "LOCAL"
+        assert child.data.tags["mlflow.user"]
+    for child in children():
+        (photos,) = child.inputs.dataset_inputs
+        assert (photos.dataset.name, photos.dataset.digest) == ("thin air", "0123")
+        assert [(tag.key, tag.value) for tag in photos.tags] == [("mlflow.data.context", "training, reference")]
+    (photos,) = study_run().inputs.dataset_inputs
+    assert photos.dataset.digest == "0123"
+
+
+def test_the_answer_is_the_description_of_the_study_in_mlflow_and_in_optuna(spec: Spec) -> None:
+    run(spec)
+    parent = study_run()
+    words = Path(client().download_artifacts(parent.info.run_id, "report.md", ".")).read_text()
+    assert parent.data.tags["mlflow.note.content"] == words
+    (name,) = optuna.get_all_study_names(STORAGE)
+    assert optuna_dashboard.get_note(optuna.load_study(study_name=name, storage=STORAGE)) == words
+    assert "margin" in words
+
+
+def test_a_description_that_is_too_long_is_cut_at_a_line_and_says_where_the_rest_is(tracking: str) -> None:
+    tracker = Tracker()
+    tracker.open_study("long", "long-1", tags={})
+    tracker.describe(tracker.parent, "a line of the answer\n" * 1000, whole="report.md")
+    *lines, blank, last = study_run().data.tags["mlflow.note.content"].splitlines()
+    assert (blank, last) == ("", "The rest is in the artifact `report.md`.")
+    assert len(lines) > 300
+    assert set(lines) == {"a line of the answer"}
+
+
+def test_a_run_that_goes_on_names_its_data_once(tracking: str) -> None:
+    tracker = Tracker()
+    tracker.open_study("again", "again-1", tags={})
+    name = tracker.start("a run", parameters={}, tags={}, resume=None)
+    used = [DataUsed(name="photos", digest="1" * 64, source="/photos", role=role) for role in ("training", "reference")]
+    for _ in range(2):
+        tracker.inputs(name, used)
+    (found,) = children()[0].inputs.dataset_inputs
+    assert found.dataset.digest == "1" * 36
+    assert found.dataset.source == '{"uri": "/photos"}'
+
+
 def test_the_answer_finds_the_effect_that_the_recipe_has(spec: Spec) -> None:
     _, report, _ = run(spec)
-    margin = report.answer[report.answer["trick"] == "margin"].iloc[0]
-    assert margin["n_seeds"] == 3
-    assert margin["delta_mifid"] == pytest.approx(-10)
+    (margin,) = [effect for effect in report.answer.effects if effect.contrast.factor == "margin"]
+    assert margin.n == 3
+    assert margin.change.value == pytest.approx(-10)
 
 
 def test_every_design_has_its_effects_among_the_metrics_of_the_study(spec: Spec, project: Path) -> None:
@@ -111,11 +193,12 @@ def test_every_design_has_its_effects_among_the_metrics_of_the_study(spec: Spec,
     both = "design={kind: union, of: [one-at-a-time, leave-one-out]}"
     _, report, _ = run(load(project / "tiny.yaml", [*factors, both]))
     parent = study_run()
-    designs = [contrast.design for contrast in report.plan.contrasts]
-    assert set(designs) == {"one-at-a-time", "leave-one-out"}
-    for design, row in zip(designs, report.answer.to_dict("records"), strict=True):
-        name = f"effect/{design}/{row['trick']}-{row['to']}/delta_mifid"
-        assert parent.data.metrics[name] == pytest.approx(row["delta_mifid"])
+    effects = report.answer.effects
+    assert {effect.contrast.design for effect in effects} == {"one-at-a-time", "leave-one-out"}
+    for effect in effects:
+        contrast = effect.contrast
+        name = f"effect/{contrast.design}/{contrast.factor}-{label(contrast.level)}/delta_mifid"
+        assert parent.data.metrics[name] == pytest.approx(effect.change.value)
 
 
 def test_intermediate_mifid_reaches_the_trial(spec: Spec) -> None:
@@ -135,13 +218,13 @@ def test_the_same_command_again_adds_nothing_and_says_so(spec: Spec) -> None:
 def test_an_answer_that_could_not_be_published_is_at_the_next_start(
     spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render = html.render
-    monkeypatch.setattr(html, "render", lambda report: 1 / 0)
+    render = publishing.page.render
+    monkeypatch.setattr(publishing.page, "render", lambda report: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(spec)
     parent = study_run()
     assert parent.info.status == "FAILED"
-    monkeypatch.setattr(html, "render", render)
+    monkeypatch.setattr(publishing.page, "render", render)
     run(spec)
     parent = study_run()
     assert parent.info.status == "FINISHED"
@@ -149,11 +232,12 @@ def test_an_answer_that_could_not_be_published_is_at_the_next_start(
     assert len(trials()) == 9
 
 
-def test_more_seeds_go_on_in_the_same_study(spec: Spec, project: Path) -> None:
+def test_more_seeds_go_on_in_the_same_study_and_under_the_same_parent(spec: Spec, project: Path) -> None:
     run(spec)
     outcome, _, _ = run(load(project / "tiny.yaml", ["seeds=4"]))
     assert (outcome.complete, outcome.diverged) == (2, 1)
     assert len(trials()) == 12
+    assert len(children()) == 12
 
 
 def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
@@ -165,7 +249,7 @@ def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
         seconds = 3600 * hours["now"] / len(plan.cells)
         return {cell.name: {"train_seconds": seconds, "other_seconds": 0.0} for cell in plan.cells}
 
-    monkeypatch.setattr("harness.study.calibration.calibrate", calibrate)
+    monkeypatch.setattr(main_job, "calibrate", calibrate)
     capped = load(project / "tiny.yaml", ["design.max_hours=2.5"])
     _, report, lines = run(capped)
     assert len(trials()) == 6  # two of the three seeds, an hour each
@@ -267,7 +351,27 @@ def test_a_study_is_reported_by_its_name_as_by_its_spec(spec: Spec) -> None:
     run(spec)
     by_name = load_report(STORAGE, "tiny")
     by_spec = load_report(STORAGE, spec)
-    assert by_name.answer.equals(by_spec.answer)
+    assert by_name.runs.equals(by_spec.runs)
+    assert by_name.provenance == by_spec.provenance
+    assert by_name.spec_text == by_spec.spec_text
+
+
+def test_the_nearest_pairs_are_those_of_the_run_that_comes_closest(spec: Spec) -> None:
+    _, report, _ = run(spec)
+    complete = report.runs[report.runs["state"] == "complete"]
+    folders = [Path("runs") / report.provenance["study"] / key for key in complete["key"]]
+    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    for distance, folder in zip((0.3, 0.1, 0.2), folders, strict=False):
+        save_pairs(image, image, folder / "nearest.png")
+        about = {"title": "Nearest", "reading": f"at {distance}", "distances": [distance]}
+        (folder / "nearest.json").write_text(json.dumps(about))
+    save_pairs(image, image, folders[3] / "nearest.png")
+    (folders[3] / "nearest.json").write_text("[0.01]")  # as runs left it before they said what it shows
+    nearest = load_report(STORAGE, spec, pictures=True).nearest
+    assert nearest is not None
+    assert (nearest.title, nearest.reading) == ("Nearest", "at 0.1")
+    assert [distance for _, _, distance in nearest.pairs] == [0.1]
+    assert load_report(STORAGE, spec).nearest is None
 
 
 def test_a_later_report_names_the_commit_and_versions_that_trained_the_runs(
@@ -322,12 +426,11 @@ def test_the_same_trick_is_compared_across_studies_by_name_and_by_spec(spec: Spe
     names = [study_name(each, make_plan(each)) for each in (spec, other)]
     done = CliRunner().invoke(main, ["compare", *names, "--format", "markdown"], catch_exceptions=False)
     assert done.exit_code == 0
-    (margin,) = [line for line in done.stdout.splitlines() if line.startswith("| margin: 0.8")]
-    assert margin.count("n=3") == 2
-    assert "alike" in margin
+    (margin,) = [line for line in done.stdout.splitlines() if line.startswith("| margin")]
+    assert "0.8" in margin
     elsewhere = CliRunner().invoke(main, ["compare", "tiny.yaml", f"{names[1]}@{STORAGE}"], catch_exceptions=False)
     assert elsewhere.exit_code == 0
-    assert "margin: 0.8" in elsewhere.stdout
+    assert "margin" in elsewhere.stdout
 
 
 @pytest.mark.parametrize(

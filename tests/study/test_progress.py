@@ -7,8 +7,11 @@ import io
 import pytest
 from rich.console import Console
 
+from harness.measures import Direction, Measure
 from harness.recipes.events import Progress, Scored
-from harness.study.progress import Display, LiveDisplay, duration
+from harness.study.progress import Display, LiveDisplay, duration, shown
+
+ACCURACY = Measure(name="accuracy", title="accuracy", unit="%", direction=Direction.MAXIMIZE)
 
 
 @pytest.mark.parametrize(
@@ -18,19 +21,28 @@ def test_durations_read_like_speech(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(301.24, "", "301.2"), (1234.56, "", "1,234.6"), (0.93123, "", "0.9312"), (98, "%", "98 %")],
+)
+def test_scores_read_well_on_any_scale(value: float, unit: str, text: str) -> None:
+    assert shown(value, unit) == text
+
+
 @pytest.mark.parametrize("kind", [Display, LiveDisplay])
 def test_a_run_is_shown_while_it_runs_and_leaves_a_line(kind: type[Display]) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=kind is LiveDisplay, width=90)
-    with kind(console, total=3, done=1) as display:
+    with kind(console, ACCURACY, total=3, done=1) as display:
         display.started(0, "baseline · seed 0")
         display.progressed(
             0, Progress(images=50, total_images=100, train_seconds=1, images_per_second=50, fraction=0.5)
         )
-        display.scored(0, Scored(images=50, train_seconds=1, scores={"mifid": 123.4}))
+        display.scored(0, Scored(images=50, train_seconds=1, scores={"accuracy": 93.4}))
         if isinstance(display, LiveDisplay):
             console.print(display._render())
-            assert "123.4" in stream.getvalue()
+            assert "93.4" in stream.getvalue()
+            assert "accuracy, %" in stream.getvalue()
             assert "1 of 3 runs ended" in stream.getvalue()
-        display.finished(0, "MiFID 120.0")
-    assert "[2/3] baseline · seed 0: MiFID 120.0" in stream.getvalue()
+        display.finished(0, "accuracy 94 %")
+    assert "[2/3] baseline · seed 0: accuracy 94 %" in stream.getvalue()

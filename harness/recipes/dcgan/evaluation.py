@@ -60,11 +60,16 @@ class Evaluator:
         return self.yardsticks[0]
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Reference set -> the fingerprint of its images."""
+        return {name: prepared.fingerprint for name, prepared in self._sets.items()}
+
+    @property
     def facts(self) -> dict[str, str]:
         """What every number was measured with, and how far held-out real images are: to be logged beside it."""
         yardsticks = self.yardsticks
         return {
-            **{f"reference.{name}.fingerprint": prepared.fingerprint for name, prepared in self._sets.items()},
+            **{f"reference.{name}.fingerprint": digest for name, digest in self.digests.items()},
             **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
             **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
         }

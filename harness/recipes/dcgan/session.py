@@ -20,7 +20,7 @@ from harness.recipes.dcgan.evaluation import Evaluator
 from harness.recipes.dcgan.networks import Generator
 from harness.recipes.dcgan.settings import DcganSettings
 from harness.recipes.dcgan.trainer import Trainer, draw
-from harness.recipes.events import Artifact, Progress, Scored, Started
+from harness.recipes.events import Artifact, DataUsed, Progress, Scored, Started
 
 _PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
 
@@ -60,7 +60,8 @@ def train(settings: DcganSettings, run: RunContext) -> dict[str, float]:
             "precision": "bf16" if trainer.bf16 else "fp32",
             "data.fingerprint": prepared.fingerprint,
             **evaluator.facts,
-        }
+        },
+        _data(run, prepared.fingerprint, evaluator),
     )
     scores = session.train()
     _keep_generator(trainer, settings, run)
@@ -84,6 +85,21 @@ def sample(directory: Path, *, count: int, seed: int, device: str | None = None)
     return draw(network, noise.to(where), bf16=False).cpu()
 
 
+def _data(run: RunContext, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
+    """The training set and the reference sets, for the record."""
+    sets = [("training", run.data, training)]
+    sets += [("reference", run.references[name], digest) for name, digest in evaluator.digests.items()]
+    return tuple(
+        DataUsed(
+            name=f"{data.source}, crop {data.crop}, {data.size} px",
+            digest=digest,
+            source=str(data.root or data.source),
+            role=role,
+        )
+        for role, data, digest in sets
+    )
+
+
 class _Session:
     """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
 
@@ -93,8 +109,8 @@ class _Session:
         self.peak = 0.0
         self.scored = 0
 
-    def announce(self, facts: dict[str, str]) -> None:
-        self.run.emit(Started(facts=facts, resumed_at=self.trainer.images_shown))
+    def announce(self, facts: dict[str, str], data: tuple[DataUsed, ...]) -> None:
+        self.run.emit(Started(facts=facts, data=data, resumed_at=self.trainer.images_shown))
 
     def train(self) -> dict[str, float]:
         times = self.run.evaluate.times

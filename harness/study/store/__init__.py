@@ -1,5 +1,6 @@
 """The Optuna study of a spec. Nothing outside of this room imports optuna."""
 
-from harness.study.store.store import DEFAULT_STORAGE, Claim, StudyStore
+from harness.study.store.searching import objectives
+from harness.study.store.store import Claim, Results, StudyStore
 
-__all__ = ["DEFAULT_STORAGE", "Claim", "StudyStore"]
+__all__ = ["Claim", "Results", "StudyStore", "objectives"]

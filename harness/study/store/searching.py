@@ -1,24 +1,26 @@
-"""What a search takes from Optuna: its samplers, a pruner, and its importances."""
+"""What a search takes from Optuna: its objectives, samplers, a pruner, and its importances."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import optuna
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from harness.design import Search
+from harness.design import Plan, Search
+from harness.measures import TRAIN_SECONDS, Measure
 
 _STARTUP = 10  # runs at random before a sampler goes by their results; Optuna's own default
 _FEWEST = 10  # complete runs from which importances are worked out
+
+
+def objectives(plan: Plan) -> tuple[Measure, ...]:
+    """What a trial is told: the plan's objective, with what it costs where the sampler weighs both."""
+    both = plan.search is not None and plan.search.sampler == "nsga2"
+    return (plan.objective, TRAIN_SECONDS) if both else (plan.objective,)
 
 
 def sampler(search: Search | None, seed: int) -> BaseSampler:
@@ -27,7 +29,7 @@ def sampler(search: Search | None, seed: int) -> BaseSampler:
         return RandomSampler(seed=seed)
     startup = min(_STARTUP, max(2, search.trials // 3))
     if search.sampler == "gp":
-        # MiFID differs from seed to seed, so that no outcome is exact.
+        # The objective differs from seed to seed, so that no outcome is exact.
         return GPSampler(seed=seed, n_startup_trials=startup, deterministic_objective=False)
     if search.sampler == "nsga2":
         return NSGAIISampler(seed=seed, population_size=min(50, max(4, search.trials // 5)))
@@ -35,22 +37,24 @@ def sampler(search: Search | None, seed: int) -> BaseSampler:
 
 
 def pruner(search: Search | None) -> BasePruner:
-    """Stops a run whose best MiFID so far is above the median of the others at as many images, after five runs."""
+    """Stops a run whose best score so far is worse than the median of the others at the same step, after five runs."""
     return MedianPruner(n_startup_trials=5) if search is not None and search.prune else NopPruner()
 
 
-def importances(study: optuna.Study) -> dict[str, dict[str, float]]:
-    """Evaluator -> parameter -> share, for the first objective; empty below ten complete runs."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < _FEWEST:
+def importances(study: optuna.Study, trials: Sequence[FrozenTrial], objective: Measure) -> dict[str, dict[str, float]]:
+    """Evaluator -> parameter -> share, for `objective`; empty below ten complete runs."""
+    if sum(trial.state == TrialState.COMPLETE for trial in trials) < _FEWEST:
         return {}
-    evaluators: dict[str, BaseImportanceEvaluator] = {}
+    # They load scikit-learn, which takes longer than the whole report of a design.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # low is what is wanted
-        evaluators["PED-ANOVA"] = PedAnovaImportanceEvaluator()
-        evaluators["fANOVA"] = FanovaImportanceEvaluator(seed=0)
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # low is what it looks for
+        evaluators = {"PED-ANOVA": PedAnovaImportanceEvaluator(), "fANOVA": FanovaImportanceEvaluator(seed=0)}
         return {
-            name: get_param_importances(study, evaluator=evaluator, target=lambda trial: trial.values[0])
+            name: get_param_importances(
+                study, evaluator=evaluator, target=lambda trial: -objective.sign * float(trial.values[0])
+            )
             for name, evaluator in evaluators.items()
         }

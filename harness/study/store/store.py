@@ -17,17 +17,19 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.storages import get_storage
+from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.errors import StudyError
+from harness.measures import Measure, RunState
+from harness.recipes.events import Cause
 from harness.spec import Spec
 from harness.study.store import outcomes, searching
+from harness.study.store.freshness import refuse_used_seeds
 from harness.study.store.ownership import owned
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
 _MAX_SEED = 2**31 - 1
-_SETTLED = ("complete", "diverged", "pruned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,16 @@ class Claim:
     previous: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a study holds of a plan: the plan with all that a search tried, its run table, its learning curves."""
+
+    plan: Plan
+    runs: pd.DataFrame
+    curves: dict[tuple[str, int], list[tuple[int, float]]]
+    importances: dict[str, dict[str, float]]
+
+
 class StudyStore:
     """The study of one plan in an Optuna storage. Opening it creates nothing; `create` does."""
 
@@ -52,7 +64,7 @@ class StudyStore:
         self._study: optuna.Study | None = None
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
-        self._objectives: tuple[str, ...] = ("mifid",)
+        self._objectives: tuple[Measure, ...] = ()
 
     # ------------------------------------------------------------------ opening
 
@@ -61,21 +73,27 @@ class StudyStore:
         """The stored study called `name`, or whose name begins so where just one does. Raises StudyError."""
         if not _exists(storage):
             raise StudyError(f"no study '{name}' in {storage}: the file does not exist; run `harness ablate` first")
-        names = optuna.get_all_study_names(storage)
+        opened = get_storage(storage)
+        names = optuna.get_all_study_names(opened)
         matches = [name] if name in names else [other for other in names if other.startswith(f"{name}-")]
         if len(matches) != 1:
             what = "several studies begin with" if matches else "no study is called"
             known = ", ".join(sorted(matches or names)) or "none"
             raise StudyError(f"{what} '{name}' in {storage}; known: {known}")
         store = cls(storage, matches[0])
-        store._study = optuna.load_study(study_name=matches[0], storage=storage)
+        store._study = optuna.load_study(study_name=matches[0], storage=opened)
         return store
+
+    def refuse_used_seeds(self, plan: Plan) -> None:
+        """Refuse a new design on seeds that a search of this storage has chosen by. Raises StudyError."""
+        if _exists(self.storage):
+            refuse_used_seeds(get_storage(self.storage), self.name, plan)
 
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
         tried = 0
+        self._objectives = searching.objectives(plan)
         if plan.search is not None:
-            self._objectives = plan.search.objectives
             # A later start must not draw what the first one drew.
             with contextlib.suppress(KeyError):
                 tried = len(optuna.load_study(study_name=self.name, storage=self.storage).trials)
@@ -84,12 +102,12 @@ class StudyStore:
             self._study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                directions=["minimize"] * len(self._objectives),
+                directions=[objective.direction.value for objective in self._objectives],
                 load_if_exists=True,
                 sampler=searching.sampler(plan.search, tried),
                 pruner=searching.pruner(plan.search),
             )
-            self._study.set_metric_names(list(self._objectives))
+            self._study.set_metric_names([objective.name for objective in self._objectives])
         self._space = {
             name: CategoricalDistribution([factor.baseline, *factor.levels]) for name, factor in spec.factors.items()
         }
@@ -150,9 +168,9 @@ class StudyStore:
             if key is None:
                 continue
             state = outcomes.state_of(trial)
-            if state in _SETTLED:
+            if state in outcomes.SETTLED:
                 done.add(key)
-            elif state == "waiting":
+            elif state is RunState.WAITING:
                 waiting.add(key)
             attempts[key] = max(attempts.get(key, 0), int(trial.user_attrs.get("attempt", 1)))
         return done, waiting, attempts
@@ -200,7 +218,7 @@ class StudyStore:
 
     def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
         self._trials[trial.number] = trial
-        self.fail(trial.number, "withdrawn", reason)
+        self.fail(trial.number, Cause.WITHDRAWN, reason)
 
     def _previous(self, key: str, trial: optuna.Trial) -> str | None:
         """The MLflow run that an earlier attempt at this run left behind."""
@@ -217,14 +235,14 @@ class StudyStore:
         for key, value in attributes.items():
             self._trials[number].set_user_attr(key, value)
 
-    def report(self, number: int, images: int, value: float) -> None:
-        """An intermediate MiFID after `images` shown."""
+    def report(self, number: int, step: int, value: float) -> None:
+        """An intermediate value of the objective."""
         if not math.isfinite(value):
             return
         if len(self._objectives) == 1:
-            self._trials[number].report(value, images)
+            self._trials[number].report(value, step)
         else:  # Optuna has no intermediate values where there are several objectives
-            curve = {**self._trials[number].user_attrs.get("curve", {}), str(images): value}
+            curve = {**self._trials[number].user_attrs.get("curve", {}), str(step): value}
             self._trials[number].set_user_attr("curve", curve)
 
     def is_hopeless(self, number: int) -> bool:
@@ -250,40 +268,31 @@ class StudyStore:
         save_plotly_graph_object(self.study, figure, graph_object_id=name)
 
     def complete(self, number: int, summary: dict[str, float]) -> None:
-        """The run ended well: its summary becomes attributes, its MiFID (and price) the trial's value."""
+        """The run ended well: its summary becomes attributes, its objective (and price) the trial's value."""
         self.attach(number, summary={k: v for k, v in summary.items() if math.isfinite(v)}, finished=time.time())
-        self.study.tell(number, [summary[name] for name in self._objectives])
+        self.study.tell(number, [summary[objective.name] for objective in self._objectives])
 
-    def fail(self, number: int, kind: str, reason: str) -> None:
-        """The run ended as diverged (an outcome), pruned, error, interrupted or withdrawn."""
-        self.attach(number, failure={"kind": kind, "reason": reason}, finished=time.time())
-        self.study.tell(number, state=TrialState.PRUNED if kind == "pruned" else TrialState.FAIL)
+    def fail(self, number: int, cause: Cause, reason: str) -> None:
+        """The run ended badly."""
+        self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time())
+        self.study.tell(number, state=TrialState.PRUNED if cause is Cause.PRUNED else TrialState.FAIL)
 
     # ------------------------------------------------------------------ reading
 
     def tried(self, plan: Plan) -> Plan:
         """The plan of a search with every run that was tried or waits; any other plan as it is."""
-        search = plan.search
-        if search is None:
-            return plan
-        found = []
-        for trial in self.study.get_trials(deepcopy=False):
-            if "key" in trial.user_attrs:
-                made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
-                found += [made] if not isinstance(made, str) else []
-        return plan.with_tried(found)
+        return _tried(plan, self.study.get_trials(deepcopy=False)) if plan.search else plan
 
-    def importances(self) -> dict[str, dict[str, float]]:
-        """Optuna's importances of the levels for MiFID, by evaluator; empty where there are too few runs."""
-        return searching.importances(self.study)
-
-    def run_table(self, plan: Plan) -> pd.DataFrame:
-        """One tidy row per planned run; see `outcomes.run_table`."""
-        return outcomes.run_table(self.study, plan)
-
-    def curves(self, plan: Plan) -> dict[tuple[str, int], list[tuple[int, float]]]:
-        """(cell, seed) -> (images, MiFID) pairs over all attempts at the run."""
-        return outcomes.curves(self.study, plan)
+    def results(self, plan: Plan) -> Results:
+        """All that a report needs of the trials, which are read once."""
+        trials = self.study.get_trials(deepcopy=False)
+        plan = _tried(plan, trials)
+        return Results(
+            plan=plan,
+            runs=outcomes.run_table(trials, plan),
+            curves=outcomes.curves(trials, plan),
+            importances=searching.importances(self.study, trials, plan.objective) if plan.search else {},
+        )
 
     def remember(self, **attributes: Any) -> None:
         """Attributes of the study itself (spec, plan), as JSON."""
@@ -293,6 +302,18 @@ class StudyStore:
     def recall(self, key: str) -> Any:
         """An attribute that `remember` kept, None where there is none."""
         return self.study.user_attrs.get(key)
+
+
+def _tried(plan: Plan, trials: list[FrozenTrial]) -> Plan:
+    search = plan.search
+    if search is None:
+        return plan
+    found = []
+    for trial in trials:
+        if "key" in trial.user_attrs:
+            made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
+            found += [made] if not isinstance(made, str) else []
+    return plan.with_tried(found)
 
 
 def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:

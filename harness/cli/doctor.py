@@ -1,14 +1,33 @@
-"""What this machine can do: versions, device, weights, free space, and the stores in this folder."""
+"""doctor: what this machine can do: versions, device, weights, free space, and the stores in this folder."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
 
 from harness.errors import MetricError
 from harness.machine import provenance
 from harness.settings import cache_folder
+
+
+@click.command()
+def doctor() -> None:
+    """What this machine can do, and what is missing."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "what", "found"):
+        table.add_column(heading)
+    findings = examine()
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "--", finding.what, finding.found)
+    Console().print(table)
+    if not all(finding.ok for finding in findings if finding.needed):
+        sys.exit(1)
 
 
 @dataclass(frozen=True)

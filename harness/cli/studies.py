@@ -1,0 +1,186 @@
+"""ablate, report and compare: studies run, reported at any time, and held against each other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from harness.cli.output import FILE, note, write
+from harness.errors import HarnessError, StudyError, nearest
+from harness.runs.launchers import LAUNCHERS
+from harness.spec import load
+
+if TYPE_CHECKING:
+    from harness.report import Report
+
+_set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
+_storage = click.option("--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL.")
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@_set
+@click.option("--dry-run", is_flag=True, help="Print the plan and a time estimate; run and write nothing.")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
+)
+@click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
+@_storage
+@click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
+def ablate(
+    spec: Path,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    slots: int | None,
+    launch: str,
+    storage: str,
+    tracking_uri: str | None,
+    take_over: bool,
+) -> None:
+    """Run the study that SPEC declares, and say what each trick is worth.
+
+    The same command again adds nothing and finishes what is missing.
+    """
+    study = load(spec, overrides)
+    from harness.study import ablate as main_job
+    from harness.study.placement import Options
+
+    options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
+    if dry_run:
+        from harness.study.preview import dry_run as preview
+
+        preview(study, options, note)
+        return
+    outcome, found = main_job.ablate(study, options, note)
+    if outcome.interrupted:
+        click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
+        sys.exit(130)
+    from harness.report import text
+
+    _show(text.brief(found), found.notes)
+    name = found.provenance["study"]
+    click.echo(f"for curves, costs and samples: harness report {name} --format html --output report.html")
+    if outcome.failed:
+        click.echo(f"error: {outcome.failed} run(s) failed: {outcome.reasons[0]}", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("study", metavar="SPEC|STUDY")
+@_set
+@_storage
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "markdown", "latex", "csv", "json", "html"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--table", "name", help="With csv: the table to write, such as runs or statistics. Default: the answer.")
+@click.option("--output", type=FILE, help="Write there instead of to the terminal.")
+@click.option("--exit-code", is_flag=True, help="End with 0 where every trick is decided, with 3 where one is not.")
+def report(
+    study: str,
+    overrides: tuple[str, ...],
+    storage: str,
+    kind: str,
+    name: str | None,
+    output: Path | None,
+    exit_code: bool,
+) -> None:
+    """What each trick of a study is worth, at any time: SPEC is its file, STUDY its name in the storage."""
+    if name is not None and kind != "csv":
+        raise HarnessError(
+            f"--table {name}: the format {kind} shows every table; leave --table out, or add --format csv"
+        )
+    from harness.study.answer import load_report
+
+    found = load_report(storage, _named(study, overrides), pictures=kind == "html")
+    if kind == "table" and output is None:
+        from harness.report import text
+
+        _show(text.terminal(found), found.notes)
+    else:
+        rendered = _render(found, kind, name)
+        if output is None:
+            click.echo(rendered, nl=not rendered.endswith("\n"))
+        else:
+            write(output, rendered)
+            click.echo(f"wrote {output}", err=True)
+    if exit_code:
+        from harness.report.document import decided
+
+        sys.exit(0 if decided(found) else 3)
+
+
+def _show(answer: Any, notes: Iterable[str]) -> None:
+    console = Console()
+    console.print()
+    console.print(answer)
+    for line in notes:
+        console.print(f"note: {line}", highlight=False, markup=False)
+
+
+def _render(found: Report, kind: str, name: str | None) -> str:
+    """The report in a format; a table that goes into a file is Markdown."""
+    if kind == "csv":
+        from harness.report import frames
+
+        return _table_of(frames.csv(found), name)
+    if kind == "html":
+        from harness.report import page
+
+        return page.render(found)
+    if kind == "json":
+        from harness.report.document import document
+
+        return json.dumps(document(found), indent=2)
+    from harness.report import text
+
+    return text.latex(found) if kind == "latex" else text.markdown(found)
+
+
+def _table_of(tables: Mapping[str, str], name: str | None) -> str:
+    if name is not None and name not in tables:
+        raise HarnessError(f"--table {name}: this report has no such table; {nearest(name, tables)}")
+    return tables[name or next(iter(tables))]
+
+
+@click.command()
+@click.argument("studies", nargs=-1, required=True, metavar="SPEC|STUDY...")
+@_storage
+@click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
+    """The same tricks in two studies or more. NAME@URL is a study in another storage."""
+    if len(set(studies)) < 2:
+        raise StudyError(f"{' '.join(studies)}: a comparison needs two different studies or more; name another one")
+    from harness.analysis import compare as compared
+    from harness.report import comparison
+    from harness.study.answer import load_report
+
+    found = []
+    for text in studies:
+        name, _, url = text.partition("@")
+        one = load_report(url or storage, _named(name, ()))
+        several = sum(other.partition("@")[0] == name for other in studies) > 1
+        found.append((text if several else name, one.runs, one.answer.plan))
+    table = compared(found)
+    if kind == "markdown":
+        click.echo(comparison.markdown(table), nl=False)
+    else:
+        Console().print(comparison.render(table))
+
+
+def _named(study: str, overrides: tuple[str, ...]) -> Any:
+    """A study's name, or the spec in the file that `study` is."""
+    by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
+    return load(Path(study), overrides) if by_spec else study

@@ -1,0 +1,61 @@
+"""The answer where MLflow and Optuna show it: page, tables, pictures, numbers to sort by, and as their own notes."""
+
+from __future__ import annotations
+
+import json
+
+from harness.measures import TRAIN_SECONDS, RunState
+from harness.report import Report, document, frames, page, text
+from harness.report.figures.interactive import interactive
+from harness.report.figures.pictures import pictures
+from harness.runs.folder import RUNS
+from harness.spec import label
+from harness.study.store import StudyStore
+from harness.study.tracking import Tracker
+
+
+def publish(report: Report, store: StudyStore, tracker: Tracker) -> None:
+    """The answer as metrics, files, notes and figures of the study's parent run and of its Optuna study."""
+    folder = RUNS / store.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.html").write_text(page.render(report), encoding="utf-8")
+    tracker.artifact(tracker.parent, folder / "report.html")
+    words = f"# {store.name}\n\n{text.markdown(report)}\n"
+    tracker.text(tracker.parent, words, "report.md")
+    tracker.text(tracker.parent, json.dumps(document.document(report), indent=2), "report.json")
+    for name, table in frames.csv(report).items():
+        tracker.text(tracker.parent, table, f"{name}.csv")
+    tracker.log(tracker.parent, [(name, value, 0) for name, value in headline(report).items()])
+    for picture in pictures(report, folder / "pictures"):
+        tracker.artifact(tracker.parent, picture, "pictures")
+    tracker.describe(tracker.parent, words, whole="report.md")
+    store.study_note(words)
+    for name, figure in interactive(report).items():
+        store.study_figure(figure, name)
+
+
+def headline(report: Report) -> dict[str, float]:
+    """The numbers that studies are sorted and compared by in MLflow.
+
+    Designs of one study may hold the same trick against different cells, so that an effect names its design.
+    """
+    plan = report.answer.plan
+    objective = plan.objective
+    done = report.runs.loc[report.runs["state"] == RunState.COMPLETE, objective.name]
+    best = done.max() if objective.sign > 0 else done.min()
+    metrics = {"runs_complete": float(len(done)), f"best_{objective.name}": float(best)}
+    times = report.answer.costs.get(TRAIN_SECONDS.name, ())
+    for index, effect in enumerate(report.answer.effects):
+        contrast = effect.contrast
+        name = f"effect/{contrast.design or plan.design}/{contrast.factor}={label(contrast.level)}"
+        metrics |= {
+            f"{name}/delta_{objective.name}": effect.change.value,
+            f"{name}/delta_{objective.name}_low": effect.change.low,
+            f"{name}/delta_{objective.name}_high": effect.change.high,
+            f"{name}/p_holm": effect.p_adjusted,
+        }
+        if times:
+            metrics[f"{name}/delta_{TRAIN_SECONDS.name}"] = times[index].change.value
+    for evaluator, shares in report.importances.items():
+        metrics |= {f"importance/{evaluator}/{name}": share for name, share in shares.items()}
+    return metrics
