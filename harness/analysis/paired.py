@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from harness.analysis.types import Estimate
+
 Vector = NDArray[np.float64]
 
 ALPHA = 0.05
@@ -42,26 +44,36 @@ def t_interval(differences: Vector) -> Interval:
     if n < 2:
         return NONE
     half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(n)
-    mean = float(np.mean(differences))
-    return Interval(mean - half, mean + half)
+    middle = float(np.mean(differences))
+    return Interval(middle - half, middle + half)
 
 
-def ratio_of_means(gained: Vector, extra: Vector) -> tuple[float, Interval]:
+def mean(values: Vector) -> float:
+    """The mean; NaN of nothing."""
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def estimate(differences: Vector) -> Estimate:
+    """The mean with Student's 95 % interval."""
+    return Estimate(mean(differences), *t_interval(differences))
+
+
+def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
     """Mean gain per unit of the mean extra cost, paired, and its 95 % interval (Fieller 1954).
 
-    The interval holds every r at which the t test of gained - r * extra is not significant. NaN, both, where the extra
+    The interval holds every r at which the t test of gained - r * extra is not significant. Unknown where the extra
     cost is not shown to be above 0: the ratio is then anything.
     """
     n = len(extra)
     if not t_interval(extra).low > 0:
-        return math.nan, NONE
+        return Estimate()
     gain, cost = float(np.mean(gained)), float(np.mean(extra))
     ratio = gain / cost
     half = np.cov(gained, extra) * (float(stats.t.ppf(1 - ALPHA / 2, n - 1)) ** 2 / n)
     # The ends are the roots of a r^2 - 2 b r + c, the t test's statistic less its critical value, both squared.
     a, b, c = cost**2 - half[1, 1], gain * cost - half[0, 1], gain**2 - half[0, 0]
     root = math.sqrt(max(0.0, b**2 - a * c))
-    return ratio, Interval(float((b - root) / a), float((b + root) / a))
+    return Estimate(ratio, float((b - root) / a), float((b + root) / a))
 
 
 def bootstrap_interval(differences: Vector, *, resamples: int = 4000) -> Interval:

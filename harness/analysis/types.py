@@ -99,6 +99,7 @@ class Effect:
     p_signs: float
     treated: Endings
     control: Endings
+    pairing: float = NAN
     identical: bool = False
     p_adjusted: float = NAN
     seeds_needed: SeedsNeeded | None = None

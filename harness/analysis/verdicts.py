@@ -1,0 +1,85 @@
+"""What is said of an effect: verdict, lean and reading. The one place that has these words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.analysis import paired
+from harness.analysis.types import Effect, Endings, SeedsNeeded, Term, Verdict
+
+_MAY = {Verdict.HELPS: "may help", Verdict.HURTS: "may hurt"}
+_TOGETHER = {Verdict.HELPS: "better together", Verdict.HURTS: "worse together"}
+
+
+def judged(effect: Effect, p_adjusted: float, family: int) -> Effect:
+    """`effect` on the objective with its verdict and, where it is not shown, the seeds that would show it.
+
+    `family` counts the tests of the report, over which `p_adjusted` is corrected.
+    """
+    verdict, lean, words = _claim(effect, p_adjusted)
+    needed = None
+    if not p_adjusted < paired.ALPHA:
+        typical = paired.seeds_needed(effect.size, paired.ALPHA / max(1, family))
+        needed = SeedsNeeded(typical=typical, low=None, high=None)
+    return replace(
+        effect,
+        p_adjusted=p_adjusted,
+        seeds_needed=needed,
+        verdict=verdict,
+        lean=lean,
+        reading="; ".join([words, *_endings(effect, words)]),
+    )
+
+
+def leaning(effect: Effect) -> Effect:
+    """`effect` on a measure that is not tested: undecided, leaning to where its interval lies."""
+    return replace(effect, lean=_direction(effect) if effect.change.excludes_zero else None)
+
+
+def interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings) -> Term:
+    """An interaction with its verdict: `helps` where both factors together are better than their sum."""
+    side = Verdict.HELPS if improves else Verdict.HURTS
+    verdict, words = Verdict.UNDECIDED, "undecided"
+    if p_adjusted < paired.ALPHA:
+        verdict, words = side, _TOGETHER[side]
+    elif term.estimate.excludes_zero:
+        words = f"undecided: may be {_TOGETHER[side]}"
+    return replace(term, p_adjusted=p_adjusted, verdict=verdict, reading=words)
+
+
+def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, str]:
+    treated, control = effect.treated, effect.control
+    if effect.n == 0:
+        if treated.planned and treated.diverged == treated.planned:
+            return Verdict.UNDECIDED, None, f"diverged in all {treated.diverged} runs"
+        if control.planned and control.diverged == control.planned:
+            return Verdict.UNDECIDED, None, f"control diverged in all {control.diverged} runs"
+        return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
+    if effect.identical:
+        return Verdict.NEGLIGIBLE, None, "identical"
+    if effect.n == 1:
+        return Verdict.UNDECIDED, None, "one seed says nothing"
+    side = _direction(effect)
+    condition = " where it trains" if side is Verdict.HELPS and treated.diverged else ""
+    if p_adjusted < paired.ALPHA:
+        return (Verdict.UNDECIDED, side, f"{side}{condition}") if condition else (side, None, str(side))
+    if effect.change.excludes_zero:
+        return Verdict.UNDECIDED, side, f"undecided: {_MAY[side]}{condition}"
+    return Verdict.UNDECIDED, None, "undecided"
+
+
+def _direction(effect: Effect) -> Verdict:
+    return Verdict.HELPS if effect.measure.improves(effect.change.value) else Verdict.HURTS
+
+
+def _endings(effect: Effect, words: str) -> list[str]:
+    """The runs that ended badly, unless the words say so already."""
+    treated, control = effect.treated, effect.control
+    said = []
+    if treated.diverged and not words.startswith("diverged"):
+        said.append(f"{treated.diverged} of {treated.ended} diverged")
+    if control.diverged and not words.startswith("control diverged"):
+        said.append(f"control: {control.diverged} of {control.ended} diverged")
+    if treated.failed:
+        said.append(f"{treated.failed} of {treated.ended} failed")
+    return said
