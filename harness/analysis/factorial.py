@@ -29,15 +29,13 @@ def fitted(space: Space) -> Factorial | None:
     ran = ~np.isnan(space.values)
     if len(space.factors) < 2 or not ran.any() or not _all_four(space.on[ran.any(axis=1)]):
         return None
-    import statsmodels.api as sm
-
     columns, aliases = _terms(np.where(space.on, 0.5, -0.5), space.factors)
     design = np.column_stack([np.ones(len(space.cells)), *columns.values()])
     fits, count = [], 0
     for seed in range(space.values.shape[1]):
         rows = ran[:, seed]
         if np.linalg.matrix_rank(design[rows]) == design.shape[1]:
-            fits.append(sm.OLS(space.values[rows, seed], design[rows]).fit().params[1:])
+            fits.append(np.linalg.lstsq(design[rows], space.values[rows, seed])[0][1:])
             count += int(rows.sum())
     if not fits:
         return None
