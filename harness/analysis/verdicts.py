@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import paired
 from harness.analysis.types import Effect, Endings, SeedsNeeded, Term, Verdict
+from harness.design import Alias
 
+_MOST_ALIASES = 3  # by name in a reading
 _MAY = {Verdict.HELPS: "may help", Verdict.HURTS: "may hurt"}
 _TOGETHER = {Verdict.HELPS: "better together", Verdict.HURTS: "worse together"}
 
@@ -62,10 +65,19 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
     side = _direction(effect)
     condition = " where it trains" if side is Verdict.HELPS and treated.diverged else ""
     if p_adjusted < paired.ALPHA:
+        if effect.contrast.aliases:
+            condition += f", or an alias of it does ({_named(effect.contrast.aliases)})"
         return (Verdict.UNDECIDED, side, f"{side}{condition}") if condition else (side, None, str(side))
     if effect.change.excludes_zero:
         return Verdict.UNDECIDED, side, f"undecided: {_MAY[side]}{condition}"
     return Verdict.UNDECIDED, None, "undecided"
+
+
+def _named(aliases: Sequence[Alias]) -> str:
+    """The aliases that a main effect holds most of, by name."""
+    largest = sorted(aliases, key=lambda alias: -abs(alias.share))
+    names = ", ".join(" x ".join(alias.factors) for alias in largest[:_MOST_ALIASES])
+    return names + (f" and {len(largest) - _MOST_ALIASES} more" if len(largest) > _MOST_ALIASES else "")
 
 
 def _direction(effect: Effect) -> Verdict:
