@@ -54,16 +54,22 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
     treated, control = effect.treated, effect.control
     if effect.n == 0:
         if treated.planned and treated.diverged == treated.planned:
-            return Verdict.UNDECIDED, None, f"diverged in all {treated.diverged} runs"
+            trains = treated.planned > 1 and control.complete >= treated.planned
+            return Verdict.HURTS if trains else Verdict.UNDECIDED, None, f"diverged in all {treated.diverged} runs"
         if control.planned and control.diverged == control.planned:
-            return Verdict.UNDECIDED, None, f"control diverged in all {control.diverged} runs"
+            lean = Verdict.HELPS if treated.complete else None
+            return Verdict.UNDECIDED, lean, f"control diverged in all {control.diverged} runs"
         return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
     if effect.identical:
         return Verdict.NEGLIGIBLE, None, "identical"
     if effect.n == 1:
         return Verdict.UNDECIDED, None, "one seed says nothing"
     side = _direction(effect)
-    condition = " where it trains" if side is Verdict.HELPS and treated.diverged else ""
+    condition = ""  # the runs that a side has left may be its lucky ones
+    if side is Verdict.HELPS and treated.diverged:
+        condition = " where it trains"
+    elif side is Verdict.HURTS and control.diverged:
+        condition = " where the control trains"
     if p_adjusted < paired.ALPHA:
         if effect.contrast.aliases:
             condition += f", or an alias of it does ({_named(effect.contrast.aliases)})"

@@ -75,3 +75,68 @@ def test_its_fold_over_finds_the_two_tricks_and_no_inert_one() -> None:
         assert not any("resolution" in note for note in found.notes)
         said += any(effect.verdict in FIRM for effect in inert)
     assert said <= 4  # 5 % of 20, give or take three standard deviations of a binomial
+
+
+def hard_seeds(runs_of_control: int, diverged: int, worse: float) -> tuple[pd.DataFrame, Plan]:
+    """A trick that trains always, against a control that diverges in its first seeds."""
+    wiggle = np.random.default_rng(4).normal(0, 1, (runs_of_control, 2))
+    plan, runs = study(
+        "A",
+        [frozenset(), frozenset("A")],
+        lambda on, seed: "diverged" if not on and seed < diverged else 100 + wiggle[seed, len(on)] + worse * len(on),
+        runs_of_control,
+    )
+    return runs, plan
+
+
+def test_a_trick_that_looks_worse_than_a_control_which_diverged_hurts_under_that_condition_alone() -> None:
+    (effect,) = answer(*hard_seeds(8, 2, 20.0)).effects
+    assert (effect.n, effect.verdict, effect.lean) == (6, Verdict.UNDECIDED, Verdict.HURTS)
+    assert effect.p_adjusted < 0.001
+    assert effect.reading == "hurts where the control trains; control: 2 of 8 diverged"
+    (effect,) = answer(*hard_seeds(8, 2, -20.0)).effects  # better than the control's lucky runs
+    assert (effect.verdict, effect.reading) == (Verdict.HELPS, "helps; control: 2 of 8 diverged")
+
+
+def test_one_law_for_both_arms_never_says_hurts_where_the_control_alone_diverges_in_its_worst_runs() -> None:
+    random = np.random.default_rng(3)
+    said, leaned, made = 0, 0, 60
+    for _ in range(made):
+        latent = random.normal(100, 10, (12, 2))
+        plan, runs = study(
+            "A",
+            [frozenset(), frozenset("A")],
+            lambda on, seed, latent=latent: (
+                "diverged" if not on and latent[seed, 0] > 102.5 else float(latent[seed, len(on)])
+            ),
+            12,
+        )
+        (effect,) = answer(runs, plan).effects
+        said += effect.verdict is Verdict.HURTS
+        leaned += effect.p_adjusted < 0.05 and effect.lean is Verdict.HURTS
+    assert said == 0
+    assert leaned >= 5  # the test alone said so in a fifth of these studies
+
+
+@pytest.mark.parametrize(
+    ("control", "verdict", "reading"),
+    [
+        ((1.0, 2.0, 3.0), Verdict.HURTS, "diverged in all 3 runs"),
+        ((1.0, "diverged", 3.0), Verdict.UNDECIDED, "diverged in all 3 runs; control: 1 of 3 diverged"),
+        (("diverged",) * 3, Verdict.UNDECIDED, "diverged in all 3 runs; control: 3 of 3 diverged"),
+    ],
+)
+def test_a_trick_that_always_diverges_hurts_where_the_control_always_trains(
+    control: tuple[float | str, ...], verdict: Verdict, reading: str
+) -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: "diverged" if on else control[seed])
+    (effect,) = answer(runs, plan).effects
+    assert (effect.verdict, effect.reading) == (verdict, reading)
+
+
+def test_one_run_that_diverged_is_no_verdict_and_a_control_that_always_does_gives_a_lean() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: "diverged" if on else 1.0, 1)
+    assert answer(runs, plan).effects[0].verdict is Verdict.UNDECIDED
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 1.0 if on else "diverged")
+    (effect,) = answer(runs, plan).effects
+    assert (effect.lean, effect.reading) == (Verdict.HELPS, "control diverged in all 3 runs")
