@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from harness.analysis import paired
 from harness.analysis.effects import measured
 from harness.analysis.outcomes import Matrix, Outcomes
 from harness.analysis.types import NAN, Agreement, Effect, RankAgreement, UnderYardsticks
@@ -49,6 +50,5 @@ def _ranks(one: Outcomes, other: Outcomes) -> RankAgreement:
 
 
 def _means(outcomes: Outcomes) -> Matrix:
-    counts = (~np.isnan(outcomes.values)).sum(axis=1)
-    sums = np.nansum(outcomes.values, axis=1)
-    return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
+    means = paired.means_beside(outcomes.values, outcomes.index[outcomes.plan.control])
+    return np.array([mean.value for mean in means])

@@ -12,34 +12,33 @@ from harness.analysis.types import NAN, Bought, CellPrice
 def prices(quality: Outcomes, seconds: Outcomes) -> tuple[CellPrice, ...]:
     """Per cell the objective and the training seconds, from complete runs alone on their device.
 
-    `on_front` cells are beaten by no other in both means. `gain` is NaN where the cell is not shown to cost more (the
-    95 % interval of the extra seconds, paired by seed, holds 0, or there is one seed alone), and for the control.
+    Both are held against the control over the `n` seeds that both have; in a search, where cells are tried with seeds
+    of their own, they are plain means. `on_front` cells are beaten by no other in both. `gain` is NaN where the cell is
+    not shown to cost more (the 95 % interval of the extra seconds holds 0, or there is one seed alone), and for the
+    control.
     """
-    sign, control = quality.measure.sign, quality.plan.control
-    both = ~np.isnan(quality.values + seconds.values)
-    means = {
-        cell: (paired.estimate(quality.values[row][both[row]]), paired.estimate(seconds.values[row][both[row]]))
-        for cell, row in quality.index.items()
-        if both[row].any()
-    }
-    points = np.array([(-sign * score.value, cost.value) for score, cost in means.values()]).reshape(-1, 2)
-    extra = seconds.values - seconds.values[seconds.index[control]]
+    sign, search = quality.measure.sign, quality.plan.search is not None
+    control = quality.index[quality.plan.control]
+    scores = np.where(np.isnan(seconds.values), np.nan, quality.values)
+    costs = np.where(np.isnan(quality.values), np.nan, seconds.values)
+    both = [paired.means_beside(values, None if search else control) for values in (scores, costs)]
+    points = np.array([(-sign * score.value, cost.value) for score, cost in zip(*both, strict=True)]).reshape(-1, 2)
     found = []
-    for (cell, (score, cost)), point in zip(means.items(), points, strict=True):
-        beaten = ((points <= point).all(axis=1) & (points < point).any(axis=1)).any()
-        row = quality.index[cell]
-        gain = NAN
-        if control in means and paired.t_interval(extra[row][~np.isnan(extra[row])]).low > 0:
-            more = cost.value - means[control][1].value
-            gain = sign * (score.value - means[control][0].value) / more if more > 0 else NAN
+    for (cell, row), score, cost in zip(quality.index.items(), *both, strict=True):
+        if not score.known:
+            continue
+        gained, extra = sign * (scores[row] - scores[control]), costs[row] - costs[control]
+        common = ~np.isnan(extra)
+        dearer = paired.t_interval(extra[common]).low > 0
+        alone = search or row == control or np.isnan(scores[control]).all()
         found.append(
             CellPrice(
                 cell=cell,
-                n=int(both[row].sum()),
+                n=int(np.sum(~np.isnan(scores[row]) if alone else common)),
                 objective=score,
                 seconds=cost,
-                on_front=not beaten,
-                gain=gain,
+                on_front=not ((points <= points[row]).all(axis=1) & (points < points[row]).any(axis=1)).any(),
+                gain=float(np.mean(gained[common]) / np.mean(extra[common])) if dearer else NAN,
                 endings=quality.endings([cell]),
             )
         )

@@ -80,8 +80,9 @@ def test_the_front_holds_the_cells_that_no_other_beats_in_both() -> None:
     assert price["A"].gain == pytest.approx((100 - 80) / (20 - 10))
     assert math.isnan(price["B"].gain)  # it costs nothing more
     assert math.isnan(price["baseline"].gain)
-    low, high = stats.t.interval(0.95, 2, loc=80, scale=1 / math.sqrt(3))
-    assert (price["A"].objective.low, price["A"].objective.high) == pytest.approx((low, high))
+    low, high = stats.t.interval(0.95, 2, loc=100, scale=1 / math.sqrt(3))
+    assert (price["baseline"].objective.low, price["baseline"].objective.high) == pytest.approx((low, high))
+    assert (price["A"].objective.low, price["A"].objective.high) == pytest.approx((80, 80))  # of the change
 
 
 def test_what_a_second_buys_is_the_gain_over_the_extra_seconds_of_the_same_seeds() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from harness.analysis import Verdict, answer
 from harness.design import Alias, Contrast, Plan, fractions
+from harness.measures import Measure
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None
@@ -140,3 +141,30 @@ def test_one_run_that_diverged_is_no_verdict_and_a_control_that_always_does_give
     plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 1.0 if on else "diverged")
     (effect,) = answer(runs, plan).effects
     assert (effect.lean, effect.reading) == (Verdict.HELPS, "control diverged in all 3 runs")
+
+
+def test_a_trick_that_does_nothing_and_diverges_on_the_hard_seeds_gains_nothing_and_is_not_on_the_front() -> None:
+    level = (100.0, 101.0, 99.0, 180.0, 190.0)  # two seeds are hard
+    plan, runs = study(
+        "A", [frozenset(), frozenset("A")], lambda on, seed: "diverged" if on and seed > 2 else level[seed], 5
+    )
+    plain, trick = answer(runs, plan).prices
+    assert plain.objective.value == pytest.approx(np.mean(level))
+    assert trick.objective.value == pytest.approx(np.mean(level))  # not 100, the mean of its easy seeds
+    assert (trick.n, trick.endings.planned, trick.endings.diverged) == (3, 5, 2)
+    assert plain.on_front
+    assert not trick.on_front  # it takes longer
+    assert trick.gain == 0
+
+
+def test_yardsticks_rank_cells_by_what_changes_within_a_seed() -> None:
+    # A is better by 1 in every seed, and lacks the easy one: by its plain mean it is worse than the control.
+    other = Measure(name="mifid/other/square", title="other", yardstick_of="mifid")
+    plan, runs = study(
+        "AB",
+        [frozenset(), *map(frozenset, "AB")],
+        lambda on, seed: "failed" if on == {"A"} and seed == 0 else 10.0 + 90 * (seed > 0) - len(on) + 2 * ("B" in on),
+        **{other.name: lambda on, seed: 50.0 - ("A" in on) + ("B" in on)},
+    )
+    (ranks,) = answer(runs, dataclasses.replace(plan, measures=(other,))).agreement.ranks
+    assert (ranks.tau, ranks.cells) == (1.0, 3)
