@@ -23,7 +23,7 @@ from harness.analysis.tried import tried
 from harness.analysis.types import Answer, Effect, Factorial, View
 from harness.analysis.views import side_by_side
 from harness.design import Plan
-from harness.measures import COSTS, TRAIN_SECONDS
+from harness.measures import COSTS, IMAGES_PER_SECOND, TRAIN_SECONDS
 
 
 def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # noqa: B006
@@ -55,7 +55,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         views=views,
         bought=bought(quality, seconds),
         prices=prices(quality, seconds),
-        equal=at_equal(curves, runs, plan),
+        equal=at_equal(curves, runs, Outcomes.of(runs, plan, IMAGES_PER_SECOND)),
         agreement=agreement(effects, quality, [Outcomes.of(runs, plan, each) for each in yardsticks]),
         failures=failure_rates(quality),
         notes=notes(quality, seconds),

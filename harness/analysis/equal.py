@@ -10,26 +10,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.analysis import paired
+from harness.analysis.outcomes import Outcomes
 from harness.analysis.types import AtEqual
-from harness.design import Plan
-from harness.measures import IMAGES_PER_SECOND, RunState
+from harness.measures import RunState
 
 Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
 """(cell, seed) -> the run's scores so far: (images, objective)."""
 
 
-def at_equal(curves: Curves, runs: pd.DataFrame, plan: Plan) -> tuple[AtEqual, ...]:
+def at_equal(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> tuple[AtEqual, ...]:
     """Per contrast the change of the objective at the last number of images, and at the last training second, of both.
 
-    Curves are interpolated linearly between scores. A point's training time is its images over the run's images/s.
+    Curves are interpolated linearly between scores. A point's training time is its images over the run's
+    images/s (`speed`), which runs that shared their device do not have.
     `n_images` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
     A score that was not made as the interim ones were is compared with another such one after as many images; else the
     `<objective>_interim` of the run table takes its place, where it has that column, and a run without one ends before.
     """
-    done = _learned(curves, runs, plan)
+    done = _learned(curves, runs, speed)
     seeds = sorted({seed for _, seed in done})
     found = []
-    for contrast in plan.contrasts:
+    for contrast in speed.plan.contrasts:
         images, time, last = [], [], []  # one number a seed
         for seed in seeds:
             keys = [((a, seed), (b, seed)) for a, b in contrast.pairs]
@@ -66,9 +67,10 @@ class _Learned:
     rate: float
 
 
-def _learned(curves: Curves, runs: pd.DataFrame, plan: Plan) -> dict[tuple[str, int], _Learned]:
+def _learned(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> dict[tuple[str, int], _Learned]:
     """(cell, seed) -> what each complete run learned."""
-    interim, found = f"{plan.objective.name}_interim", {}
+    interim, found = f"{speed.plan.objective.name}_interim", {}
+    column = {seed: position for position, seed in enumerate(speed.seeds)}
     for row in runs[runs["state"] == RunState.COMPLETE].to_dict("records"):
         key = row["cell"], int(row["seed"])
         curve = np.array(curves.get(key, ()), dtype=float).reshape(-1, 2)
@@ -76,7 +78,7 @@ def _learned(curves: Curves, runs: pd.DataFrame, plan: Plan) -> dict[tuple[str, 
         if interim in row:
             last = row[interim]
             alike = curve[:-1] if np.isnan(last) else np.vstack([curve[:-1], [(x, last) for x, _ in curve[-1:]]])
-        found[key] = _Learned(curve, alike, row.get(IMAGES_PER_SECOND.name, np.nan))
+        found[key] = _Learned(curve, alike, float(speed.values[speed.index[key[0]], column[key[1]]]))
     return found
 
 

@@ -168,3 +168,14 @@ def test_yardsticks_rank_cells_by_what_changes_within_a_seed() -> None:
     )
     (ranks,) = answer(runs, dataclasses.replace(plan, measures=(other,))).agreement.ranks
     assert (ranks.tau, ranks.cells) == (1.0, 3)
+
+
+def test_equal_time_leaves_out_runs_that_shared_their_device_as_every_cost_does() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 50.0)
+    shared = (runs["cell"] == "A") & (runs["seed"] == 0)
+    runs["images_per_second"] = np.where(shared, 25.0, 100.0)
+    runs["slots_per_device"] = np.where(shared, 4, 1)
+    curves = {key: [(250, 200.0), (500, 100.0), (1000, 50.0)] for key in zip(runs["cell"], runs["seed"], strict=True)}
+    (found,) = answer(runs, plan, curves).equal
+    assert (found.n_images, found.n_time) == (3, 2)
+    assert found.time.value == found.images.value == 0  # counted with the others, seed 0 would look 150 worse
