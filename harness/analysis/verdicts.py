@@ -40,13 +40,17 @@ def leaning(effect: Effect) -> Effect:
 
 
 def interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings) -> Term:
-    """An interaction with its verdict: `helps` where both factors together are better than their sum."""
+    """An interaction with its verdict: `helps` where both factors together are better than their sum.
+
+    `endings` are those of all runs of the fit: that some diverged may make what is left look so.
+    """
     side = Verdict.HELPS if improves else Verdict.HURTS
+    condition = f" where they train; {endings.diverged} of {endings.ended} diverged" if endings.diverged else ""
     verdict, words = Verdict.UNDECIDED, "undecided"
     if p_adjusted < paired.ALPHA:
-        verdict, words = side, _TOGETHER[side]
+        verdict, words = Verdict.UNDECIDED if condition else side, f"{_TOGETHER[side]}{condition}"
     elif term.estimate.excludes_zero:
-        words = f"undecided: may be {_TOGETHER[side]}"
+        words = f"undecided: may be {_TOGETHER[side]}{condition}"
     return replace(term, p_adjusted=p_adjusted, verdict=verdict, reading=words)
 
 

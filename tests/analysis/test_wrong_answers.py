@@ -179,3 +179,57 @@ def test_equal_time_leaves_out_runs_that_shared_their_device_as_every_cost_does(
     (found,) = answer(runs, plan, curves).equal
     assert (found.n_images, found.n_time) == (3, 2)
     assert found.time.value == found.images.value == 0  # counted with the others, seed 0 would look 150 worse
+
+
+def test_runs_that_diverged_are_counted_wherever_something_is_said_of_their_tricks() -> None:
+    random = np.random.default_rng(6)
+
+    def outcome(on: frozenset[str], seed: int) -> float | str:
+        if "A" in on and seed >= 4:
+            return "diverged"
+        return float(100 + 5 * seed - 20 * ({"A", "B"} <= on) + random.normal(0, 1))
+
+    plan, runs = study("AB", everything("AB"), outcome, 8)
+    found = answer(runs, plan)
+    assert found.effects[0].reading == "helps where it trains; 8 of 16 diverged"
+    whole = (32, 24, 8)
+    for part in (found.factorial, found.shapley, *found.views):
+        assert (part.endings.planned, part.endings.complete, part.endings.diverged) == whole
+    assert {each.contrast.factor: each.endings.diverged for each in found.bought} == {"A": 8, "B": 8}
+    assert {each.cell: each.endings.diverged for each in found.prices} == {"baseline": 0, "A": 4, "B": 0, "AB": 4}
+    (together,) = (term for term in found.factorial.terms if len(term.factors) == 2)
+    assert together.p_adjusted < 0.05
+    assert (together.verdict, together.reading) == (
+        Verdict.UNDECIDED,
+        "better together where they train; 8 of 32 diverged",
+    )
+
+
+def slower(curve: Any, times: int) -> Any:
+    """Equal time of a trick that trains 10 % slower and has the same effect per image, with `times` scores a run."""
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 1.0, 1)
+    runs["images_per_second"] = [100.0, 100 / 1.1]
+    scores = [(1000 * k / times, float(curve(k / times))) for k in range(1, times + 1)]
+    (found,) = answer(runs, plan, {("baseline", 0): scores, ("A", 0): scores}).equal
+    assert found.seconds == pytest.approx(10)
+    return found.time.value
+
+
+@pytest.mark.parametrize("times", [2, 4, 10])
+def test_at_equal_time_a_power_law_costs_a_slower_trick_just_what_it_does(times: int) -> None:
+    assert slower(lambda part: 245 * part**-0.5, times) == pytest.approx(245 * (1.1**0.5 - 1))
+
+
+@pytest.mark.parametrize(("times", "linear", "found"), [(2, 18.6, 11.3), (4, 14.1, 12.0), (11, 12.0, 12.0)])
+def test_at_equal_time_a_convex_curve_is_hardly_biased_against_a_slower_trick(
+    times: int, linear: float, found: float
+) -> None:
+    def curve(part: float) -> float:
+        return float(100 + 437 * np.exp(-1.96 * part))
+
+    truth = curve(1 / 1.1) - curve(1)
+    assert truth == pytest.approx(12.0, abs=0.1)
+    scored = np.arange(1, times + 1) / times
+    straight = float(np.interp(1 / 1.1, scored, [curve(part) for part in scored]))
+    assert straight - curve(1) == pytest.approx(linear, abs=0.2)
+    assert slower(curve, times) == pytest.approx(found, abs=0.1)
