@@ -21,8 +21,12 @@ Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
 def at_equal(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> tuple[AtEqual, ...]:
     """Per contrast the change of the objective at the last number of images, and at the last training second, of both.
 
-    Curves are interpolated linearly between scores. A point's training time is its images over the run's
-    images/s (`speed`), which runs that shared their device do not have.
+    Between scores curves are straight lines on logarithmic scales, or plain ones where some number is not positive.
+    That is exact for power laws. Of a curve that falls exponentially, a trick which is 10 % slower and 12.0 worse for
+    it comes out as 8.9 to 12.6 worse with two scores a run, 10.8 to 12.5 with four and 11.9 to 12.0 with ten, by how
+    far above 0 the curve ends (plain lines: 18.6, 14.1 and 12.1).
+    A point's training time is its images over the run's images/s (`speed`), which runs that shared their device do not
+    have.
     `n_images` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
     A score that was not made as the interim ones were is compared with another such one after as many images; else the
     `<objective>_interim` of the run table takes its place, where it has that column, and a run without one ends before.
@@ -105,4 +109,7 @@ def _at_last_common(treated: NDArray[np.float64], control: NDArray[np.float64]) 
     last = float(min(x[-1], u[-1]))
     if last < max(x[0], u[0]):
         return np.nan, np.nan
+    if min(treated.min(), control.min()) > 0:
+        at, x, y, u, v = map(np.log, (last, x, y, u, v))
+        return float(np.exp(np.interp(at, x, y)) - np.exp(np.interp(at, u, v))), last
     return float(np.interp(last, x, y) - np.interp(last, u, v)), last
