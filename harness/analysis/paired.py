@@ -1,4 +1,4 @@
-"""Statistics of one paired sample: intervals, exact sign-flip p, power, and Holm's correction over a family."""
+"""Statistics of one paired sample: intervals, exact sign-flip p, and Holm's correction over a family."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from harness.analysis.types import Estimate
 Vector = NDArray[np.float64]
 
 ALPHA = 0.05
-POWER = 0.80
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
-_MOST_SEEDS = 10_000
 
 
 class Interval(NamedTuple):
@@ -174,27 +172,3 @@ def holm(p: Vector) -> Vector:
         highest = max(highest, min(1.0, (family - rank) * float(p[index])))
         adjusted[index] = highest
     return adjusted
-
-
-def power(standardised: float, n: int, alpha: float = ALPHA) -> float:
-    """Power of the two-sided paired t test of `n` seeds against a standardised effect (mean / sd of differences)."""
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
-    shift = abs(standardised) * math.sqrt(n)
-    if shift > 37:  # scipy's noncentral t loses its way out there, and the power is 1
-        return 1.0 if critical < shift / 2 else 0.0
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
-
-
-def seeds_needed(standardised: float, alpha: float = ALPHA) -> int | None:
-    """The fewest seeds that show a standardised effect with 80 % power; None where 10,000 do not."""
-    if not math.isfinite(standardised) or standardised == 0:
-        return None
-    low, high = 1, 2
-    while power(standardised, high, alpha) < POWER:
-        low, high = high, high * 2
-        if high > _MOST_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(standardised, middle, alpha) >= POWER else (middle, high)
-    return high

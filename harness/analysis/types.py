@@ -62,7 +62,7 @@ class Endings:
         return self.complete + self.diverged + self.failed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SeedsNeeded:
     """Seeds that show the effect with 80 % power: at the size seen, and over its 80 % interval; None: above 10,000."""
 

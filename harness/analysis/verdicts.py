@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import paired
-from harness.analysis.types import Effect, Endings, SeedsNeeded, Term, Verdict
+from harness.analysis.power import seeds_needed
+from harness.analysis.types import Effect, Endings, Term, Verdict
 from harness.design import Alias
 
 _MOST_ALIASES = 3  # by name in a reading
@@ -20,14 +21,11 @@ def judged(effect: Effect, p_adjusted: float, family: int) -> Effect:
     `family` counts the tests of the report, over which `p_adjusted` is corrected.
     """
     verdict, lean, words = _claim(effect, p_adjusted)
-    needed = None
-    if not p_adjusted < paired.ALPHA:
-        typical = paired.seeds_needed(effect.size, paired.ALPHA / max(1, family))
-        needed = SeedsNeeded(typical=typical, low=None, high=None)
+    shown = p_adjusted < paired.ALPHA
     return replace(
         effect,
         p_adjusted=p_adjusted,
-        seeds_needed=needed,
+        seeds_needed=None if shown else seeds_needed(effect.size, effect.n, paired.ALPHA / max(1, family)),
         verdict=verdict,
         lean=lean,
         reading="; ".join([words, *_endings(effect, words)]),
