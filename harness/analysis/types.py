@@ -112,7 +112,10 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """A main effect (one factor) or an interaction (two: half of what one's effect changes when the other is on)."""
+    """A main effect (one factor) or an interaction (two: half of what one's effect changes when the other is on).
+
+    A main effect has p, verdict and reading of the contrast of its factor; p is NaN where there is no such contrast.
+    """
 
     factors: tuple[str, ...]
     estimate: Estimate
@@ -161,7 +164,10 @@ class Shapley:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One trick alone, in the full recipe and on average over all orders; None where the study cannot say."""
+    """One trick alone, in the full recipe and on average over all orders; None where the study cannot say.
+
+    `p` is that of its surest interaction where there is a factorial, else of the difference between alone and full.
+    """
 
     factor: str
     level: Level

@@ -45,7 +45,9 @@ def interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings)
     side = Verdict.HELPS if improves else Verdict.HURTS
     condition = f" where they train; {endings.diverged} of {endings.ended} diverged" if endings.diverged else ""
     verdict, words = Verdict.UNDECIDED, "undecided"
-    if p_adjusted < paired.ALPHA:
+    if term.aliases:
+        words = f"not told apart from {', '.join(' x '.join(other) for other in term.aliases)}"
+    elif p_adjusted < paired.ALPHA:
         verdict, words = Verdict.UNDECIDED if condition else side, f"{_TOGETHER[side]}{condition}"
     elif term.estimate.excludes_zero:
         words = f"undecided: may be {_TOGETHER[side]}{condition}"

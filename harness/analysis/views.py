@@ -13,7 +13,8 @@ from harness.analysis.types import NAN, Estimate, Shapley, View
 def side_by_side(space: Space, shares: Shapley | None) -> tuple[View, ...]:
     """One view per factor that at least two of the three can say something of; not judged.
 
-    `p` is of the paired t test, over seeds, that adding the trick to the plain recipe and to all the others differ.
+    `p` is of the paired t test over seeds of the difference between adding the trick to the plain recipe and to all
+    the others.
     """
     by_factor = {share.factor: share.estimate for share in shares.shares} if shares else {}
     everything = set(space.factors)

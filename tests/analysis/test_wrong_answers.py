@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import Verdict, answer
+from harness.analysis.family import claims
+from harness.analysis.outcomes import Outcomes
+from harness.analysis.paired import holm
+from harness.analysis.space import Space
+from harness.analysis.views import side_by_side
 from harness.design import Alias, Contrast, Plan, fractions
 from harness.measures import Measure
+from harness.recipes.dcgan.measures import MIFID
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None
@@ -233,3 +240,60 @@ def test_at_equal_time_a_convex_curve_is_hardly_biased_against_a_slower_trick(
     straight = float(np.interp(1 / 1.1, scored, [curve(part) for part in scored]))
     assert straight - curve(1) == pytest.approx(linear, abs=0.2)
     assert slower(curve, times) == pytest.approx(found, abs=0.1)
+
+
+def test_a_null_factorial_makes_any_claim_in_at_most_5_percent_of_its_reports_and_one_a_trick() -> None:
+    random, claimed, made = np.random.default_rng(10), 0, 300
+    plan, runs = study("ABCD", everything("ABCD"), lambda on, seed: 0.0, 4)
+    for _ in range(made):
+        runs["mifid"] = random.normal(100, 3, len(runs)) + runs["seed"]
+        quality = Outcomes.of(runs, plan, MIFID)
+        space = Space.of(quality)
+        found = claims(quality, space, side_by_side(space, None))
+        assert found.factorial is not None
+        for effect, term in zip(found.effects, found.factorial.terms[:4], strict=True):
+            assert (effect.verdict, effect.reading, effect.p_adjusted) == (term.verdict, term.reading, term.p_adjusted)
+            assert term.estimate.value == pytest.approx(effect.change.value)
+        claimed += any(each.verdict in FIRM for each in (*found.effects, *found.factorial.terms)) or any(
+            view.disagree for view in found.views
+        )
+    assert claimed / made <= 0.05 + 1.64 * (0.05 * 0.95 / made) ** 0.5  # 17 % in three families
+
+
+def test_the_family_of_a_report_is_its_contrasts_and_its_clear_interactions() -> None:
+    random = np.random.default_rng(1)
+    plan, runs = study("ABC", everything("ABC"), lambda on, seed: float(random.normal(100, 3)), 4)
+    found = answer(runs, plan)
+    p = [effect.p for effect in found.effects] + [term.p for term in found.factorial.terms[3:]]
+    adjusted = [effect.p_adjusted for effect in found.effects] + [term.p_adjusted for term in found.factorial.terms[3:]]
+    assert adjusted == pytest.approx(multipletests(p, method="holm")[1].tolist())
+
+
+def test_without_a_factorial_the_side_by_side_tests_join_the_family() -> None:
+    random = np.random.default_rng(1)
+    cells = [on for on in everything("ABCD") if len(on) != 2]  # ten cells for eleven numbers: nothing can be fitted
+    plan, runs = study("ABCD", cells, lambda on, seed: float(random.normal(100, 3)), 4)
+    found = answer(runs, plan)
+    assert found.factorial is None
+    p = [effect.p for effect in found.effects] + [view.p for view in found.views]
+    adjusted = [effect.p_adjusted for effect in found.effects] + [view.p_adjusted for view in found.views]
+    assert len(found.views) == 4
+    np.testing.assert_allclose(adjusted, holm(np.array(p)))
+    assert np.isfinite(p).sum() == 8
+
+
+def test_what_a_fraction_cannot_tell_apart_is_not_tested() -> None:
+    random = np.random.default_rng(1)
+    half = [on for on in everything("ABCD") if len(on) % 2 == 0]  # I = ABCD: AB = CD
+    plan, runs = study("ABCD", half, lambda on, seed: 100.0 - 20 * ({"A", "B"} <= on) + random.normal(0, 1), 5)
+    contrasts = []
+    for factor in "ABCD":
+        sides = [[name(on) for on in half if (factor in on) == there] for there in (True, False)]
+        pairs = tuple(zip(*sides, strict=True))
+        contrasts.append(Contrast(name=factor, factor=factor, level="on", baseline="off", pairs=pairs, matched=False))
+    found = answer(runs, dataclasses.replace(plan, contrasts=tuple(contrasts)))
+    (both,) = (term for term in found.factorial.terms if term.name == "A x B")
+    assert both.p < 1e-4
+    assert np.isnan(both.p_adjusted)
+    assert (both.verdict, both.reading) == (Verdict.UNDECIDED, "not told apart from C x D")
+    np.testing.assert_allclose([e.p_adjusted for e in found.effects], holm(np.array([e.p for e in found.effects])))
