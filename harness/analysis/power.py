@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from harness.analysis.paired import ALPHA
 from harness.analysis.types import SeedsNeeded
@@ -43,12 +43,12 @@ def fewest_seeds(size: float, more_than: int = 1, alpha: float = ALPHA) -> int |
 
 def power(size: float, n: int, alpha: float = ALPHA) -> float:
     """Power of the two-sided paired t test of `n` seeds against a standardised effect."""
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
+    critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
     shift = abs(size) * math.sqrt(n)
     if shift > 2 * _FAR:
-        return float(stats.chi2.cdf((n - 1) * (shift / critical) ** 2, n - 1))
-    far = float(stats.nct.cdf(-critical, n - 1, shift))  # NaN where it is too small for scipy, as in statsmodels
-    return float(stats.nct.sf(critical, n - 1, shift)) + (far if far > 0 else 0.0)
+        return float(special.chdtr(n - 1, (n - 1) * (shift / critical) ** 2))
+    far = float(special.nctdtr(n - 1, shift, -critical))  # NaN where it is too small for scipy, as in statsmodels
+    return 1 - float(special.nctdtr(n - 1, shift, critical)) + (far if far > 0 else 0.0)
 
 
 def size_interval(size: float, n: int, level: float = 0.80) -> tuple[float, float]:
@@ -61,10 +61,10 @@ def size_interval(size: float, n: int, level: float = 0.80) -> tuple[float, floa
 def _noncentrality(t: float, degrees: int, share: float) -> float:
     """Where a noncentral t is below `t` with the probability `share`."""
     if t > _FAR:
-        return t * math.sqrt(float(stats.chi2.ppf(1 - share, degrees)) / degrees)
+        return t * math.sqrt(float(special.chdtri(degrees, share)) / degrees)
 
     def excess(shift: float) -> float:
-        below = float(stats.nct.cdf(t, degrees, shift))
+        below = float(special.nctdtr(degrees, shift, t))
         return (below if below > 0 else 0.0) - share
 
     return float(optimize.brentq(excess, -5.0, 2 * t + 5.0))
