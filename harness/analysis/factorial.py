@@ -19,12 +19,12 @@ def fitted(space: Space) -> Factorial | None:
     """Least squares on factors and pairs of factors, seed by seed; None without a factorial structure.
 
     The estimate of a main effect is the change from the baseline to the level, averaged over the settings of the other
-    factors; that of an interaction is how much the effect of either factor changes when the other is on: twice what
-    Box, Hunter and Hunter call the interaction. Both are means over seeds, with their t interval over seeds, since what
-    a trick does may differ from seed to seed (the runs of one seed are no replicates of that); one seed has neither
-    interval nor p. A term that no run can tell from an earlier one is named there as an alias and has no entry of its
-    own. There is no structure where some pair of factors was not run at all four combinations, or where the terms that
-    are left depend on one another. Terms are not judged.
+    factors; that of an interaction is half of what the effect of either factor changes when the other is on (Box,
+    Hunter and Hunter), on the scale of the main effects that it may be confounded with. Both are means over seeds, with
+    their t interval over seeds, since what a trick does may differ from seed to seed (the runs of one seed are no
+    replicates of that); one seed has neither interval nor p. A term that no run can tell from an earlier one is named
+    there as an alias and has no entry of its own. There is no structure where some pair of factors was not run at all
+    four combinations, or where the terms that are left depend on one another. Terms are not judged.
     """
     ran = ~np.isnan(space.values)
     if len(space.factors) < 2 or not ran.any() or not _all_four(space.on[ran.any(axis=1)]):
@@ -73,7 +73,7 @@ def _terms(codes: Matrix, factors: tuple[str, ...]) -> tuple[dict[Word, Matrix],
     """Columns of the terms that differ, main effects first, and the terms that are equal to each up to sign."""
     columns: dict[Word, Matrix] = {(factor,): codes[:, position] for position, factor in enumerate(factors)}
     for left, right in itertools.combinations(factors, 2):
-        columns[left, right] = columns[left,] * columns[right,]
+        columns[left, right] = 2 * columns[left,] * columns[right,]
     kept: dict[Word, Matrix] = {}
     aliases: dict[Word, list[Word]] = {}
     for word, column in columns.items():

@@ -297,3 +297,17 @@ def test_what_a_fraction_cannot_tell_apart_is_not_tested() -> None:
     assert np.isnan(both.p_adjusted)
     assert (both.verdict, both.reading) == (Verdict.UNDECIDED, "not told apart from C x D")
     np.testing.assert_allclose([e.p_adjusted for e in found.effects], holm(np.array([e.p for e in found.effects])))
+
+
+def test_an_interaction_stands_on_the_scale_of_the_main_effects_that_it_may_be_confounded_with() -> None:
+    def outcome(on: frozenset[str], seed: int) -> float:
+        return 100.0 - 12 * ({"A", "B"} <= on) + seed
+
+    plan, runs = study("ABC", everything("ABC"), outcome)
+    terms = {term.name: term.estimate.value for term in answer(runs, plan).factorial.terms}
+    assert terms["A x B"] == pytest.approx(-6)  # A's effect is 0 without B and -12 with it: half the change
+    half = [on for on in everything("ABC") if len(on) % 2 == 1]  # I = ABC: C = AB
+    half = sorted(half, key=len, reverse=True)
+    values = {on: outcome(on, 0) for on in half}
+    change = np.mean([values[on] for on in half if "C" in on]) - np.mean([values[on] for on in half if "C" not in on])
+    assert change == pytest.approx(terms["A x B"])  # what C seems to do there is the interaction, as large as it is
