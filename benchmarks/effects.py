@@ -104,7 +104,10 @@ def simulate(tricks: int, seeds: int, truth: float, studies: int, random: np.ran
 
 
 def interactions(studies: int, random: np.random.Generator) -> tuple[float, float, float]:
-    """Mean estimate and coverage of an interaction of -4 (both together are 8 better than their sum) in a 2^3 with 3 seeds, and the largest Shapley sum error."""
+    """Mean estimate and coverage of an interaction of -4 in a 2^3 with 3 seeds, and the largest Shapley sum error.
+
+    Both tricks together are 8 better than their sum.
+    """
     cells = [frozenset(some) for size in range(4) for some in itertools.combinations(range(3), size)]
     plan = plan_of(3, cells, 3)
     estimates, covered, error = [], 0, 0.0

@@ -63,9 +63,7 @@ def test_every_seed_is_fitted_as_statsmodels_formulas_do(missing: tuple[tuple[st
     whole = formulas.ols(f"{model} + block", data.assign(block=data["seed"].map("seed {}".format))).fit()
     for row in table.terms:
         term = row.name.replace(" x ", ":")
-        scale = (
-            1 if len(row.factors) == 1 else 0.5
-        )  # of a product of codes of a half it is twice the book's interaction
+        scale = 1 if len(row.factors) == 1 else 0.5  # its product of codes is half the book's
         several = [scale * fit.params[term] for fit in fits]
         expected = stats.ttest_1samp(several, 0)
         interval = expected.confidence_interval()
