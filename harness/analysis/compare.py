@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,14 +22,17 @@ from harness.spec import Level, label
 
 Study = tuple[str, pd.DataFrame, Plan]
 Logs = Mapping[int, float]
+Key = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
     """One trick in several studies, its effect in each as a ratio; unknown without seeds in two of them.
 
-    `ratio_of_ratios` is that of the study farthest from the first, over the first. `differ` says whether the log-ratios
-    of some study and the first differ by more than chance.
+    `held` names what the contrast holds fixed away from the other factors' baselines: on a ladder, the rungs below.
+    `ratio_of_ratios` is that of the study farthest from the first, over the first. `p` is of the paired t test of their
+    log-ratios over the seeds that two studies share, of Welch's where they share less than two; `p_adjusted` Holm's
+    over the tricks, and `differ` says that it is below 0.05.
     """
 
     factor: str
@@ -70,27 +73,41 @@ def compare(studies: Sequence[Study]) -> Comparison:
         found = {name: table[key] for name, table in tables.items() if key in table and table[key][0].n > 0}
         if len(found) > 1:
             tricks.append(_compared(key, found))
+    adjusted = paired.holm(np.array([trick.p for trick in tricks])).tolist()
+    tricks = [replace(t, p_adjusted=p, differ=p < paired.ALPHA) for t, p in zip(tricks, adjusted, strict=True)]
     return Comparison(studies=tuple(tables), measure=first, tricks=tuple(tricks))
 
 
-def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[tuple[str, ...], tuple[Effect, Logs]]:
+def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[Key, tuple[Effect, Logs]]:
     outcomes = Outcomes.of(runs, plan, plan.objective)
     return {
-        _key(effect.contrast): (effect, log_ratios(outcomes, effect.contrast))
+        _key(effect.contrast, plan): (effect, log_ratios(outcomes, effect.contrast))
         for effect in effects(runs, plan, plan.objective.name)
     }
 
 
-def _key(contrast: Contrast) -> tuple[str, ...]:
-    return contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, ""
+def _key(contrast: Contrast, plan: Plan) -> Key:
+    return contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, _held(contrast, plan)
 
 
-def _compared(key: tuple[str, ...], found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
+def _held(contrast: Contrast, plan: Plan) -> str:
+    """The other factors that are off their baseline at one level in all pairs: `crop=square, width=2`."""
+    off = {each.factor: label(each.baseline) for each in plan.contrasts}
+    cells = [plan.cell(control).levels for _, control in contrast.pairs]
+    levels = {factor: {label(cell[factor]) for cell in cells if factor in cell} for factor in off}
+    return ", ".join(
+        f"{factor}={min(several)}"
+        for factor, several in sorted(levels.items())
+        if factor != contrast.factor and len(several) == 1 and several != {off[factor]}
+    )
+
+
+def _compared(key: Key, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
     (first, first_logs), *others = found.values()
-    logs = [math.log(effect.ratio.value) for effect, _ in found.values()]
+    logs = [paired.mean(np.array(list(each.values()))) for _, each in found.values()]
     tests = [_change(first_logs, other) for _, other in others]
     farthest = max((change for change, _ in tests), key=lambda change: abs(change.value))
-    p = min((p for _, p in tests if not math.isnan(p)), default=NAN)
+    p = [p for _, p in tests if not math.isnan(p)]
     return Compared(
         factor=first.contrast.factor,
         baseline=first.contrast.baseline,
@@ -100,20 +117,21 @@ def _compared(key: tuple[str, ...], found: Mapping[str, tuple[Effect, Logs]]) ->
         effects={name: effect for name, (effect, _) in found.items()},
         same_sign=min(logs) > 0 or max(logs) < 0 or min(logs) == max(logs),
         ratio_of_ratios=Estimate(*np.exp((farthest.value, farthest.low, farthest.high)).tolist()),
-        p=p,
+        p=min(1.0, min(p) * len(p)) if p else NAN,  # of several studies Bonferroni's, against the first
         p_adjusted=NAN,
-        differ=p < paired.ALPHA,
+        differ=False,
     )
 
 
 def _change(one: Logs, other: Logs) -> tuple[Estimate, float]:
-    """Change of the mean log-ratio from one study to the other, and p, by Welch's test."""
+    """Change of the mean log-ratio from one study to the other, and p: paired over seeds that both have, else Welch."""
+    if len(shared := sorted(one.keys() & other.keys())) > 1:
+        differences = np.array([other[seed] - one[seed] for seed in shared])
+        return paired.estimate(differences), paired.t_p(differences, paired.spread(differences, 1.0))
     a, b = np.array(list(one.values())), np.array(list(other.values()))
     change = paired.mean(b) - paired.mean(a)
     if min(len(a), len(b)) < 2:
         return Estimate(change), NAN
-    if np.ptp(a) == np.ptp(b) == 0:
-        return Estimate(change, change, change), float(change == 0)
     test = stats.ttest_ind(b, a, equal_var=False)
     interval = test.confidence_interval(1 - paired.ALPHA)
     return Estimate(change, float(interval.low), float(interval.high)), float(test.pvalue)

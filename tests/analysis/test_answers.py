@@ -199,7 +199,7 @@ def test_one_yardstick_has_nothing_to_agree_with() -> None:
 # ------------------------------------------------------------------ studies
 
 
-def _ratios(effect: float, spread: float, seeds: int) -> tuple[Any, pd.DataFrame]:
+def _ratios(effect: float, spread: float, seeds: int, first: int = 0) -> tuple[Any, pd.DataFrame]:
     shifts = np.linspace(-spread, spread, seeds)
     plan, runs = study(
         "A",
@@ -207,12 +207,12 @@ def _ratios(effect: float, spread: float, seeds: int) -> tuple[Any, pd.DataFrame
         lambda on, seed: 100 * math.exp((effect + shifts[seed]) if on else 0),
         seeds=seeds,
     )
-    return plan, runs
+    return plan, runs.assign(seed=runs["seed"] + first)
 
 
 @pytest.mark.parametrize(("second", "differ"), [(-0.25, False), (0.3, True)])
 def test_studies_differ_where_welchs_test_of_their_log_ratios_says_so(second: float, differ: bool) -> None:
-    (plan_one, one), (plan_two, two) = _ratios(-0.2, 0.1, 4), _ratios(second, 0.2, 6)
+    (plan_one, one), (plan_two, two) = _ratios(-0.2, 0.1, 4), _ratios(second, 0.2, 6, first=10)
     comparison = compare([("one", one, plan_one), ("two", two, plan_two)])
     found = of("A", comparison.tricks)
     assert found.effects["one"].ratio.value == pytest.approx(math.exp(-0.2))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from harness.analysis import Verdict, answer
+from harness.analysis import Verdict, answer, compare
 from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.paired import holm
@@ -20,7 +21,8 @@ from harness.analysis.space import Space
 from harness.analysis.views import side_by_side
 from harness.design import Alias, Contrast, Plan, fractions
 from harness.measures import Measure
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.measures import MIFID, measures
+from harness.recipes.dcgan.settings import EvaluateSettings
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None
@@ -311,3 +313,66 @@ def test_an_interaction_stands_on_the_scale_of_the_main_effects_that_it_may_be_c
     values = {on: outcome(on, 0) for on in half}
     change = np.mean([values[on] for on in half if "C" in on]) - np.mean([values[on] for on in half if "C" not in on])
     assert change == pytest.approx(terms["A x B"])  # what C seems to do there is the interaction, as large as it is
+
+
+def test_what_the_objective_is_made_of_shows_the_effect_that_a_jump_at_a_threshold_hides() -> None:
+    # MiFID = FID, tenfold where the memorisation distance is below tau; A lowers FID by 10, in every seed.
+    random = np.random.default_rng(5)
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 0.0, 10)
+    runs["fid"] = 100 - 10.0 * (runs["cell"] == "A") + random.normal(0, 3, len(runs))
+    runs["memorization_distance"] = 0.2
+    runs.loc[runs["seed"].isin((2, 7)) & (runs["cell"] == "baseline"), "memorization_distance"] = 0.05
+    runs.loc[(runs["seed"] == 5) & (runs["cell"] == "A"), "memorization_distance"] = 0.05
+    runs["mifid"] = runs["fid"] * np.where(runs["memorization_distance"] < 0.1, 10, 1)
+    found = answer(runs, dataclasses.replace(plan, measures=measures(EvaluateSettings())))
+    assert found.effects[0].reading == "undecided"
+    assert set(found.parts) == {"fid", "memorization_distance"}
+    (fid,), (distance,) = found.parts["fid"], found.parts["memorization_distance"]
+    assert fid.change.high < 0
+    assert (fid.lean, fid.verdict) == (Verdict.HELPS, Verdict.UNDECIDED)  # measured, not tested
+    assert distance.change.value == pytest.approx((2 - 1) * 0.15 / 10)
+
+
+def test_two_yardsticks_of_the_same_runs_that_are_6_percent_apart_differ_by_their_shared_seeds() -> None:
+    random, paired, welch, made = np.random.default_rng(8), 0, 0, 20
+    for _ in range(made):
+        noise = random.normal(0, 0.1, (6, 2))  # of the runs; the yardsticks add little
+        made_of = {}
+        for yardstick, effect in (("one", -0.20), ("other", -0.26)):
+            own = random.normal(0, 0.005, (6, 2))
+            made_of[yardstick] = study(
+                "A",
+                [frozenset(), frozenset("A")],
+                lambda on, seed, own=own, effect=effect: float(
+                    100 * np.exp(noise[seed, len(on)] + own[seed, len(on)] + effect * len(on))  # noqa: B023
+                ),
+                6,
+            )
+        (found,) = compare([(key, runs, plan) for key, (plan, runs) in made_of.items()]).tricks
+        paired += found.differ
+        logs = [[np.log(v) for v in runs["mifid"]] for _, runs in made_of.values()]
+        welch += stats.ttest_ind(*(np.array(each[1::2]) - each[::2] for each in logs), equal_var=False).pvalue < 0.05
+        assert found.ratio_of_ratios.value == pytest.approx(np.exp(-0.06), abs=0.02)
+    assert (paired, welch <= 3) == (made, True)
+
+
+def test_of_two_equal_studies_of_six_tricks_any_is_said_to_differ_in_at_most_5_percent() -> None:
+    random, said, made = np.random.default_rng(9), 0, 60
+    cells = [frozenset(), *map(frozenset, "ABCDEF")]
+    for _ in range(made):
+        two = [study("ABCDEF", cells, lambda on, seed: float(random.normal(100, 5)), 5) for _ in "ab"]
+        found = compare([(key, runs, plan) for key, (plan, runs) in zip("ab", two, strict=True)]).tricks
+        said += any(trick.differ for trick in found)
+        np.testing.assert_allclose([t.p_adjusted for t in found], multipletests([t.p for t in found], method="holm")[1])
+    assert said <= 8  # 5 % of 60, give or take three standard deviations of a binomial; uncorrected 16 to 22 %
+
+
+def test_rungs_of_ladders_in_another_order_are_other_contrasts() -> None:
+    def ladder(order: str) -> tuple[str, pd.DataFrame, Plan]:
+        cells = [frozenset(order[:rungs]) for rungs in range(3)]
+        plan, runs = study("AB", cells, lambda on, seed: 100 + seed - 10.0 * ({"A", "B"} <= on) + 0.1 * seed * len(on))
+        return order, runs, plan
+
+    assert compare([ladder("AB"), ladder("BA")]).tricks == ()
+    again = compare([ladder("AB"), ("AB again", *ladder("AB")[1:])]).tricks
+    assert [(trick.factor, trick.held, trick.differ) for trick in again] == [("A", "", False), ("B", "A=on", False)]
