@@ -46,7 +46,15 @@ def _ranks(one: Outcomes, other: Outcomes) -> RankAgreement:
         tau=float(found.statistic) if found else NAN,
         p=float(found.pvalue) if found else NAN,
         cells=int(both.sum()),
+        reading=_order(float(found.statistic)) if found and found.pvalue < paired.ALPHA else "",
     )
+
+
+def _order(tau: float) -> str:
+    for least, words in ((0.8, "almost the same order"), (0.5, "much the same order"), (0.0, "loosely the same order")):
+        if tau >= least:
+            return words
+    return "opposite orders"
 
 
 def _means(outcomes: Outcomes) -> Matrix:

@@ -11,7 +11,7 @@ from harness.analysis.equal import Curves, at_equal
 from harness.analysis.failures import failure_rates
 from harness.analysis.family import claims
 from harness.analysis.notes import notes
-from harness.analysis.outcomes import Outcomes, measure
+from harness.analysis.outcomes import Outcomes, measure, settled
 from harness.analysis.prices import bought, prices
 from harness.analysis.shapley import shapley
 from harness.analysis.space import Space
@@ -27,6 +27,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
 
     Runs that a sampler picked by their results estimate no effect: of a search there are the cells that were tried.
     """
+    runs = settled(runs, plan)
     quality, seconds = Outcomes.of(runs, plan, plan.objective), Outcomes.of(runs, plan, TRAIN_SECONDS)
     if plan.search is not None:
         return Answer(
@@ -64,7 +65,7 @@ def effects(runs: pd.DataFrame, plan: Plan, metric: str) -> tuple[Effect, ...]:
     On the objective with the verdicts of the whole report; other measures are not tested. Raises StudyError where the
     plan has no such measure.
     """
-    outcomes = Outcomes.of(runs, plan, measure(plan, metric))
+    outcomes = Outcomes.of(settled(runs, plan), plan, measure(plan, metric))
     if metric != plan.objective.name:
         return _untested(outcomes)
     space = Space.of(outcomes)

@@ -13,7 +13,7 @@ from scipy import stats
 from harness.analysis import paired
 from harness.analysis.answer import effects
 from harness.analysis.effects import log_ratios
-from harness.analysis.outcomes import Outcomes
+from harness.analysis.outcomes import Outcomes, settled
 from harness.analysis.types import NAN, Effect, Estimate
 from harness.design import Contrast, Plan
 from harness.errors import StudyError
@@ -79,7 +79,7 @@ def compare(studies: Sequence[Study]) -> Comparison:
 
 
 def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[Key, tuple[Effect, Logs]]:
-    outcomes = Outcomes.of(runs, plan, plan.objective)
+    outcomes = Outcomes.of(settled(runs, plan), plan, plan.objective)
     return {
         _key(effect.contrast, plan): (effect, log_ratios(outcomes, effect.contrast))
         for effect in effects(runs, plan, plan.objective.name)
@@ -126,8 +126,8 @@ def _compared(key: Key, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
 def _change(one: Logs, other: Logs) -> tuple[Estimate, float]:
     """Change of the mean log-ratio from one study to the other, and p: paired over seeds that both have, else Welch."""
     if len(shared := sorted(one.keys() & other.keys())) > 1:
-        differences = np.array([other[seed] - one[seed] for seed in shared])
-        return paired.estimate(differences), paired.t_p(differences, paired.spread(differences, 1.0))
+        differences = paired.rounded(np.array([other[seed] - one[seed] for seed in shared]), 1.0)
+        return paired.estimate(differences), paired.t_p(differences)
     a, b = np.array(list(one.values())), np.array(list(other.values()))
     change = paired.mean(b) - paired.mean(a)
     if min(len(a), len(b)) < 2:

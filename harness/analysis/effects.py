@@ -29,20 +29,16 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
     with_it, without = outcomes.sides(contrast)
     both = usable(contrast, with_it, without)
     means_with, means_without = seed_means(with_it, both), seed_means(without, both)
-    differences = seed_means(with_it - without, both)
-    n = len(differences)
     mean_without = paired.mean(means_without)
     # Noise of summation must not pass for an effect: below this the differences are one number, or zero.
     scale = float(np.max(np.abs(np.concatenate((means_with, means_without))), initial=0.0))
-    deviation = paired.spread(differences, scale)
-    if n >= 2 and deviation == 0:
-        level = paired.mean(differences)
-        differences = np.full(n, 0.0 if abs(level) <= 1e-12 * scale else level)
+    differences = paired.rounded(seed_means(with_it - without, both), scale)
+    n = len(differences)
     change = paired.estimate(differences)
     size = math.nan
     if n >= 2:
         infinite = math.copysign(math.inf, change.value) if change.value else 0.0
-        size = change.value / deviation if deviation > 0 else infinite
+        size = change.value / float(np.std(differences, ddof=1)) if np.ptp(differences) else infinite
     treated, control = zip(*contrast.pairs, strict=True)
     return Effect(
         contrast=contrast,
@@ -57,12 +53,12 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         relative=change.value / abs(mean_without) if n and mean_without else math.nan,
         size=size,
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
-        p=paired.t_p(differences, deviation),
+        p=paired.t_p(differences, outcomes.fixed),
         p_signs=paired.sign_flip_p(differences),
         treated=outcomes.endings(treated),
         control=outcomes.endings(control),
         pairing=_correlation(means_with, means_without),
-        identical=bool(n and change.value == 0 and (n == 1 or deviation == 0)),
+        identical=bool(n and not differences.any()),
     )
 
 

@@ -46,13 +46,13 @@ def fitted(space: Space) -> Factorial | None:
             Term(
                 factors=word,
                 estimate=paired.estimate(column),
-                p=paired.t_p(column, paired.spread(column, scale)),
+                p=paired.t_p(column, space.fixed),
                 p_adjusted=NAN,
                 verdict=Verdict.UNDECIDED,
                 reading="",
                 aliases=tuple(aliases[word]),
             )
-            for word, column in zip(columns, np.array(fits).T, strict=True)
+            for word, column in zip(columns, (paired.rounded(each, scale) for each in np.array(fits).T), strict=True)
         ),
         runs=count,
         seeds=len(fits),

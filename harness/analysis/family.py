@@ -36,12 +36,13 @@ def claims(quality: Outcomes, space: Space, views: Sequence[View]) -> Claims:
     interactions = [term for term in factorial.terms if len(term.factors) == 2] if factorial else []
     clear = [term for term in interactions if not term.aliases]
     asked = [] if factorial else [view for view in views if view.alone and view.full]
-    p = paired.holm(np.array([each.p for each in (*effects, *clear, *asked)])).tolist()
+    raw = [*(effect.p for effect in effects), *(term.p for term in clear), *(view.p for view in asked)]
+    p = paired.holm(np.array(raw)).tolist()
     of_effects, of_others = p[: len(effects)], p[len(effects) :]
     judged = tuple(verdicts.judged(effect, q, len(p)) for effect, q in zip(effects, of_effects, strict=True))
     if factorial is None:
-        corrected = dict(zip((view.factor for view in asked), of_others, strict=True))
-        found = (replace(view, p_adjusted=corrected.get(view.factor, NAN)) for view in views)
+        by_factor = dict(zip((view.factor for view in asked), of_others, strict=True))
+        found = (replace(view, p_adjusted=by_factor.get(view.factor, NAN)) for view in views)
         disagreeing = tuple(replace(view, disagree=view.p_adjusted < paired.ALPHA) for view in found)
         return Claims(effects=judged, factorial=None, views=disagreeing)
     corrected = dict(zip((term.factors for term in clear), of_others, strict=True))

@@ -42,6 +42,8 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
     ):
         if ended[state]:
             lines.append(f"{len(ended[state])} of {len(planned)} runs {words}: {_some(ended[state])}")
+    if quality.fixed and not plan.search:
+        lines.append(f"{title} does not vary with the seed: a difference is certain, and further seeds say nothing new")
     if seconds.note:
         lines.append(seconds.note)
     if plan.budget.seconds is not None:

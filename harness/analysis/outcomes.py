@@ -21,6 +21,14 @@ Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+def settled(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """The run table with complete runs whose objective is not finite as diverged, which is what they are."""
+    if plan.objective.name not in runs:
+        return runs
+    lost = (runs["state"] == RunState.COMPLETE) & ~np.isfinite(_column(runs, plan.objective.name))
+    return runs.assign(state=runs["state"].mask(lost, RunState.DIVERGED))
+
+
 def measure(plan: Plan, name: str) -> Measure:
     """The plan's measure called `name`, or a cost. Raises StudyError where there is none."""
     known = {each.name: each for each in (*COSTS, *plan.measures, plan.objective)}
@@ -74,10 +82,11 @@ class Outcomes:
     def _planned(self) -> Counter[str]:
         return Counter(run.cell for run in self.plan.runs)
 
-    @property
-    def scale(self) -> float:
-        """The largest size of a value: what rounding is judged by."""
-        return float(np.max(np.abs(self.values[~np.isnan(self.values)]), initial=0.0))
+    @cached_property
+    def fixed(self) -> bool:
+        """Whether outcomes do not vary with the seed: several seeds of some cell, and one value in each cell."""
+        several = self.values[(~np.isnan(self.values)).sum(axis=1) > 1]
+        return bool(len(several)) and bool((np.nanmax(several, axis=1) == np.nanmin(several, axis=1)).all())
 
     def rows(self, cells: Iterable[str]) -> NDArray[np.int64]:
         """The rows of cells by name."""

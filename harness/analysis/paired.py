@@ -15,6 +15,7 @@ from harness.analysis.types import Estimate
 Vector = NDArray[np.float64]
 
 ALPHA = 0.05
+_ROUNDING = 1e-12  # of the numbers' size
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
 
 
@@ -28,12 +29,12 @@ class Interval(NamedTuple):
 NONE = Interval(math.nan, math.nan)
 
 
-def spread(differences: Vector, scale: float) -> float:
-    """Standard deviation (ddof 1), exactly 0 where it is mere rounding of numbers as large as `scale`."""
-    if len(differences) < 2:
-        return math.nan
-    deviation = float(np.std(differences, ddof=1))
-    return 0.0 if deviation <= 1e-12 * scale else deviation
+def rounded(differences: Vector, scale: float) -> Vector:
+    """The differences of numbers as large as `scale`: one number, or 0, where they are that but for rounding."""
+    if len(differences) < 2 or float(np.std(differences, ddof=1)) > _ROUNDING * scale:
+        return differences
+    middle = mean(differences)
+    return np.full(len(differences), 0.0 if abs(middle) <= _ROUNDING * scale else middle)
 
 
 def t_interval(differences: Vector) -> Interval:
@@ -143,18 +144,19 @@ def _signed_sums(values: Vector) -> Vector:
     return sums
 
 
-def t_p(differences: Vector, deviation: float) -> float:
+def t_p(differences: Vector, fixed: bool = False) -> float:
     """Two-sided p of the paired t test.
 
     Where all differences are equal the t statistic is infinite, which no handful of seeds deserves: the sign-flip p
-    stands in, and 1 where they are all zero.
+    stands in, and 1 where they are all zero. `fixed` says that outcomes do not vary with the seed: a difference is then
+    certain.
     """
     n = len(differences)
     if n < 2:
         return math.nan
-    if deviation == 0:
-        return sign_flip_p(differences)
-    statistic = float(np.mean(differences)) / (deviation / math.sqrt(n))
+    if np.ptp(differences) == 0:
+        return 0.0 if fixed and differences[0] else sign_flip_p(differences)
+    statistic = mean(differences) / (float(np.std(differences, ddof=1)) / math.sqrt(n))
     return float(2 * stats.t.sf(abs(statistic), n - 1))
 
 

@@ -29,6 +29,7 @@ class Space:
     values: Matrix
     endings: Endings
     left_out: int
+    fixed: bool
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Space:
@@ -51,6 +52,7 @@ class Space:
             values=outcomes.values[outcomes.rows(names)],
             endings=outcomes.endings(names),
             left_out=len(plan.cells) - len(kept),
+            fixed=outcomes.fixed,
         )
 
     def position(self, on: set[str]) -> int | None:

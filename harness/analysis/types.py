@@ -233,13 +233,17 @@ class UnderYardsticks:
 
 @dataclass(frozen=True, kw_only=True)
 class RankAgreement:
-    """Kendall's tau-b of the cells under two yardsticks, with the exact p of its being that large by chance."""
+    """Kendall's tau-b of the cells under two yardsticks, with the exact p of its being that far from 0 by chance.
+
+    `reading` is `almost the same order` or the like where p is below 0.05, else "": too few cells to tell.
+    """
 
     one: Measure
     other: Measure
     tau: float
     p: float
     cells: int
+    reading: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ def side_by_side(space: Space, shares: Shapley | None) -> tuple[View, ...]:
         views = (_estimate(alone), _estimate(full), by_factor.get(factor))
         if sum(view is not None for view in views) < 2:
             continue
-        change = (alone - full)[~np.isnan(alone - full)]
+        change = paired.rounded((alone - full)[~np.isnan(alone - full)], scale)
         found.append(
             View(
                 factor=factor,
@@ -33,7 +33,7 @@ def side_by_side(space: Space, shares: Shapley | None) -> tuple[View, ...]:
                 alone=views[0],
                 full=views[1],
                 share=views[2],
-                p=paired.t_p(change, paired.spread(change, scale)),
+                p=paired.t_p(change, space.fixed),
                 p_adjusted=NAN,
                 disagree=False,
                 partner="",

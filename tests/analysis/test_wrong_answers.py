@@ -18,6 +18,7 @@ from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.paired import holm
 from harness.analysis.space import Space
+from harness.analysis.tried import shrunken
 from harness.analysis.views import side_by_side
 from harness.design import Alias, Contrast, Plan, fractions
 from harness.measures import Measure
@@ -35,7 +36,7 @@ FIRM = (Verdict.HELPS, Verdict.HURTS)
 TRICKS = ("crop", "margin", "c", "d", "e", "f", "g", "h")
 
 
-def screening(signs: Any, seeds: int, random: np.random.Generator) -> tuple[Plan, pd.DataFrame]:
+def screening(signs: Any, seeds: int, random: np.random.Generator) -> tuple[pd.DataFrame, Plan]:
     """A two-level design of eight tricks: `200 + 3 seed - 30 (crop and margin) + N(0, 2)`, nothing else acts."""
     cells = [frozenset(np.array(TRICKS)[row > 0].tolist()) for row in signs]
     plan, runs = study(
@@ -56,13 +57,13 @@ def screening(signs: Any, seeds: int, random: np.random.Generator) -> tuple[Plan
                 aliases=aliases,
             )
         )
-    return dataclasses.replace(plan, contrasts=tuple(contrasts)), runs
+    return runs, dataclasses.replace(plan, contrasts=tuple(contrasts))
 
 
 def test_a_plackett_burman_design_says_of_no_trick_alone_that_it_helps_or_hurts() -> None:
     signs = fractions.plackett_burman(8)
     assert signs.shape == (12, 8)
-    found = answer(*reversed(screening(signs, 5, np.random.default_rng(0))))
+    found = answer(*screening(signs, 5, np.random.default_rng(0)))
     inert = [effect for effect in found.effects if effect.contrast.factor not in ("crop", "margin")]
     assert sum(effect.p_adjusted < 0.05 for effect in inert) == 6  # a third of -30 each, as firm as can be
     assert all(effect.verdict is Verdict.UNDECIDED for effect in found.effects)
@@ -78,7 +79,7 @@ def test_its_fold_over_finds_the_two_tricks_and_no_inert_one() -> None:
     assert not any(fractions.aliases(signs))
     random, said = np.random.default_rng(1), 0
     for _ in range(20):
-        found = answer(*reversed(screening(signs, 5, random)))
+        found = answer(*screening(signs, 5, random))
         crop, margin, *inert = found.effects
         assert crop.verdict is margin.verdict is Verdict.HELPS
         assert (crop.change.value, margin.change.value) == pytest.approx((-15, -15), abs=2)
@@ -376,3 +377,102 @@ def test_rungs_of_ladders_in_another_order_are_other_contrasts() -> None:
     assert compare([ladder("AB"), ladder("BA")]).tricks == ()
     again = compare([ladder("AB"), ("AB again", *ladder("AB")[1:])]).tricks
     assert [(trick.factor, trick.held, trick.differ) for trick in again] == [("A", "", False), ("B", "A=on", False)]
+
+
+def ranked(cells: int, values: Any) -> Any:
+    """The rank agreement of two yardsticks over so many cells, one-at-a-time; `values(cell, yardstick)`."""
+    tricks = "ABCDEFGH"[: cells - 1]
+    order = {frozenset(on): position for position, on in enumerate(["", *tricks])}
+    other = Measure(name="mifid/other/square", title="other", yardstick_of="mifid")
+    plan, runs = study(
+        tricks,
+        list(order),
+        lambda on, seed: float(values(order[on], 0)),
+        2,
+        **{other.name: lambda on, seed: float(values(order[on], 1))},
+    )
+    (found,) = answer(runs, dataclasses.replace(plan, measures=(other,))).agreement.ranks
+    return found
+
+
+def test_three_cells_in_one_order_say_nothing_of_the_yardsticks_and_six_do() -> None:
+    few, many = (ranked(cells, lambda cell, yardstick: 10 + cell) for cells in (3, 6))
+    assert (few.tau, few.cells, few.reading) == (1, 3, "")
+    assert few.p == pytest.approx(2 / 6)  # of six orders the same and the opposite one
+    assert many.p == pytest.approx(2 / 720)
+    assert many.reading == "almost the same order"
+    assert ranked(6, lambda cell, yardstick: 10 + cell * (1 - 2 * yardstick)).reading == "opposite orders"
+
+
+def test_independent_yardsticks_of_two_tricks_are_never_said_to_agree() -> None:
+    random = np.random.default_rng(2)
+    said = [ranked(3, lambda cell, yardstick: random.normal(100, 3)).reading for _ in range(20)]
+    assert not any(said)  # by tau alone 18 % had almost the same order
+
+
+@pytest.mark.parametrize("lost", [float("inf"), float("nan")])
+def test_a_complete_run_whose_objective_is_not_finite_counts_as_diverged(lost: float) -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 100.0 - 30 * len(on) + seed, 5)
+    runs.loc[(runs["cell"] == "A") & (runs["seed"] > 2), "mifid"] = lost
+    found = answer(runs, plan)
+    (effect,) = found.effects
+    assert (effect.n, effect.treated.diverged, effect.wins) == (3, 2, 0.6)
+    assert effect.reading == "undecided: may help where it trains; 2 of 5 diverged"
+    assert any("2 of 10 runs diverged" in note for note in found.notes)
+    assert found.failures[1].endings.diverged == 2
+
+
+def test_a_cost_keeps_its_own_number_of_seeds_beside_the_objectives() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 100.0 - len(on) + seed, 5)
+    runs["slots_per_device"] = np.where(runs["seed"] < 3, 2, 1)
+    found = answer(runs, plan)
+    assert (found.effects[0].n, found.costs["train_seconds"][0].n) == (5, 2)
+
+
+def test_the_best_of_48_equal_cells_is_hardly_better_when_it_is_shrunk() -> None:
+    random = np.random.default_rng(12)
+    plain, shrunk = [], []
+    for _ in range(50):
+        samples = [random.normal(0, 10, 3) for _ in range(48)]
+        pulled = shrunken(samples)
+        best = int(np.argmin([sample.mean() for sample in samples]))
+        plain.append(samples[best].mean())
+        shrunk.append(pulled[best])
+    assert np.mean(plain) == pytest.approx(-12.9, abs=0.8)
+    assert -3 < np.mean(shrunk) < 0
+
+
+def test_shrinking_halves_the_error_of_cells_that_do_differ_and_pulls_those_of_few_runs_most() -> None:
+    random = np.random.default_rng(13)
+    truth = random.normal(50, 6, 200)
+    samples = [random.normal(each, 10, 2 + position % 4) for position, each in enumerate(truth)]
+    pulled, plain = np.array(shrunken(samples)), np.array([sample.mean() for sample in samples])
+    assert np.mean((pulled - truth) ** 2) < 0.7 * np.mean((plain - truth) ** 2)
+    share = 36 / (36 + 100 / np.array([len(sample) for sample in samples]))
+    np.testing.assert_allclose(pulled, 50 + (plain - 50) * share, atol=2.5)  # with both variances known
+    assert np.isnan(shrunken([np.array([1.0]), np.array([2.0])])).all()  # one run a cell: the noise is unknown
+    known, empty = shrunken([np.array([1.0, 1.0]), np.zeros(0)]), shrunken([np.array([1.0, 3.0]), np.array([2.0])])
+    assert np.isnan(known[1])
+    assert empty == [2.0, 2.0]
+
+
+def test_outcomes_that_do_not_vary_with_the_seed_are_certain_and_said_so() -> None:
+    plan, runs = study("AB", [frozenset(), *map(frozenset, "AB")], lambda on, seed: 10.0 - len(on & {"A"}))
+    found = answer(runs, plan)
+    a, b = found.effects
+    assert (a.p, a.p_adjusted, a.reading) == (0, 0, "helps")
+    assert (b.p, b.verdict, b.reading) == (1, Verdict.NEGLIGIBLE, "identical")
+    assert any("does not vary with the seed" in note for note in found.notes)
+
+
+def test_the_same_change_of_outcomes_that_do_vary_is_no_certainty() -> None:
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 10.0 - len(on) + 5 * seed)
+    (effect,) = answer(runs, plan).effects
+    assert (effect.p, effect.reading) == (0.25, "undecided: may help")
+
+
+def test_a_fit_of_fixed_outcomes_takes_no_rounding_for_an_interaction() -> None:
+    plan, runs = study("ABC", everything("ABC"), lambda on, seed: 10.1 - 0.3 * len(on & {"A", "C"}))
+    terms = answer(runs, plan).factorial.terms
+    assert [term.verdict for term in terms[:3]] == [Verdict.HELPS, Verdict.NEGLIGIBLE, Verdict.HELPS]
+    assert [(term.p, term.reading) for term in terms[3:]] == [(1.0, "undecided")] * 3
