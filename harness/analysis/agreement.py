@@ -58,5 +58,4 @@ def _order(tau: float) -> str:
 
 
 def _means(outcomes: Outcomes) -> Matrix:
-    means = paired.means_beside(outcomes.values, outcomes.index[outcomes.plan.control])
-    return np.array([mean.value for mean in means])
+    return np.array([mean.value for mean in paired.means_beside(outcomes.values, outcomes.control)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from harness.analysis import verdicts
@@ -19,41 +21,38 @@ from harness.analysis.tried import tried
 from harness.analysis.types import Answer, Effect
 from harness.analysis.views import side_by_side
 from harness.design import Plan
-from harness.measures import COSTS, IMAGES_PER_SECOND, TRAIN_SECONDS
+from harness.measures import COSTS, IMAGES_PER_SECOND, TRAIN_SECONDS, Measure
 
 
 def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # noqa: B006
     """All that the run table (a row a planned run) and the learning curves say of the study.
 
-    Runs that a sampler picked by their results estimate no effect: of a search there are the cells that were tried.
+    Runs that a sampler picked by their results estimate no effect: a search has no contrasts, and the cells it tried.
     """
     runs = settled(runs, plan)
-    quality, seconds = Outcomes.of(runs, plan, plan.objective), Outcomes.of(runs, plan, TRAIN_SECONDS)
-    if plan.search is not None:
-        return Answer(
-            plan=plan,
-            tried=tried(quality, seconds),
-            prices=prices(quality, seconds),
-            failures=failure_rates(quality),
-            notes=notes(quality, seconds),
-        )
+
+    def of(measures: Iterable[Measure]) -> list[Outcomes]:
+        return [Outcomes.of(runs, plan, each) for each in measures]
+
+    known, objective = [each for each in plan.measures if each.name in runs], plan.objective
+    quality, seconds, speed = of((objective, TRAIN_SECONDS, IMAGES_PER_SECOND))
+    costs, parts = of(COSTS), of(each for each in known if each.part_of == objective.name)
     space = Space.of(quality)
     shares = shapley(space)
     found = claims(quality, space, side_by_side(space, shares))
-    parts = [each for each in plan.measures if each.part_of == plan.objective.name and each.name in runs]
-    yardsticks = [each for each in plan.measures if each.yardstick_of == plan.objective.name and each.name in runs]
     return Answer(
         plan=plan,
         effects=found.effects,
-        costs={cost.name: _untested(Outcomes.of(runs, plan, cost)) for cost in COSTS},
-        parts={part.name: _untested(Outcomes.of(runs, plan, part)) for part in parts},
+        costs={cost.measure.name: _untested(cost) for cost in costs if plan.contrasts},
+        parts={part.measure.name: _untested(part) for part in parts if plan.contrasts},
         factorial=found.factorial,
         shapley=shares,
         views=found.views,
         bought=bought(quality, seconds),
         prices=prices(quality, seconds),
-        equal=at_equal(curves, runs, Outcomes.of(runs, plan, IMAGES_PER_SECOND)),
-        agreement=agreement(found.effects, quality, [Outcomes.of(runs, plan, each) for each in yardsticks]),
+        equal=at_equal(curves, runs, speed),
+        agreement=agreement(found.effects, quality, of(each for each in known if each.yardstick_of == objective.name)),
+        tried=tried(quality, seconds) if plan.search else (),
         failures=failure_rates(quality),
         notes=notes(quality, seconds),
     )

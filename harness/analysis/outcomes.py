@@ -88,6 +88,11 @@ class Outcomes:
         several = self.values[(~np.isnan(self.values)).sum(axis=1) > 1]
         return bool(len(several)) and bool((np.nanmax(several, axis=1) == np.nanmin(several, axis=1)).all())
 
+    @property
+    def control(self) -> int | None:
+        """The row that others are held against; None in a search, whose cells are tried with seeds of their own."""
+        return None if self.plan.search else self.index[self.plan.control]
+
     def rows(self, cells: Iterable[str]) -> NDArray[np.int64]:
         """The rows of cells by name."""
         return np.array([self.index[cell] for cell in cells], dtype=np.int64)

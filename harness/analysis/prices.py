@@ -17,11 +17,10 @@ def prices(quality: Outcomes, seconds: Outcomes) -> tuple[CellPrice, ...]:
     not shown to cost more (the 95 % interval of the extra seconds holds 0, or there is one seed alone), and for the
     control.
     """
-    sign, search = quality.measure.sign, quality.plan.search is not None
-    control = quality.index[quality.plan.control]
+    sign, control = quality.measure.sign, quality.index[quality.plan.control]
     scores = np.where(np.isnan(seconds.values), np.nan, quality.values)
     costs = np.where(np.isnan(quality.values), np.nan, seconds.values)
-    both = [paired.means_beside(values, None if search else control) for values in (scores, costs)]
+    both = [paired.means_beside(values, quality.control) for values in (scores, costs)]
     points = np.array([(-sign * score.value, cost.value) for score, cost in zip(*both, strict=True)]).reshape(-1, 2)
     found = []
     for (cell, row), score, cost in zip(quality.index.items(), *both, strict=True):
@@ -30,7 +29,7 @@ def prices(quality: Outcomes, seconds: Outcomes) -> tuple[CellPrice, ...]:
         gained, extra = sign * (scores[row] - scores[control]), costs[row] - costs[control]
         common = ~np.isnan(extra)
         dearer = paired.t_interval(extra[common]).low > 0
-        alone = search or row == control or np.isnan(scores[control]).all()
+        alone = row == control or quality.control is None or np.isnan(scores[control]).all()
         found.append(
             CellPrice(
                 cell=cell,

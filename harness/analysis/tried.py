@@ -22,7 +22,7 @@ def tried(quality: Outcomes, seconds: Outcomes) -> tuple[TriedCell, ...]:
     shrunk = shrunken([values[~np.isnan(values)] for values in quality.values])
     for (cell, row), pulled in zip(quality.index.items(), shrunk, strict=True):
         scores, costs = (each.values[row][~np.isnan(each.values[row])] for each in (quality, seconds))
-        states = Counter(quality.states[row].tolist())
+        states = Counter(map(RunState, quality.states[row].tolist()))
         found.append(
             TriedCell(
                 cell=cell,
@@ -30,7 +30,7 @@ def tried(quality: Outcomes, seconds: Outcomes) -> tuple[TriedCell, ...]:
                 objective=paired.estimate(scores),
                 shrunk=pulled,
                 seconds=paired.mean(costs),
-                states={state: states[state] for state in RunState if states[state]},
+                states={state: count for state, count in states.items() if state != RunState.MISSING},
             )
         )
     sign = quality.measure.sign

@@ -15,7 +15,8 @@ import pytest
 from scipy import stats
 
 from harness.analysis import answer, compare
-from harness.measures import Measure
+from harness.design import Search
+from harness.measures import Measure, RunState
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
 assert _SPEC is not None
@@ -233,3 +234,36 @@ def test_tricks_of_one_study_alone_are_left_out() -> None:
     plan_one, one = study("A", [frozenset(), frozenset("A")], lambda on, seed: 1.0 + seed)
     plan_two, two = study("B", [frozenset(), frozenset("B")], lambda on, seed: 1.0 + seed)
     assert compare([("one", one, plan_one), ("two", two, plan_two)]).tricks == ()
+
+
+# ------------------------------------------------------------------ searches
+
+
+def test_a_search_ranks_the_cells_that_it_tried_and_estimates_no_effect() -> None:
+    score = {"baseline": 100.0, "A": 80.0, "B": 110.0, "AB": 0.0}
+    plan, runs = study(
+        "AB",
+        [frozenset(), *map(frozenset, "AB"), frozenset("AB")],
+        lambda on, seed: "diverged" if len(on) == 2 else score[studies.name(on)] + WIGGLE[seed],
+    )
+    search = Search(sampler="tpe", trials=10, prune=False, levels={}, seeds=(0, 1, 2), make=lambda levels, seed: "")
+    runs = runs[(runs["seed"] == 0) | (runs["cell"] == "A")]
+    tried = tuple(run for run in plan.runs if run.seed == 0 or run.cell == "A")
+    found = answer(runs, dataclasses.replace(plan, contrasts=(), runs=tried, search=search))
+    assert [(cell.cell, cell.n, cell.objective.value) for cell in found.tried][:3] == [
+        ("A", 3, 80.0),
+        ("baseline", 1, 100.0),
+        ("B", 1, 110.0),
+    ]
+    best, *_, lost = found.tried
+    assert 80 < best.shrunk < 81  # its noise is 1 and the cells lie far apart
+    assert (lost.cell, lost.n, dict(lost.states)) == ("AB", 0, {RunState.DIVERGED: 1})
+    assert [(price.cell, price.n, price.endings.planned) for price in found.prices] == [
+        ("baseline", 1, 1),
+        ("A", 3, 3),
+        ("B", 1, 1),
+    ]
+    assert (found.effects, found.costs, found.parts, found.views) == ((), {}, {}, ())
+    assert (found.factorial, found.shapley) == (None, None)
+    assert "the best MiFID is flattered" in found.notes[0]
+    assert found.notes[1] == "4 of 10 runs are still to come"
