@@ -58,4 +58,4 @@ def _order(tau: float) -> str:
 
 
 def _means(outcomes: Outcomes) -> Matrix:
-    return np.array([mean.value for mean in paired.means_beside(outcomes.values, outcomes.control)])
+    return np.array([mean.value for mean, _ in paired.means_beside(outcomes.values, outcomes.control)])

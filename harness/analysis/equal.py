@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.analysis import paired
-from harness.analysis.outcomes import Outcomes
+from harness.analysis.outcomes import Outcomes, seed_means, usable
 from harness.analysis.types import AtEqual
 from harness.measures import RunState
 
@@ -25,38 +25,31 @@ def at_equal(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> tuple[AtEqu
     That is exact for power laws. Of a curve that falls exponentially, a trick which is 10 % slower and 12.0 worse for
     it comes out as 8.9 to 12.6 worse with two scores a run, 10.8 to 12.5 with four and 11.9 to 12.0 with ten, by how
     far above 0 the curve ends (plain lines: 18.6, 14.1 and 12.1).
+
     A point's training time is its images over the run's images/s (`speed`), which runs that shared their device do not
-    have.
-    `n_images` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean of those last seconds.
+    have. `n_images` seeds have both curves, `n_time` of them overlap in time; `seconds` is the mean last second.
     A score that was not made as the interim ones were is compared with another such one after as many images; else the
     `<objective>_interim` of the run table takes its place, where it has that column, and a run without one ends before.
     """
     done = _learned(curves, runs, speed)
-    seeds = sorted({seed for _, seed in done})
     found = []
     for contrast in speed.plan.contrasts:
-        images, time, last = [], [], []  # one number a seed
-        for seed in seeds:
-            keys = [((a, seed), (b, seed)) for a, b in contrast.pairs]
-            pairs = [(done[treated], done[control]) for treated, control in keys if {treated, control} <= done.keys()]
-            if not contrast.matched and len(pairs) < len(contrast.pairs):
-                continue
-            changes = [(_at_equal_images(*pair), *_at_equal_time(*pair)) for pair in pairs]
-            changes = [each for each in changes if not np.isnan(each[0])]
-            if changes:
-                by_images, by_time, seconds = np.mean(np.array(changes), axis=0)
-                images.append(by_images)
-                if not np.isnan(by_time):
-                    time.append(by_time)
-                    last.append(seconds)
+        changes = np.full((3, len(contrast.pairs), len(speed.seeds)), np.nan)  # by images, by time, the last second
+        for pair, (treated, control) in enumerate(contrast.pairs):
+            for column, seed in enumerate(speed.seeds):
+                if (one := done.get((treated, seed))) and (other := done.get((control, seed))):
+                    changes[:, pair, column] = _at_equal_images(one, other), *_at_equal_time(one, other)
+        changes[:, np.isnan(changes[0])] = np.nan
+        alike, timed = usable(contrast, changes[0]), usable(contrast, *changes)
+        images, time, last = (seed_means(*each) for each in zip(changes, (alike, timed, timed), strict=True))
         found.append(
             AtEqual(
                 contrast=contrast,
-                images=paired.estimate(np.array(images)),
+                images=paired.estimate(images),
                 n_images=len(images),
-                time=paired.estimate(np.array(time)),
+                time=paired.estimate(time),
                 n_time=len(time),
-                seconds=paired.mean(np.array(last)),
+                seconds=paired.mean(last),
             )
         )
     return tuple(found)

@@ -57,19 +57,22 @@ def estimate(differences: Vector) -> Estimate:
     return Estimate(mean(differences), *t_interval(differences))
 
 
-def means_beside(values: NDArray[np.float64], control: int | None) -> list[Estimate]:
-    """Per row of [cell, seed] its mean: the control's own, and of others that plus the mean paired change from it.
+def means_beside(values: NDArray[np.float64], control: int | None) -> list[tuple[Estimate, int]]:
+    """Per row of [cell, seed] its mean and its seeds: the control's own, of others that plus the mean change from it.
 
-    Over the seeds that the row shares with the control, so that a cell which lacks the hard seeds is no better for it;
-    the interval is that of the change, of the control that of its mean. Plain means where the control has no value, or
-    is None.
+    The change is paired, over the seeds that a row shares with the control, so that a cell which lacks the hard seeds
+    is no better for it, and the interval is that of the change. Plain means where `control` is None or has no value.
     """
+
+    def known(row: Vector) -> tuple[Estimate, int]:
+        return estimate(row[~np.isnan(row)]), int(np.sum(~np.isnan(row)))
+
     if control is None or np.isnan(values[control]).all():
-        return [estimate(row[~np.isnan(row)]) for row in values]
-    own = estimate(values[control][~np.isnan(values[control])])
-    changes = [estimate(change[~np.isnan(change)]) for change in values - values[control]]
-    beside = [Estimate(*(own.value + end for end in (each.value, each.low, each.high))) for each in changes]
-    return [*beside[:control], own, *beside[control + 1 :]]
+        return [known(row) for row in values]
+    own, n = known(values[control])
+    changes = [known(change) for change in values - values[control]]
+    beside = [(Estimate(*(own.value + end for end in (each.value, each.low, each.high))), m) for each, m in changes]
+    return [*beside[:control], (own, n), *beside[control + 1 :]]
 
 
 def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:

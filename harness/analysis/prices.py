@@ -21,19 +21,18 @@ def prices(quality: Outcomes, seconds: Outcomes) -> tuple[CellPrice, ...]:
     scores = np.where(np.isnan(seconds.values), np.nan, quality.values)
     costs = np.where(np.isnan(quality.values), np.nan, seconds.values)
     both = [paired.means_beside(values, quality.control) for values in (scores, costs)]
-    points = np.array([(-sign * score.value, cost.value) for score, cost in zip(*both, strict=True)]).reshape(-1, 2)
+    points = np.array([(-sign * score.value, cost.value) for (score, _), (cost, _) in zip(*both, strict=True)])
     found = []
-    for (cell, row), score, cost in zip(quality.index.items(), *both, strict=True):
+    for (cell, row), (score, n), (cost, _) in zip(quality.index.items(), *both, strict=True):
         if not score.known:
             continue
         gained, extra = sign * (scores[row] - scores[control]), costs[row] - costs[control]
         common = ~np.isnan(extra)
         dearer = paired.t_interval(extra[common]).low > 0
-        alone = row == control or quality.control is None or np.isnan(scores[control]).all()
         found.append(
             CellPrice(
                 cell=cell,
-                n=int(np.sum(~np.isnan(scores[row]) if alone else common)),
+                n=n,
                 objective=score,
                 seconds=cost,
                 on_front=not ((points <= points[row]).all(axis=1) & (points < points[row]).any(axis=1)).any(),

@@ -476,3 +476,15 @@ def test_a_fit_of_fixed_outcomes_takes_no_rounding_for_an_interaction() -> None:
     terms = answer(runs, plan).factorial.terms
     assert [term.verdict for term in terms[:3]] == [Verdict.HELPS, Verdict.NEGLIGIBLE, Verdict.HELPS]
     assert [(term.p, term.reading) for term in terms[3:]] == [(1.0, "undecided")] * 3
+
+
+def test_equal_time_of_a_factorial_is_the_mean_over_the_pairs_of_a_seed_that_were_alone() -> None:
+    plan, runs = study("AB", everything("AB"), lambda on, seed: 50.0, 2)
+    runs["images_per_second"] = 100.0
+    runs.loc[(runs["cell"] == "AB") & (runs["seed"] == 0), "slots_per_device"] = 2
+    curves = {
+        key: [(500, 100.0), (1000, 50.0 + len(key[0]) % 8)] for key in zip(runs["cell"], runs["seed"], strict=True)
+    }
+    a, _ = answer(runs, plan, curves).equal
+    assert (a.n_images, a.n_time) == (2, 2)
+    assert a.time.value == pytest.approx((1.0 + (1.0 + 1.0) / 2) / 2)  # A against baseline in seed 0, both pairs in 1
