@@ -1,6 +1,8 @@
 """What the runs of a study say: effects paired by seed, and the answer. Pure: no files, torch, optuna or mlflow."""
 
-from harness.analysis.effects import COSTS, HIGHER_IS_BETTER, effects, higher_is_better
-from harness.analysis.table import answer, label, notes
+from harness.analysis.answer import answer, effects
+from harness.analysis.compare import compare
+from harness.analysis.equal import Curves
+from harness.analysis.types import Answer, Effect, Estimate, Verdict
 
-__all__ = ["COSTS", "HIGHER_IS_BETTER", "answer", "effects", "higher_is_better", "label", "notes"]
+__all__ = ["Answer", "Curves", "Effect", "Estimate", "Verdict", "answer", "compare", "effects"]

@@ -3,64 +3,59 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from harness.analysis.effects import Outcomes, effects
-
-if TYPE_CHECKING:
-    from harness.design import Plan
-
-OBJECTIVE = "mifid"
+from harness.analysis import paired
+from harness.analysis.effects import measured
+from harness.analysis.outcomes import Matrix, Outcomes
+from harness.analysis.types import NAN, Agreement, Effect, RankAgreement, UnderYardsticks
 
 
-def yardsticks(runs: pd.DataFrame) -> list[str]:
-    """The MiFID columns of a run table: the objective first, then `mifid/<extractor>/<crop>`."""
-    return [OBJECTIVE, *sorted(str(name) for name in runs.columns if str(name).startswith(f"{OBJECTIVE}/"))]
+def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Outcomes]) -> Agreement | None:
+    """Per contrast its effect under each yardstick, the objective's (`effects`) first; None where that is the only one.
 
-
-def agreement(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
-    """Per contrast its effect on MiFID under each yardstick; None where the study has one alone.
-
-    Columns `effect[<yardstick>]`, `low[...]` and `high[...]` hold the changes, each on its yardstick's own scale;
     `signs_differ` flags tricks that one yardstick likes and another does not.
-    `attrs["rank_agreement"]` maps pairs of yardsticks to Kendall's tau-b of the cells' mean MiFIDs.
     """
-    names = yardsticks(runs)
-    if len(names) < 2:
+    if not others:
         return None
-    table = pd.DataFrame(
-        {
-            "contrast": [contrast.name for contrast in plan.contrasts],
-            "factor": [contrast.factor for contrast in plan.contrasts],
-            "level": pd.Series([contrast.level for contrast in plan.contrasts], dtype=object),
-        }
+    yardsticks = (quality, *others)
+    rows = []
+    for several in zip(effects, *map(measured, others), strict=True):
+        signs = [np.sign(effect.change.value) for effect in several]
+        rows.append(
+            UnderYardsticks(
+                contrast=several[0].contrast,
+                changes={effect.measure.name: effect.change for effect in several},
+                signs_differ=any(sign < 0 for sign in signs) and any(sign > 0 for sign in signs),
+            )
+        )
+    ranks = (_ranks(one, other) for one, other in itertools.combinations(yardsticks, 2))
+    return Agreement(measures=tuple(each.measure for each in yardsticks), rows=tuple(rows), ranks=tuple(ranks))
+
+
+def _ranks(one: Outcomes, other: Outcomes) -> RankAgreement:
+    left, right = _means(one), _means(other)
+    both = ~np.isnan(left) & ~np.isnan(right)
+    found = stats.kendalltau(left[both], right[both]) if both.sum() >= 2 else None
+    return RankAgreement(
+        one=one.measure,
+        other=other.measure,
+        tau=float(found.statistic) if found else NAN,
+        p=float(found.pvalue) if found else NAN,
+        cells=int(both.sum()),
+        reading=_order(float(found.statistic)) if found and found.pvalue < paired.ALPHA else "",
     )
-    for name in names:
-        found = effects(runs, plan, name)
-        for column in ("effect", "low", "high"):
-            table[f"{column}[{name}]"] = found[column]
-    signs = np.sign(table[[f"effect[{name}]" for name in names]].to_numpy(dtype=float))
-    table["signs_differ"] = (signs < 0).any(axis=1) & (signs > 0).any(axis=1)
-    means = {name: _means(runs, plan, name) for name in names}
-    table.attrs["rank_statistic"] = "Kendall's tau-b"
-    table.attrs["rank_agreement"] = {
-        (one, other): _tau(means[one], means[other]) for one, other in itertools.combinations(names, 2)
-    }
-    return table
 
 
-def _means(runs: pd.DataFrame, plan: Plan, metric: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    values = Outcomes.of(runs, plan, metric).values
-    counts = (~np.isnan(values)).sum(axis=1)
-    return np.asarray(np.where(counts > 0, np.nansum(values, axis=1) / np.maximum(counts, 1), np.nan))
+def _order(tau: float) -> str:
+    for least, words in ((0.8, "almost the same order"), (0.5, "much the same order"), (0.0, "loosely the same order")):
+        if tau >= least:
+            return words
+    return "opposite orders"
 
 
-def _tau(
-    one: np.ndarray[tuple[int, ...], np.dtype[np.float64]], other: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> float:
-    both = ~np.isnan(one) & ~np.isnan(other)
-    return float(stats.kendalltau(one[both], other[both]).statistic) if both.sum() >= 2 else float("nan")
+def _means(outcomes: Outcomes) -> Matrix:
+    return np.array([mean.value for mean, _ in paired.means_beside(outcomes.values, outcomes.control)])

@@ -3,74 +3,135 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.analysis.effects import effects
-from harness.analysis.paired import ALPHA
-from harness.spec.factors import label
+from harness.analysis import paired
+from harness.analysis.answer import effects
+from harness.analysis.effects import log_ratios
+from harness.analysis.outcomes import Outcomes, settled
+from harness.analysis.types import NAN, Effect, Estimate
+from harness.design import Contrast, Plan
+from harness.errors import StudyError
+from harness.measures import Measure
+from harness.spec import Level, label
 
-if TYPE_CHECKING:
-    from harness.design import Plan
-
-_PARTS = {"ratio": "ratio", "low": "ratio_low", "high": "ratio_high"}
-
-Study = tuple[str, pd.DataFrame, "Plan"]
+Study = tuple[str, pd.DataFrame, Plan]
+Logs = Mapping[int, float]
+Key = tuple[str, str, str, str, str]
 
 
-def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
-    """One row per trick that at least two studies have, with its effect in each as a ratio (treated over control).
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One trick in several studies, its effect in each as a ratio; unknown without seeds in two of them.
 
-    Columns `factor`, `level`, `design`; per study `ratio[<name>]`, `low[<name>]`, `high[<name>]`, `n[<name>]` and
-    `verdict[<name>]`; `same_sign`; and `differ`: whether the log-ratios of some study and the first differ by more than
-    chance (Welch's 95 % interval excludes 0), with the ratio of their ratios `ratio_of_ratios` for the farthest one.
+    `held` names what the contrast holds fixed away from the other factors' baselines: on a ladder, the rungs below.
+    `ratio_of_ratios` is that of the study farthest from the first, over the first. `p` is of the paired t test of their
+    log-ratios over the seeds that two studies share, of Welch's where they share less than two; `p_adjusted` Holm's
+    over the tricks, and `differ` says that it is below 0.05.
     """
-    tables = {name: _by_trick(effects(runs, plan, metric), plan) for name, runs, plan in studies}
-    keys = list(dict.fromkeys(key for table in tables.values() for key in table))
-    rows: list[dict[str, Any]] = []
-    for key in keys:
-        found = {name: table[key] for name, table in tables.items() if key in table and table[key]["n"] > 0}
-        if len(found) < 2:
-            continue
-        factor, _, _, design = key
-        row: dict[str, Any] = {"factor": factor, "level": next(iter(found.values()))["level"], "design": design}
-        for name, effect in found.items():
-            row |= {f"{part}[{name}]": effect[column] for part, column in _PARTS.items()}
-            row |= {f"n[{name}]": effect["n"], f"verdict[{name}]": effect["verdict"]}
-        first, *others = found.values()
-        logs = [math.log(effect["ratio"]) for effect in found.values()]
-        row["same_sign"] = min(logs) > 0 or max(logs) < 0 or min(logs) == max(logs)
-        row["differ"] = any(_differ(first, other) for other in others)
-        farthest = max(others, key=lambda other: abs(math.log(other["ratio"] / first["ratio"])))
-        row["ratio_of_ratios"] = farthest["ratio"] / first["ratio"]
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    table.attrs["studies"] = [name for name, *_ in studies]
-    return table
+
+    factor: str
+    baseline: Level
+    level: Level
+    design: str
+    held: str
+    effects: Mapping[str, Effect]
+    same_sign: bool
+    ratio_of_ratios: Estimate
+    p: float
+    p_adjusted: float
+    differ: bool
 
 
-def _by_trick(table: pd.DataFrame, plan: Plan) -> dict[tuple[str, str, str, str], dict[Any, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The tricks that at least two studies have."""
+
+    studies: tuple[str, ...]
+    measure: Measure
+    tricks: tuple[Compared, ...]
+
+
+def compare(studies: Sequence[Study]) -> Comparison:
+    """The tricks that at least two of the studies (name, runs, plan) have, side by side.
+
+    Raises StudyError where the studies are about other measures.
+    """
+    first = studies[0][2].objective
+    for name, _, plan in studies:
+        if plan.objective.name != first.name:
+            text = f"study '{name}' is about {plan.objective.title}, '{studies[0][0]}' about {first.title}"
+            raise StudyError(f"{text}; compare studies of one objective")
+    tables = {name: _by_trick(runs, plan) for name, runs, plan in studies}
+    tricks = []
+    for key in dict.fromkeys(key for table in tables.values() for key in table):
+        found = {name: table[key] for name, table in tables.items() if key in table and table[key][0].n > 0}
+        if len(found) > 1:
+            tricks.append(_compared(key, found))
+    adjusted = paired.holm(np.array([trick.p for trick in tricks])).tolist()
+    tricks = [replace(t, p_adjusted=p, differ=p < paired.ALPHA) for t, p in zip(tricks, adjusted, strict=True)]
+    return Comparison(studies=tuple(tables), measure=first, tricks=tuple(tricks))
+
+
+def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[Key, tuple[Effect, Logs]]:
+    outcomes = Outcomes.of(settled(runs, plan), plan, plan.objective)
     return {
-        (contrast.factor, label(contrast.level), label(contrast.baseline), contrast.design): row
-        for contrast, row in zip(plan.contrasts, table.to_dict("records"), strict=True)
+        _key(effect.contrast, plan): (effect, log_ratios(outcomes, effect.contrast))
+        for effect in effects(runs, plan, plan.objective.name)
     }
 
 
-def _spread(effect: dict[Any, Any]) -> float:
-    """Standard error of a log-ratio, from its t interval."""
-    width = math.log(effect["ratio_high"]) - math.log(effect["ratio_low"])
-    return width / 2 / float(stats.t.ppf(1 - ALPHA / 2, effect["n"] - 1))
+def _key(contrast: Contrast, plan: Plan) -> Key:
+    return contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, _held(contrast, plan)
 
 
-def _differ(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    if min(one["n"], other["n"]) < 2:
-        return False
-    a, b = _spread(one) ** 2, _spread(other) ** 2
-    change = math.log(other["ratio"]) - math.log(one["ratio"])
-    if a + b == 0:
-        return change != 0
-    degrees = (a + b) ** 2 / (a**2 / (one["n"] - 1) + b**2 / (other["n"] - 1))
-    return abs(change) > float(stats.t.ppf(1 - ALPHA / 2, degrees)) * math.sqrt(a + b)
+def _held(contrast: Contrast, plan: Plan) -> str:
+    """The other factors that are off their baseline at one level in all pairs: `crop=square, width=2`."""
+    off = {each.factor: label(each.baseline) for each in plan.contrasts}
+    cells = [plan.cell(control).levels for _, control in contrast.pairs]
+    levels = {factor: {label(cell[factor]) for cell in cells if factor in cell} for factor in off}
+    return ", ".join(
+        f"{factor}={min(several)}"
+        for factor, several in sorted(levels.items())
+        if factor != contrast.factor and len(several) == 1 and several != {off[factor]}
+    )
+
+
+def _compared(key: Key, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
+    (first, first_logs), *others = found.values()
+    logs = [paired.mean(np.array(list(each.values()))) for _, each in found.values()]
+    tests = [_change(first_logs, other) for _, other in others]
+    farthest = max((change for change, _ in tests), key=lambda change: abs(change.value))
+    p = [p for _, p in tests if not math.isnan(p)]
+    return Compared(
+        factor=first.contrast.factor,
+        baseline=first.contrast.baseline,
+        level=first.contrast.level,
+        design=key[3],
+        held=key[4],
+        effects={name: effect for name, (effect, _) in found.items()},
+        same_sign=min(logs) > 0 or max(logs) < 0 or min(logs) == max(logs),
+        ratio_of_ratios=Estimate(*np.exp((farthest.value, farthest.low, farthest.high)).tolist()),
+        p=min(1.0, min(p) * len(p)) if p else NAN,  # of several studies Bonferroni's, against the first
+        p_adjusted=NAN,
+        differ=False,
+    )
+
+
+def _change(one: Logs, other: Logs) -> tuple[Estimate, float]:
+    """Change of the mean log-ratio from one study to the other, and p: paired over seeds that both have, else Welch."""
+    if len(shared := sorted(one.keys() & other.keys())) > 1:
+        differences = paired.rounded(np.array([other[seed] - one[seed] for seed in shared]), 1.0)
+        return paired.estimate(differences), paired.t_p(differences)
+    a, b = np.array(list(one.values())), np.array(list(other.values()))
+    change = paired.mean(b) - paired.mean(a)
+    if min(len(a), len(b)) < 2:
+        return Estimate(change), NAN
+    test = stats.ttest_ind(b, a, equal_var=False)
+    interval = test.confidence_interval(1 - paired.ALPHA)
+    return Estimate(change, float(interval.low), float(interval.high)), float(test.pvalue)

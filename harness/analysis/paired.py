@@ -1,4 +1,4 @@
-"""Statistics of one paired sample: intervals, exact sign-flip p, power, and Holm's correction over a family."""
+"""Statistics of one paired sample: intervals, exact sign-flip p, and Holm's correction over a family."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from harness.analysis.types import Estimate
+
 Vector = NDArray[np.float64]
 
 ALPHA = 0.05
-POWER = 0.80
+_ROUNDING = 1e-12  # of the numbers' size
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
-_MOST_SEEDS = 10_000
 
 
 class Interval(NamedTuple):
@@ -28,12 +29,12 @@ class Interval(NamedTuple):
 NONE = Interval(math.nan, math.nan)
 
 
-def spread(differences: Vector, scale: float) -> float:
-    """Standard deviation (ddof 1), exactly 0 where it is mere rounding of numbers as large as `scale`."""
-    if len(differences) < 2:
-        return math.nan
-    deviation = float(np.std(differences, ddof=1))
-    return 0.0 if deviation <= 1e-12 * scale else deviation
+def rounded(differences: Vector, scale: float) -> Vector:
+    """The differences of numbers as large as `scale`: one number, or 0, where they are that but for rounding."""
+    if len(differences) < 2 or float(np.std(differences, ddof=1)) > _ROUNDING * scale:
+        return differences
+    middle = mean(differences)
+    return np.full(len(differences), 0.0 if abs(middle) <= _ROUNDING * scale else middle)
 
 
 def t_interval(differences: Vector) -> Interval:
@@ -42,26 +43,54 @@ def t_interval(differences: Vector) -> Interval:
     if n < 2:
         return NONE
     half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(n)
-    mean = float(np.mean(differences))
-    return Interval(mean - half, mean + half)
+    middle = float(np.mean(differences))
+    return Interval(middle - half, middle + half)
 
 
-def ratio_of_means(gained: Vector, extra: Vector) -> tuple[float, Interval]:
+def mean(values: Vector) -> float:
+    """The mean; NaN of nothing."""
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def estimate(differences: Vector) -> Estimate:
+    """The mean with Student's 95 % interval."""
+    return Estimate(mean(differences), *t_interval(differences))
+
+
+def means_beside(values: NDArray[np.float64], control: int | None) -> list[tuple[Estimate, int]]:
+    """Per row of [cell, seed] its mean and its seeds: the control's own, of others that plus the mean change from it.
+
+    The change is paired, over the seeds that a row shares with the control, so that a cell which lacks the hard seeds
+    is no better for it, and the interval is that of the change. Plain means where `control` is None or has no value.
+    """
+
+    def known(row: Vector) -> tuple[Estimate, int]:
+        return estimate(row[~np.isnan(row)]), int(np.sum(~np.isnan(row)))
+
+    if control is None or np.isnan(values[control]).all():
+        return [known(row) for row in values]
+    own, n = known(values[control])
+    changes = [known(change) for change in values - values[control]]
+    beside = [(Estimate(*(own.value + end for end in (each.value, each.low, each.high))), m) for each, m in changes]
+    return [*beside[:control], (own, n), *beside[control + 1 :]]
+
+
+def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
     """Mean gain per unit of the mean extra cost, paired, and its 95 % interval (Fieller 1954).
 
-    The interval holds every r at which the t test of gained - r * extra is not significant. NaN, both, where the extra
+    The interval holds every r at which the t test of gained - r * extra is not significant. Unknown where the extra
     cost is not shown to be above 0: the ratio is then anything.
     """
     n = len(extra)
     if not t_interval(extra).low > 0:
-        return math.nan, NONE
+        return Estimate()
     gain, cost = float(np.mean(gained)), float(np.mean(extra))
     ratio = gain / cost
     half = np.cov(gained, extra) * (float(stats.t.ppf(1 - ALPHA / 2, n - 1)) ** 2 / n)
     # The ends are the roots of a r^2 - 2 b r + c, the t test's statistic less its critical value, both squared.
     a, b, c = cost**2 - half[1, 1], gain * cost - half[0, 1], gain**2 - half[0, 0]
     root = math.sqrt(max(0.0, b**2 - a * c))
-    return ratio, Interval(float((b - root) / a), float((b + root) / a))
+    return Estimate(ratio, float((b - root) / a), float((b + root) / a))
 
 
 def bootstrap_interval(differences: Vector, *, resamples: int = 4000) -> Interval:
@@ -118,18 +147,19 @@ def _signed_sums(values: Vector) -> Vector:
     return sums
 
 
-def t_p(differences: Vector, deviation: float) -> float:
+def t_p(differences: Vector, fixed: bool = False) -> float:
     """Two-sided p of the paired t test.
 
     Where all differences are equal the t statistic is infinite, which no handful of seeds deserves: the sign-flip p
-    stands in, and 1 where they are all zero.
+    stands in, and 1 where they are all zero. `fixed` says that outcomes do not vary with the seed: a difference is then
+    certain.
     """
     n = len(differences)
     if n < 2:
         return math.nan
-    if deviation == 0:
-        return sign_flip_p(differences)
-    statistic = float(np.mean(differences)) / (deviation / math.sqrt(n))
+    if np.ptp(differences) == 0:
+        return 0.0 if fixed and differences[0] else sign_flip_p(differences)
+    statistic = mean(differences) / (float(np.std(differences, ddof=1)) / math.sqrt(n))
     return float(2 * stats.t.sf(abs(statistic), n - 1))
 
 
@@ -147,27 +177,3 @@ def holm(p: Vector) -> Vector:
         highest = max(highest, min(1.0, (family - rank) * float(p[index])))
         adjusted[index] = highest
     return adjusted
-
-
-def power(standardised: float, n: int, alpha: float = ALPHA) -> float:
-    """Power of the two-sided paired t test of `n` seeds against a standardised effect (mean / sd of differences)."""
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
-    shift = abs(standardised) * math.sqrt(n)
-    if shift > 37:  # scipy's noncentral t loses its way out there, and the power is 1
-        return 1.0 if critical < shift / 2 else 0.0
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
-
-
-def seeds_needed(standardised: float, alpha: float = ALPHA) -> int | None:
-    """The fewest seeds that show a standardised effect with 80 % power; None where 10,000 do not."""
-    if not math.isfinite(standardised) or standardised == 0:
-        return None
-    low, high = 1, 2
-    while power(standardised, high, alpha) < POWER:
-        low, high = high, high * 2
-        if high > _MOST_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(standardised, middle, alpha) >= POWER else (middle, high)
-    return high

@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from harness.analysis.effects import Outcomes
-from harness.spec.factors import Level, label
-
-if TYPE_CHECKING:
-    from harness.design import Plan
+from harness.analysis.outcomes import Matrix, Outcomes
+from harness.analysis.types import Endings
+from harness.design import Plan
+from harness.spec import Level, label
 
 
 @dataclass(frozen=True)
 class Space:
-    """`on` [cell, factor] says which factors are at their level; `values` [cell, seed] hold the metric, NaN where none.
+    """`on` [cell, factor] says which factors are at their level; `values` [cell, seed] hold the measure or NaN.
 
-    A factor of several levels takes part with the one that most cells have, and cells at its other levels are left out.
+    Its factors are the subjects of contrasts. A factor of several levels takes part with the one that most cells have,
+    and cells at its other levels are left out.
     """
 
-    factors: list[str]
+    factors: tuple[str, ...]
     levels: dict[str, Level]
-    cells: list[str]
+    cells: tuple[str, ...]
     on: NDArray[np.bool_]
-    values: NDArray[np.float64]
+    values: Matrix
+    endings: Endings
+    left_out: int
+    fixed: bool
 
     @classmethod
-    def of(cls, runs: pd.DataFrame, plan: Plan, metric: str) -> Space:
+    def of(cls, outcomes: Outcomes) -> Space:
         """The space of all factors that are the subject of a contrast."""
+        plan = outcomes.plan
         baselines = {contrast.factor: contrast.baseline for contrast in plan.contrasts}
         levels = {factor: _commonest(plan, factor, baseline) for factor, baseline in baselines.items()}
-        factors = list(baselines)
-        outcomes = Outcomes.of(runs, plan, metric)
         kept = [
             cell
             for cell in plan.cells
-            if all(label(cell.levels.get(f)) in (label(baselines[f]), label(levels[f])) for f in factors)
+            if all(label(cell.levels.get(f)) in (label(baselines[f]), label(levels[f])) for f in baselines)
         ]
-        on = np.array([[label(cell.levels.get(f)) == label(levels[f]) for f in factors] for cell in kept], dtype=bool)
+        names = tuple(cell.name for cell in kept)
+        on = np.array([[label(cell.levels.get(f)) == label(levels[f]) for f in baselines] for cell in kept], dtype=bool)
         return cls(
-            factors=factors,
+            factors=tuple(baselines),
             levels=levels,
-            cells=[cell.name for cell in kept],
-            on=on.reshape(len(kept), len(factors)),
-            values=outcomes.values[[outcomes.index[cell.name] for cell in kept]],
+            cells=names,
+            on=on.reshape(len(kept), len(baselines)),
+            values=outcomes.values[outcomes.rows(names)],
+            endings=outcomes.endings(names),
+            left_out=len(plan.cells) - len(kept),
+            fixed=outcomes.fixed,
         )
 
     def position(self, on: set[str]) -> int | None:
@@ -58,11 +63,7 @@ class Space:
 
 
 def _commonest(plan: Plan, factor: str, baseline: Level) -> Level:
-    counts: dict[str, int] = {}
-    named: dict[str, Level] = {}
-    for cell in plan.cells:
-        level = cell.levels.get(factor, baseline)
-        if label(level) != label(baseline):
-            counts[label(level)] = counts.get(label(level), 0) + 1
-            named[label(level)] = level
-    return named[max(counts, key=lambda text: counts[text])] if counts else baseline
+    levels = [cell.levels.get(factor, baseline) for cell in plan.cells]
+    named = {label(level): level for level in levels if label(level) != label(baseline)}
+    counts = Counter(label(level) for level in levels if label(level) in named)
+    return named[counts.most_common(1)[0][0]] if counts else baseline

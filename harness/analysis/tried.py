@@ -1,43 +1,61 @@
-"""What a search tried: its cells by their mean MiFID, with how their runs ended. Rankings, not effects."""
+"""What a search tried: its cells by their mean objective, with how their runs ended. Rankings, not effects."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from harness.analysis import paired
-from harness.analysis.effects import Outcomes
-
-if TYPE_CHECKING:
-    from harness.design import Plan
-
-ENDINGS = ("complete", "pruned", "diverged", "failed")
+from harness.analysis.outcomes import Matrix, Outcomes
+from harness.analysis.types import NAN, TriedCell
+from harness.measures import RunState
 
 
-def tried(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame | None:
-    """Per cell the mean MiFID of its `n` complete runs with its 95 % t interval, mean training seconds, and endings.
+def tried(quality: Outcomes, seconds: Outcomes) -> tuple[TriedCell, ...]:
+    """Per cell the mean objective of its `n` complete runs with its t interval, mean training seconds, and endings.
 
-    The lowest mean first, cells without a complete run last. None for a plan that is no search.
+    The best mean first, cells without a complete run last. `shrunk` is for the best of many, whose mean flatters it.
     """
-    if plan.search is None:
-        return None
-    quality, cost = Outcomes.of(runs, plan, "mifid"), Outcomes.of(runs, plan, "train_seconds")
-    rows = []
-    for name, position in quality.index.items():
-        scores, seconds = (each.values[position][~np.isnan(each.values[position])] for each in (quality, cost))
-        low, high = paired.t_interval(scores)
-        states = list(quality.states[position])
-        rows.append(
-            {
-                "cell": name,
-                "n": len(scores),
-                "mifid": float(scores.mean()) if len(scores) else np.nan,
-                "mifid_low": low,
-                "mifid_high": high,
-                "train_seconds": float(seconds.mean()) if len(seconds) else np.nan,
-                **{ending: states.count(ending) for ending in ENDINGS},
-            }
+    found = []
+    shrunk = shrunken([values[~np.isnan(values)] for values in quality.values])
+    for (cell, row), pulled in zip(quality.index.items(), shrunk, strict=True):
+        scores, costs = (each.values[row][~np.isnan(each.values[row])] for each in (quality, seconds))
+        states = Counter(map(RunState, quality.states[row].tolist()))
+        found.append(
+            TriedCell(
+                cell=cell,
+                n=len(scores),
+                objective=paired.estimate(scores),
+                shrunk=pulled,
+                seconds=paired.mean(costs),
+                states={state: count for state, count in states.items() if state != RunState.MISSING},
+            )
         )
-    return pd.DataFrame(rows).sort_values("mifid", kind="stable", na_position="last", ignore_index=True)
+    sign = quality.measure.sign
+    return tuple(sorted(found, key=lambda cell: -sign * cell.objective.value if cell.n else np.inf))
+
+
+def shrunken(samples: Sequence[Matrix]) -> list[float]:
+    """Each sample's mean pulled towards that of all by the share of their spread that is noise (empirical Bayes).
+
+    Noise is the variance within samples, the rest the variance between them by the method of moments (Searle, Casella
+    and McCulloch 1992, section 3.6). NaN where no sample has two values, so that the noise is unknown, or it is empty.
+    """
+    known = [sample for sample in samples if len(sample)]
+    sizes, means = np.array([len(sample) for sample in known]), np.array([np.mean(sample) for sample in known])
+    degrees = int(np.sum(sizes - 1))
+    if not degrees or len(known) < 2:
+        return [NAN for _ in samples]
+    noise = sum(float(np.sum((sample - np.mean(sample)) ** 2)) for sample in known) / degrees
+    total, middle = sizes.sum(), np.average(means, weights=sizes)
+    apart = float(np.sum(sizes * (means - middle) ** 2)) / (len(known) - 1)
+    between = max(0.0, (apart - noise) * (len(known) - 1) / (total - np.sum(sizes**2) / total))
+    if between == 0:
+        return [float(middle) if len(sample) else NAN for sample in samples]
+    centre = np.average(means, weights=1 / (between + noise / sizes))
+    return [
+        float(centre + (np.mean(sample) - centre) * between / (between + noise / len(sample))) if len(sample) else NAN
+        for sample in samples
+    ]

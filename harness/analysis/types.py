@@ -62,7 +62,7 @@ class Endings:
         return self.complete + self.diverged + self.failed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SeedsNeeded:
     """Seeds that show the effect with 80 % power: at the size seen, and over its 80 % interval; None: above 10,000."""
 
@@ -99,6 +99,7 @@ class Effect:
     p_signs: float
     treated: Endings
     control: Endings
+    pairing: float = NAN
     identical: bool = False
     p_adjusted: float = NAN
     seeds_needed: SeedsNeeded | None = None
@@ -111,7 +112,10 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """A main effect (one factor) or an interaction (two: half of what one's effect changes when the other is on)."""
+    """A main effect (one factor) or an interaction (two: half of what one's effect changes when the other is on).
+
+    A main effect has p, verdict and reading of the contrast of its factor; p is NaN where there is no such contrast.
+    """
 
     factors: tuple[str, ...]
     estimate: Estimate
@@ -160,7 +164,10 @@ class Shapley:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One trick alone, in the full recipe and on average over all orders; None where the study cannot say."""
+    """One trick alone, in the full recipe and on average over all orders; None where the study cannot say.
+
+    `p` is that of its surest interaction where there is a factorial, else of the difference between alone and full.
+    """
 
     factor: str
     level: Level
@@ -226,13 +233,17 @@ class UnderYardsticks:
 
 @dataclass(frozen=True, kw_only=True)
 class RankAgreement:
-    """Kendall's tau-b of the cells under two yardsticks, with the exact p of its being that large by chance."""
+    """Kendall's tau-b of the cells under two yardsticks, with the exact p of its being that far from 0 by chance.
+
+    `reading` is `almost the same order` or the like where p is below 0.05, else "": too few cells to tell.
+    """
 
     one: Measure
     other: Measure
     tau: float
     p: float
     cells: int
+    reading: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,23 @@ def plackett_burman(factors: int) -> Signs:
     return np.asarray(pydoe.pbdesign(factors), dtype=np.int64)
 
 
+def fold_over(signs: Signs) -> Signs:
+    """The rows and their mirror images, each once: no main effect is then confounded with a two-factor interaction."""
+    rows = dict.fromkeys(map(tuple, np.vstack([signs, -signs]).tolist()))
+    return np.array(list(rows), dtype=np.int64)
+
+
+def aliases(signs: Signs) -> list[dict[tuple[int, int], float]]:
+    """Per main effect the interactions of two other factors that it holds, each with the share of it, -1 to 1."""
+    count = signs.shape[1]
+    found: list[dict[tuple[int, int], float]] = [{} for _ in range(count)]
+    for main, (left, right) in itertools.product(range(count), itertools.combinations(range(count), 2)):
+        overlap = int(signs[:, main] @ (signs[:, left] * signs[:, right]))
+        if overlap and main not in (left, right):
+            found[main][left, right] = overlap / len(signs)
+    return found
+
+
 def words(signs: Signs, order: int = 2) -> dict[tuple[int, ...], Signs]:
     """The contrast column of every effect of up to `order` factors."""
     count = signs.shape[1]
@@ -62,24 +79,11 @@ def confounding(signs: Signs, names: list[str]) -> tuple[str, ...]:
             named = [f"{'' if overlap > 0 else '-'}{_named(other, names)}" for other, overlap in same.items()]
             lines.append(" = ".join([_named(effect, names), *named]))
         seen.update(same)
-    partly = _partly(columns, len(signs))
-    if partly:
+    if partly := max((abs(share) for held in aliases(signs) for share in held.values() if abs(share) < 1), default=0):
         lines.append(
             f"each main effect holds up to {partly:.2g} of every interaction of two other factors, plus or minus"
         )
     return tuple(lines)
-
-
-def _partly(columns: dict[tuple[int, ...], Signs], runs: int) -> float:
-    """The largest share, below all, of a two-factor interaction that a main effect holds."""
-    shares = [
-        abs(int(column @ other)) / runs
-        for word, column in columns.items()
-        if len(word) == 1
-        for pair, other in columns.items()
-        if len(pair) == 2
-    ]
-    return max((share for share in shares if share < 1), default=0.0)
 
 
 def _named(word: tuple[int, ...], names: list[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness.design import fractions
-from harness.design.model import Contrast
+from harness.design.model import Alias, Contrast
 from harness.spec import DesignSettings, Spec
 from harness.spec.factors import Level, label
 
@@ -181,6 +181,12 @@ def cell_name(levels: Levels, spec: Spec) -> str:
 
 def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> Layout:
     off, on = baseline_levels(spec), on_levels(spec, design)
+    if design.fold_over:
+        folded = fractions.fold_over(signs)
+        if len(folded) == len(signs):
+            text = "has nothing to add: the mirror of this fraction is the fraction itself; leave it out"
+            raise spec.refusal(("design", "fold_over"), text)
+        signs = folded
     # Signs are turned so that one row has every trick off, and is the control.
     signs = signs * -signs[signs.sum(axis=1).argmin()]
     rows = sorted(signs.tolist(), key=lambda row: (sum(row), [-sign for sign in row]))  # few tricks first
@@ -189,11 +195,15 @@ def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> La
         levels = {name: (on if sign > 0 else off)[name] for name, sign in zip(spec.factors, row, strict=True)}
         cells[cell_name(levels, spec)] = levels
     contrasts = []
-    for name in spec.factors:
+    held = fractions.aliases(signs)
+    for position, name in enumerate(spec.factors):
         treated = [cell for cell, levels in cells.items() if label(levels[name]) == label(on[name])]
         control = [cell for cell in cells if cell not in treated]
         pairs = tuple(zip(treated, control, strict=True))
-        contrasts.append(replace(_contrast(spec, design, name, on[name], pairs), matched=False))
+        names = list(spec.factors)
+        aliases = tuple(Alias(factors=(names[a], names[b]), share=share) for (a, b), share in held[position].items())
+        contrast = _contrast(spec, design, name, on[name], pairs)
+        contrasts.append(replace(contrast, matched=False, aliases=aliases))
     lines = fractions.confounding(signs, list(spec.factors))
     return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
 

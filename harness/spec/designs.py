@@ -30,6 +30,7 @@ _MEANING: dict[str, tuple[str, ...]] = {
     "on": ("leave-one-out", "ladder", "fractional-factorial", "plackett-burman"),
     "order": ("ladder",),
     "resolution": ("fractional-factorial",),
+    "fold_over": ("fractional-factorial", "plackett-burman"),
     "of": ("union",),
     "sampler": ("search",),
     "trials": ("search",),
@@ -57,6 +58,10 @@ class DesignSettings(Settings):
     )
     resolution: Literal[3, 4, 5] | None = Field(
         default=None, description="fractional-factorial: 3, 4 (the default) or 5; more confounds less and runs more."
+    )
+    fold_over: bool = Field(
+        default=False,
+        description="Fractions: run every cell's mirror image too, so that no interaction of two passes for a trick.",
     )
     max_hours: float | None = Field(
         default=None, gt=0, description="Whole seeds are dropped, the last first, until the study takes no longer."

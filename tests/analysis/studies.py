@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,11 @@ def name(on: On) -> str:
 
 
 def study(
-    factors: str, cells: Iterable[On], outcome: Callable[[On, int], float | str], seeds: int = 3, **columns: Any
+    factors: Sequence[str],
+    cells: Iterable[On],
+    outcome: Callable[[On, int], float | str],
+    seeds: int = 3,
+    **columns: Any,
 ) -> tuple[Plan, pd.DataFrame]:
     """A plan over `cells` (the first is the control) and its runs; an outcome that is a text is a state without one."""
     cells = list(cells)

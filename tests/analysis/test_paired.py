@@ -19,7 +19,7 @@ def test_t_interval_and_p_are_those_of_the_paired_t_test() -> None:
     expected = stats.ttest_rel(a, b)
     interval = expected.confidence_interval(0.95)
     assert paired.t_interval(a - b) == pytest.approx((interval.low, interval.high))
-    assert paired.t_p(a - b, float(np.std(a - b, ddof=1))) == pytest.approx(expected.pvalue)
+    assert paired.t_p(a - b) == pytest.approx(expected.pvalue)
 
 
 def test_t_interval_of_a_hand_worked_sample() -> None:
@@ -32,7 +32,7 @@ def test_students_sleep_data_give_what_r_prints() -> None:
     first = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
     second = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
     change = first - second
-    assert paired.t_p(change, float(np.std(change, ddof=1))) == pytest.approx(0.002833, abs=5e-7)
+    assert paired.t_p(change) == pytest.approx(0.002833, abs=5e-7)
     assert paired.t_interval(change) == pytest.approx((-2.4598858, -0.7001142), abs=5e-8)
 
 
@@ -42,7 +42,7 @@ def test_the_boys_shoes_of_box_hunter_and_hunter() -> None:
     change = np.array([0.8, 0.6, 0.3, -0.1, 1.1, -0.2, 0.3, 0.5, 0.5, 0.3])
     assert change.mean() == pytest.approx(0.41)
     assert paired.sign_flip_p(change) == 2 * (3 + 4) / 1024
-    assert paired.t_p(change, float(np.std(change, ddof=1))) == pytest.approx(0.008539, abs=5e-7)
+    assert paired.t_p(change) == pytest.approx(0.008539, abs=5e-7)
     assert paired.t_interval(change) == pytest.approx((0.1330461, 0.6869539), abs=5e-8)
 
 
@@ -92,53 +92,23 @@ def test_holm_never_exceeds_one() -> None:
     assert paired.holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
 
 
-def test_power_is_the_textbook_value() -> None:
-    # G*Power: paired t, dz = 0.5, n = 34, two-sided 0.05 -> power 0.8078; n = 33 falls short of 0.80
-    assert paired.power(0.5, 34) == pytest.approx(0.8078, abs=2e-4)
-    assert paired.seeds_needed(0.5) == 34
-    assert paired.power(0.0, 12) == pytest.approx(0.05)
-
-
-def test_seeds_needed_is_the_first_that_reaches_the_power_by_simulation_too() -> None:
-    n = paired.seeds_needed(1.0, 0.01)
-    assert n is not None
-    assert paired.power(1.0, n, 0.01) >= 0.8 > paired.power(1.0, n - 1, 0.01)
-    samples = np.random.default_rng(0).normal(1.0, 1.0, (20_000, n))
-    assert float(np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.01)) == pytest.approx(
-        paired.power(1.0, n, 0.01), abs=0.01
-    )
-
-
-@pytest.mark.parametrize("size", [0.0, math.nan, math.inf, 1e-6])
-def test_seeds_needed_is_none_where_no_number_would_do(size: float) -> None:
-    assert paired.seeds_needed(size) is None
-
-
-@pytest.mark.parametrize("size", [5.0, 50.0, 1e6])
-def test_a_huge_effect_needs_few_seeds(size: float) -> None:
-    needed = paired.seeds_needed(size)
-    assert needed is not None
-    assert 2 <= needed <= 4
-
-
 @pytest.mark.parametrize("n", [3, 8])
 def test_the_ratios_interval_ends_where_the_t_test_begins_to_reject(n: int) -> None:
     rng = np.random.default_rng(n)
     extra = rng.normal(10, 1, n)
     gained = 2 * extra + rng.normal(0, 4, n)
-    ratio, interval = paired.ratio_of_means(gained, extra)
-    assert ratio == pytest.approx(gained.mean() / extra.mean())
-    assert interval.low < ratio < interval.high
-    for end in interval:
+    ratio = paired.ratio_of_means(gained, extra)
+    assert ratio.value == pytest.approx(gained.mean() / extra.mean())
+    assert ratio.low < ratio.value < ratio.high
+    for end in (ratio.low, ratio.high):
         assert stats.ttest_1samp(gained - end * extra, 0).pvalue == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("extra", [[1.0, -1.0, 0.5], [-3.0, -3.1, -2.9], [2.0], []])
 def test_there_is_no_ratio_to_a_cost_that_is_not_shown(extra: list[float]) -> None:
-    ratio, interval = paired.ratio_of_means(np.full(len(extra), 5.0), np.array(extra))
-    assert math.isnan(ratio)
-    assert math.isnan(interval.low)
-    assert math.isnan(interval.high)
+    ratio = paired.ratio_of_means(np.full(len(extra), 5.0), np.array(extra))
+    assert not ratio.known
+    assert not ratio.bounded
 
 
 def test_bootstrap_interval_is_reproducible_and_near_the_t_interval_for_many_seeds() -> None:

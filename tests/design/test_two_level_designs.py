@@ -218,3 +218,46 @@ def test_what_a_design_cannot_be_is_said_with_its_place(design: str, said: str) 
         planned(design)
     assert said in str(refusal.value)
     assert "design" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("design", "cells"),
+    [
+        ("{kind: plackett-burman, fold_over: true}", 16),
+        ("{kind: fractional-factorial, resolution: 3, fold_over: true}", 16),
+    ],
+)
+def test_a_fold_over_frees_main_effects_of_the_interactions_that_the_design_confounds_them_with(
+    design: str, cells: int
+) -> None:
+    plain, folded = planned(design.replace(", fold_over: true", "")), planned(design)
+    assert len(plain.cells) == cells / 2
+    assert all(contrast.aliases for contrast in plain.contrasts)
+    assert len(folded.cells) == cells
+    assert not any(contrast.aliases for contrast in folded.contrasts)
+    assert {cell.name for cell in plain.cells} <= {cell.name for cell in folded.cells}
+    assert folded.cells[0].name == "baseline"
+    assert len(folded.cells[-1].name.split(", ")) == 5
+
+
+def test_the_aliases_of_a_main_effect_are_those_of_the_textbook_with_their_signs() -> None:
+    made = planned("{kind: fractional-factorial, resolution: 3}")  # I = ABD = ACE, signs turned
+    (a,) = (contrast for contrast in made.contrasts if contrast.factor == "a")
+    assert {(alias.factors, alias.share) for alias in a.aliases} == {(("b", "d"), -1.0), (("c", "e"), -1.0)}
+
+
+@pytest.mark.parametrize("factors", [9, 10, 11])
+def test_each_main_effect_of_twelve_runs_holds_a_third_of_every_interaction_of_two_others(factors: int) -> None:
+    for held in fractions.aliases(fractions.plackett_burman(factors)):
+        assert len(held) == (factors - 1) * (factors - 2) / 2
+        assert {abs(share) for share in held.values()} == {1 / 3}
+
+
+def test_a_fold_over_that_adds_no_cell_is_refused() -> None:
+    with pytest.raises(SpecError, match="fold_over: has nothing to add"):
+        planned("{kind: fractional-factorial, resolution: 4, fold_over: true}", "factors.e=null")
+
+
+def test_a_fold_over_has_no_meaning_for_a_full_factorial() -> None:
+    with pytest.raises(SpecError, match="fold_over: has no meaning for full-factorial"):
+        planned("{kind: full-factorial, fold_over: true}")

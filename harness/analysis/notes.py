@@ -1,0 +1,64 @@
+"""What a reader must know beside the numbers: runs missing, diverged or failed, costs left out, budgets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.analysis.outcomes import Outcomes
+from harness.measures import RunState
+
+
+def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
+    """Warnings that belong beside the answer, the most important first."""
+    plan, title = quality.plan, quality.measure.title
+    planned = {(run.cell, run.seed) for run in plan.runs}
+    ended = {state: _runs(quality, state) for state in RunState}
+    missing = planned - set().union(
+        *(ended[state] for state in (RunState.COMPLETE, RunState.DIVERGED, RunState.FAILED, RunState.PRUNED))
+    )
+    lines = []
+    if plan.search is not None:
+        lines.append(
+            f"a search: {plan.search.sampler} picked the runs by the results of those before, so that the best {title} "
+            "is flattered, and no effect, interval or verdict is given; test what it found with a design on other seeds"
+        )
+        if (left := plan.size - len(planned) + len(missing)) > 0:
+            lines.append(f"{left} of {plan.size} runs are still to come")
+    elif missing:
+        lines.append(
+            f"{len(missing)} of {len(planned)} planned runs are still missing: this is an interim look; "
+            "stopping as soon as it pleases would make false verdicts likelier than 5 %"
+        )
+    if any(contrast.aliases for contrast in plan.contrasts):
+        lines.append(
+            "the design is below resolution IV: every effect may be that of an interaction of two other tricks, so "
+            "that none is said to help or hurt; `fold_over: true` under `design` adds the mirror image of every cell "
+            "and tells them apart"
+        )
+    for state, words in (
+        (RunState.DIVERGED, "diverged"),
+        (RunState.PRUNED, f"were pruned and have no final {title}"),
+        (RunState.FAILED, "failed and say nothing of their tricks"),
+    ):
+        if ended[state]:
+            lines.append(f"{len(ended[state])} of {len(planned)} runs {words}: {_some(ended[state])}")
+    if quality.fixed and not plan.search:
+        lines.append(f"{title} does not vary with the seed: a difference is certain, and further seeds say nothing new")
+    if seconds.note:
+        lines.append(seconds.note)
+    if plan.budget.seconds is not None:
+        lines.append(
+            f"every run trains for {plan.budget.seconds:g} s (equal time), so that cost shows in {title}, not in "
+            "seconds"
+        )
+    return tuple(lines)
+
+
+def _runs(outcomes: Outcomes, state: RunState) -> set[tuple[str, int]]:
+    cells = list(outcomes.index)
+    return {(cells[row], outcomes.seeds[column]) for row, column in np.argwhere(outcomes.states == state)}
+
+
+def _some(runs: set[tuple[str, int]], most: int = 4) -> str:
+    names = [f"{cell} (seed {seed})" for cell, seed in sorted(runs)]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
