@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,6 +12,9 @@ from scipy import stats
 
 from harness.analysis.effects import effects
 from harness.analysis.paired import ALPHA
+from harness.analysis.types import Effect, Estimate
+from harness.measures import Measure
+from harness.spec import Level
 from harness.spec.factors import label
 
 if TYPE_CHECKING:
@@ -19,6 +23,32 @@ if TYPE_CHECKING:
 _PARTS = {"ratio": "ratio", "low": "ratio_low", "high": "ratio_high"}
 
 Study = tuple[str, pd.DataFrame, "Plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A trick that at least two studies have: its effect in each, and the farthest from the first."""
+
+    factor: str
+    baseline: Level
+    level: Level
+    design: str
+    held: str
+    effects: Mapping[str, Effect]
+    same_sign: bool
+    ratio_of_ratios: Estimate
+    p: float
+    p_adjusted: float
+    differ: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Studies by name, and the tricks that they share."""
+
+    studies: tuple[str, ...]
+    measure: Measure
+    tricks: tuple[Compared, ...]
 
 
 def compare(studies: Sequence[Study], metric: str = "mifid") -> pd.DataFrame:
