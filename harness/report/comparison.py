@@ -35,8 +35,8 @@ def sheet(comparison: Comparison) -> Sheet:
         values = [_relative(trick.effects.get(study)) for study in comparison.studies]
         name = f"{trick.factor}: {label(trick.baseline)} → {label(trick.level)}"
         held = f" (at {trick.held})" if trick.held else ""
-        ratio = spread(trick.ratio_of_ratios, 2, signed=False, times=True)
-        cells = (name + held, *values, ratio, p_value(trick.p_adjusted), _agreement(trick))
+        values.append(spread(trick.ratio_of_ratios, 2, signed=False, times=True))
+        cells = (name + held, *values, Spread(p_value(trick.p_adjusted)), _agreement(trick))
         rows.append(Row(cells, "bad" if trick.differ or not trick.same_sign else "", trick.design))
     better = "below" if comparison.measure.sign < 0 else "above"
     return Sheet(

@@ -14,6 +14,7 @@ from harness.report.numbers import Spread
 
 _GAP = 1  # spaces on the right of a column, beside rich's own between columns
 _LABEL = 11  # characters of a label that stay on one line
+_GROUP = 24  # characters of a group's name that stay on one line
 _LEAST = 8  # to which a column of words may be broken
 
 
@@ -56,8 +57,9 @@ class FittedTable:
         lines = [line for cell in cells for line in _written(cell, between).split("\n")]
         numeric = self.right[column] or any(cell.interval for cell in cells)
         kept = lines if numeric else [word for line in lines for word in line.split()]
+        kept += [row for row in self.rows if isinstance(row, str) and not column and len(row) <= _GROUP]
         short = min(_LABEL, max(map(len, lines), default=0))
-        head = self.heads[column].replace("[95 %]", "[95_%]").split()
+        head = self.heads[column].split(" ")
         return max(short, *map(len, [*head, *kept]))
 
     def _widths(self, least: list[int], between: str, room: int) -> list[int]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import groupby
 
 from harness.analysis.types import CellPrice, Effect, Verdict, View
 from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report
 from harness.report.numbers import decimals, number, p_value, places, spread
 from harness.report.sheets.effects import seconds_of
-from harness.report.sheets.sheet import design, ended, joined, whole
+from harness.report.sheets.sheet import design, joined
 from harness.spec import label
 
 
@@ -64,64 +63,64 @@ def headline(report: Report) -> str:
 
 
 def lines(report: Report) -> list[Line]:
-    """A finding a trick at its level, whatever number of designs it is in; those of one kind stand together."""
-    effects = list(enumerate(report.answer.effects))
-    effects.sort(key=lambda each: (each[1].contrast.factor, label(each[1].contrast.level)))
-    order = {contrast.factor: place for place, contrast in reversed(list(enumerate(report.plan.contrasts)))}
+    """A finding a trick at its level, those of one kind together, then what depends on others, and the best cell."""
+    tricks: dict[tuple[str, str], list[int]] = {}
+    for position, effect in enumerate(report.answer.effects):
+        tricks.setdefault((effect.contrast.factor, label(effect.contrast.level)), []).append(position)
     found = []
-    for (factor, level), same in groupby(effects, key=lambda e: (e[1].contrast.factor, label(e[1].contrast.level))):
-        several = list(same)
-        kind = _kind([effect for _, effect in several])
-        baseline = label(several[0][1].contrast.baseline)
-        how = [_how(report, position, effect) for position, effect in several]
-        about = f"{factor} ({baseline} → {level})"
-        found.append((_KINDS.index(kind), order[factor], Line(kind, about, "; ".join(filter(None, how)))))
-    found.sort(key=lambda each: each[:2])
-    minds = [Line("Mind", view.factor, _differs(report, view)) for view in report.answer.views if view.disagree]
-    return [line for *_, line in found] + minds + _best(report)
+    for (factor, level), positions in tricks.items():
+        effects = [report.answer.effects[position] for position in positions]
+        kind, verdict = _kind(effects)
+        # The effect that decides speaks for the trick; where designs contradict each other, each speaks.
+        telling = [p for p, effect in zip(positions, effects, strict=True) if effect.verdict is verdict][
+            :1
+        ] or positions
+        how = "; ".join(_how(report, position, first=position == positions[0]) for position in telling)
+        found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how))
+    found.sort(key=lambda line: _KINDS.index(line.kind))
+    return found + [_mind(report, view) for view in report.answer.views if view.disagree] + _best(report)
 
 
 _KINDS = ["Keep", "Leave out", "It depends", "No difference", "Undecided"]
+_DECIDED = {Verdict.HELPS: "Keep", Verdict.HURTS: "Leave out", Verdict.NEGLIGIBLE: "No difference"}
 
 
-def _kind(effects: list[Effect]) -> str:
+def _kind(effects: list[Effect]) -> tuple[str, Verdict | None]:
     """One verdict for a trick whose designs agree; those that leave it open do not contradict."""
     verdicts = {effect.verdict for effect in effects} - {Verdict.UNDECIDED}
     if len(verdicts) > 1:
-        return "It depends"
-    kinds = {Verdict.HELPS: "Keep", Verdict.HURTS: "Leave out", Verdict.NEGLIGIBLE: "No difference"}
-    return kinds[verdicts.pop()] if verdicts else "Undecided"
+        return "It depends", None
+    verdict = verdicts.pop() if verdicts else Verdict.UNDECIDED
+    return _DECIDED.get(verdict, "Undecided"), verdict
 
 
-def _how(report: Report, position: int, effect: Effect) -> str:
-    """How much, how surely and at what price a design says, in one line."""
+def _how(report: Report, position: int, *, first: bool) -> str:
+    """How much, how surely and at what price, in one line; another design than the first is named."""
     effects, objective = report.answer.effects, report.plan.objective
-    several = len({each.contrast.design for each in effects}) > 1
-    name = f"{design(report, effect.contrast)}: " if several else ""
-    words = "" if effect.reading in ("helps", "hurts") else effect.reading
+    effect = effects[position]
+    decided = effect.verdict is not Verdict.UNDECIDED
+    words = [] if str(effect.verdict) == effect.reading else [effect.reading]
     if effect.change.known:
-        change = f"{spread(effect.change, places(each.change for each in effects))} {objective.title}"
-        sure = f", adjusted p {p_value(effect.p_adjusted)}, n={effect.n}"
-        words += (", " if words else "") + change + (sure if effect.verdict is not Verdict.UNDECIDED else "")
-    if not whole([effect]) and effect.verdict is not Verdict.UNDECIDED:
-        words += f" ({ended(effect.treated)} treated and {ended(effect.control)} control runs)"
+        words.append(f"{spread(effect.change, places(each.change for each in effects))} {objective.title}")
+    if effect.change.known and decided:
+        words.append(f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}")
     seconds = seconds_of(report)
-    if seconds and seconds[position].change.known and effect.verdict is not Verdict.UNDECIDED:
+    if seconds and seconds[position].change.known and decided:
         cost = seconds[position]
-        words += f"; costs {spread(cost.change, places(each.change for each in seconds))} {TRAIN_SECONDS.unit} a run"
-        if cost.ratio.known:
-            words += f" (×{number(cost.ratio.value, 2)})"
-        if cost.n != effect.n:
-            words += f", n={cost.n}"
-    return name + words
+        ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
+        alone = f", n={cost.n}" if cost.n != effect.n else ""
+        price = spread(cost.change, places(each.change for each in seconds))
+        words.append(f"costs {price} {TRAIN_SECONDS.unit} a run{ratio}{alone}")
+    return ", ".join(words) + ("" if first else f" ({design(report, effect.contrast)})")
 
 
-def _differs(report: Report, view: View) -> str:
+def _mind(report: Report, view: View) -> Line:
     """A trick that is not worth the same in company."""
     worth = [each.value if each else math.nan for each in (view.alone, view.full)]
     alone, full = (number(value, decimals(worth, 2), signed=True) for value in worth)
     on = f"it depends on {view.partner}" if view.partner else "a full factorial would tell on which other trick"
-    return f"{alone} {report.plan.objective.title} alone, {full} in the full recipe, which differ beyond chance; {on}"
+    title = report.plan.objective.title
+    return Line("Mind", view.factor, f"{alone} {title} alone, {full} in the full recipe, beyond chance; {on}")
 
 
 def _best(report: Report) -> list[Line]:

@@ -28,10 +28,10 @@ def brief(report: Report) -> RenderableType:
 def terminal(report: Report) -> RenderableType:
     """The answer and the further ones for a terminal of 100 columns or so."""
     further = sheets(report)[1:]
-    parts = [brief(report), *(sheet_terminal(sheet) for sheet in further if not sheet.wide)]
+    parts = [brief(report), *(sheet_terminal(sheet) for sheet in further if not sheet.folded)]
     parts += [Text(line) for line in agreement_in_words(report)]
-    if wide := [sheet.title for sheet in further if sheet.wide]:
-        parts += [Text(), Text(f"too wide for a terminal, in Markdown, LaTeX and HTML: {', '.join(wide)}", style="dim")]
+    if folded := [sheet.title for sheet in further if sheet.folded]:
+        parts += [Text(), Text(f"for statisticians, in the other formats: {', '.join(folded)}", style="dim")]
     return Group(*parts)
 
 
@@ -97,6 +97,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "\u00a0": "~",
     "−": r"$-$",
     "→": r"$\to$",
     "Δ": r"$\Delta$",

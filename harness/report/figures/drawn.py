@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
 from typing import Any
@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from harness.analysis.types import Estimate
 from harness.report.figures.curves import Panel, Panels
-from harness.report.figures.prepared import Heat, Lane, Lanes, Prepared, Scatter, Waterfall, cut
+from harness.report.figures.prepared import Heat, Lane, Lanes, Point, Prepared, Scatter, Waterfall, cut
 from harness.report.numbers import MINUS
 
 # fmt: off
@@ -72,9 +72,12 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _tick(value: float, _: Any = None) -> str:
-    """A tick with a true minus; thousands as k."""
-    text = f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
-    return text.replace("-", MINUS)
+    """A tick with a true minus."""
+    return f"{value:g}".replace("-", MINUS)
+
+
+def _thousands(value: float, _: Any = None) -> str:
+    return f"{value / 1000:g}k" if value else "0"
 
 
 def _zeroed(axes: Axes, frame: tuple[float, float], rows: float, title: str, width: float) -> None:
@@ -192,10 +195,11 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
             axes.plot([low, high], [at, at], color=INKS["ink"], linewidth=1.2, marker="|", markersize=7)
         if each is not prepared.steps[-1]:
             axes.plot([end, end], [at + 0.25, at + step - 0.25], color=INKS["soft"], linestyle=":", linewidth=1)
-        x, side = (1.0, "right") if phone else (1.015, "left")
-        axes.text(x, at - 0.75 * phone, each.text, transform=beside, va="center", ha=side)
         if phone:
-            axes.text(0, at - 0.75, cut(each.name, 34), transform=beside, va="center", weight="bold")
+            name = f"{cut(each.name, 34)}  {each.text}"
+            axes.text(0, at - 0.75, name, transform=beside, va="center", weight="bold")
+        else:
+            axes.text(1.015, at, each.text, transform=beside, va="center")
     names = [] if phone else [each.name for each in prepared.steps]
     axes.set_yticks(middles if names else [], names, color=INKS["ink"])
     return figure, axes
@@ -218,8 +222,7 @@ def _scatter(prepared: Scatter, width: float) -> tuple[Figure, Axes]:
             axes.plot([x.value] * 2, [y.low, y.high], color=ink, linewidth=1, alpha=faint, zorder=2)
         shape, fill = "s" if point.control else "o", ink if point.on_front else INKS["paper"]
         axes.plot([x.value], [y.value], marker=shape, color=ink, markerfacecolor=fill, linestyle="", zorder=3)
-        if point.on_front or point.control or not crowd:
-            axes.annotate(f"#{point.number}", (x.value, y.value), (5, 5), textcoords="offset points", size=11, zorder=4)
+    _numbers(axes, [p for p in prepared.points if p.on_front or p.control or not crowd], prepared, width)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(_tick))
     axes.set_xlabel(prepared.across)
@@ -227,18 +230,34 @@ def _scatter(prepared: Scatter, width: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _numbers(axes: Axes, points: Sequence[Point], prepared: Scatter, width: float) -> None:
+    """The points' numbers of the table, each at the first corner of its point that no other number fills."""
+    (left, right), (bottom, top) = prepared.frame
+    filled: list[tuple[float, float]] = []
+    for point in points:
+        x, y = point.seconds.value, point.objective.value
+        at = (x - left) / (right - left) * width * 0.9, (y - bottom) / (top - bottom) * 400
+        for corner in ((5, 5), (-26, -16), (5, -16), (-26, 5)):
+            here = at[0] + corner[0], at[1] + corner[1]
+            if all(abs(here[0] - other[0]) > 26 or abs(here[1] - other[1]) > 14 for other in filled):
+                axes.annotate(f"#{point.number}", (x, y), corner, textcoords="offset points", size=11, zorder=4)
+                filled.append(here)
+                break
+
+
 def _panels(prepared: Panels, width: float) -> Figure:
     columns = min(3, len(prepared.panels))
     lines = -(-len(prepared.panels) // columns)
     figure = Figure(figsize=(width / 72, (230 * lines + 40) / 72))
-    figure.set_layout_engine("constrained")
+    figure.set_layout_engine("constrained", w_pad=8 / 72, h_pad=6 / 72)
     several = figure.subplots(lines, columns, squeeze=False).flatten()
     for axes, panel in zip(several, prepared.panels, strict=False):
         _panel(axes, prepared, panel)
-        axes.set_title("\n".join(wrap(panel.name, 36)[:3]), size=12, weight="normal")
+        axes.set_title("\n".join(wrap(panel.name, 28)[:3]), size=12, weight="normal")
     for axes in several[len(prepared.panels) :]:
         axes.set_visible(False)
     figure.supylabel(prepared.down, size=12)
+    figure.suptitle(prepared.title, x=0.01, ha="left", size=14, weight="bold")
     return figure
 
 
@@ -258,7 +277,7 @@ def _panel(axes: Axes, prepared: Panels, panel: Panel) -> None:
     axes.set_ylim(*prepared.frame[1])
     axes.tick_params(length=0, which="both")
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.xaxis.set_major_formatter(FuncFormatter(_thousands if prepared.frame[0][1] >= 10_000 else _tick))
     axes.yaxis.set_major_formatter(FuncFormatter(_tick))
     axes.set_xlabel(prepared.across)
     known = [point for point in panel.band if point.low == point.low]

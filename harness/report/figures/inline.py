@@ -8,8 +8,9 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from harness.report.figures.curves import Panels
 from harness.report.figures.drawn import INKS, draw, draw_panel, style
-from harness.report.figures.prepared import Panels, Prepared
+from harness.report.figures.prepared import Prepared
 
 WIDE, NARROW, PANEL = 1080, 360, 340  # pixels
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}

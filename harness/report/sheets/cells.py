@@ -10,7 +10,7 @@ from harness.analysis.types import CellPrice
 from harness.measures import COSTS, RunState
 from harness.report import Report
 from harness.report.numbers import Spread, decimals, number, places, spread
-from harness.report.sheets.sheet import MOST_ROWS, Row, Sheet, ended, left_out
+from harness.report.sheets.sheet import CI, MOST_ROWS, Row, Sheet, left_out, runs_column
 from harness.spec import label
 
 
@@ -28,7 +28,7 @@ def tried(report: Report) -> Sheet | None:
         rows.append(Row((cell.cell, str(cell.n), *values, number(cell.seconds, seconds), states)))
     return Sheet(
         title="What the search tried",
-        heads=("cell", ">n", f">{objective.heading} [95 %]", ">shrunk", ">train time, s", "runs"),
+        heads=("cell", ">n", f">{objective.heading} {CI}", ">shrunk", ">train time, s", "runs"),
         rows=rows,
         reading="The best mean first. The sampler came back to what looked good, of many means the best is lucky too "
         "(shrunk: the mean pulled towards that of all cells by how much of their spread is noise), and pruned runs "
@@ -52,6 +52,8 @@ def prices(report: Report) -> Sheet | None:
     digits = decimals((price.objective.value for _, price in known), 3)
     seconds = decimals((price.seconds.value for _, price in known), 3)
     gains = places(price.gain for _, price in known)
+    known, count = known[:MOST_ROWS], len(known)
+    runs, counts = runs_column([price.endings for _, price in known])
     rows = [
         Row(
             (
@@ -60,23 +62,23 @@ def prices(report: Report) -> Sheet | None:
                 spread(price.objective, digits, signed=False),
                 spread(price.seconds, seconds, signed=False),
                 number(price.gain, gains, signed=True),
-                ended(price.endings),
+                *ends,
                 "yes" if price.on_front else "",
             ),
             "good" if price.on_front else "",
         )
-        for n, price in known[:MOST_ROWS]
+        for (n, price), ends in zip(known, counts, strict=True)
     ]
     return Sheet(
         title=f"{objective.title} against training time",
         heads=(
-            *("cell", ">n", f">{objective.heading} [95 %]", ">train time, s [95 %]"),
-            *(f">{objective.title} gained per extra second", ">runs", "on the front"),
+            *("cell", ">n", f">{objective.heading} {CI}", f">train time, s {CI}"),
+            *(f">{objective.title} gained per extra second", *runs, "on the front"),
         ),
         rows=rows,
         reading="A cell is on the front where no other is both better and cheaper; pick the front’s cell that you can "
         "pay for. Each cell is held against the control over the seeds that both have, from runs that had their device "
-        f"alone.{left_out(len(known))}",
+        f"alone.{left_out(count)}",
     )
 
 
@@ -93,7 +95,7 @@ def failures(report: Report) -> Sheet | None:
         rows.append(Row((f"{rate.factor}: {label(rate.level)}", *written, Spread(f"{share} %", f"[{low}, {high}]"))))
     return Sheet(
         title="Runs that ended badly",
-        heads=("level", ">ended", ">diverged", ">failed", ">rate [95 %]"),
+        heads=("level", ">ended", ">diverged", ">failed", f">rate {CI}"),
         rows=rows,
         reading="Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, "
         "one that failed (an error, a lost machine) is not. Intervals are exact binomial ones.",

@@ -9,7 +9,7 @@ from harness.design import Alias
 from harness.measures import TRAIN_SECONDS, Measure
 from harness.report import Report
 from harness.report.numbers import Spread, decimals, interval, number, p_value, percent, places, spread
-from harness.report.sheets.sheet import Row, Sheet, change, delta, design, ended, tone, whole
+from harness.report.sheets.sheet import CI, Row, Sheet, change, delta, design, ended, runs_column, tone, whole
 
 
 def answer(report: Report) -> Sheet | None:
@@ -87,7 +87,7 @@ def statistics(report: Report) -> Sheet | None:
     return Sheet(
         title="The effects in full",
         heads=(
-            *("trick", ">n", ">relative", ">bootstrap [95 %]", ">p (t)", ">p (Holm)", ">p (signs)", ">wins", ">size"),
+            *("trick", ">n", ">relative", f">bootstrap {CI}", ">p (t)", ">p (Holm)", ">p (signs)", ">wins", ">size"),
             *(">control sd", ">seeds needed", *((">treated runs", ">control runs") if missing else ())),
         ),
         rows=rows,
@@ -99,7 +99,7 @@ def statistics(report: Report) -> Sheet | None:
         "seed, of the control or of the mean over its cells where a design has several. Seeds needed: how many would "
         "show an effect of the size seen with 80 % power, after correction, and over the 80 % interval of that size; "
         "best fresh ones, since adding seeds until it shows would loosen the 5 %.",
-        wide=True,
+        folded=True,
     )
 
 
@@ -130,6 +130,7 @@ def parts(report: Report) -> Sheet | None:
         rows=rows,
         reading=f"The same runs and pairs by the parts of {title}: {better(measures)} is better. They are not tested; "
         "they show where a change comes from.",
+        folded=True,
     )
 
 
@@ -146,6 +147,7 @@ def costs(report: Report) -> Sheet | None:
     bought, objective = report.answer.bought, report.plan.objective.title
     gained = any(each.gain.known for each in bought)
     digits = places(each.gain for each in bought)
+    runs, counts = runs_column([each.endings for each in bought])
     rows = []
     for position, several in enumerate(zip(*known, strict=True)):
         first = several[0].contrast
@@ -153,16 +155,15 @@ def costs(report: Report) -> Sheet | None:
         ratios = [spread(effect.ratio, 2, signed=False, times=True) for effect in several]
         gain: tuple[Spread | str, ...] = ()
         if gained:
-            here = bought[position]
-            gain = (spread(here.gain, digits), ended(here.endings))
+            gain = (spread(bought[position].gain, digits), *counts[position])
         rows.append(Row((change(first), ", ".join(ns), *ratios, *gain), group=design(report, first)))
-    heads = ("trick", ">n", *(f">{effects[0].measure.title} [95 %]" for effects in known))
+    heads = ("trick", ">n", *(f">{effects[0].measure.title} {CI}" for effects in known))
     reading = (
         "Ratios of the treated run to its control, averaged on the log scale over n paired seeds, from runs that had "
         "their device alone: × 1.00 costs nothing. Train time leaves out scoring and start-up."
     )
     if gained:
-        heads += (f">{objective} gained per extra second [95 %]", ">runs")
+        heads += (f">{objective} gained per extra second {CI}", *runs)
         reading += (
             f" {objective} gained per extra second: how much a trick improves it for each second that it adds to "
             "training, with Fieller’s interval; only of tricks that are shown to take longer."
@@ -272,7 +273,7 @@ def aliases(report: Report) -> Sheet | None:
         rows=rows,
         reading="The design runs only a share of all combinations, so that a trick’s effect is the sum of its own and "
         "of these shares of interactions of other tricks. A fold-over of the design takes them out.",
-        wide=True,
+        folded=True,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.types import Estimate, Term, View
 from harness.report import Report
 from harness.report.numbers import decimals, number, p_value, places, spread
-from harness.report.sheets.sheet import MOST_ROWS, Row, Sheet, ended, joined, left_out, tone
+from harness.report.sheets.sheet import CI, MOST_ROWS, Row, Sheet, ended, joined, left_out, runs_column, tone
 from harness.spec import label
 
 VIEWS = {"alone": "alone", "full": "in the full recipe", "share": "Shapley"}
@@ -47,18 +47,19 @@ def side_by_side(report: Report) -> Sheet | None:
     if not views or not names:
         return None
     digits = places(estimate for view in views for estimate in estimates(view).values())
+    runs, counts = runs_column([view.endings for view in views])
     rows = []
-    for view in views:
+    for view, count in zip(views, counts, strict=True):
         known = estimates(view)
         cells = [spread(known.get(name), digits) for name in names]
         trick = f"{view.factor}: {label(view.level)}"
-        rows.append(Row((trick, *cells, ended(view.endings), together(view)), "bad" if view.disagree else ""))
+        rows.append(Row((trick, *cells, *count, together(view)), "bad" if view.disagree else ""))
     return Sheet(
         title=views_title(report),
         heads=(
             "trick",
-            *(f">Δ {objective.heading} {VIEWS[name]} [95 %]" for name in names),
-            ">runs",
+            *(f">Δ {objective.heading} {VIEWS[name]} {CI}" for name in names),
+            *runs,
             "alone and in the full recipe",
         ),
         rows=rows,
@@ -83,19 +84,19 @@ def interactions(report: Report) -> Sheet | None:
         kind = "main effects" if len(term.factors) == 1 else "interactions"
         rows.append(Row(cells, tone(term.verdict), kind))
     objective = report.plan.objective
-    cells_left = f" {factorial.cells_left_out} cells stand at other levels." if factorial.cells_left_out else ""
+    more = f" {factorial.cells_left_out} cells stand at other levels." if factorial.cells_left_out else ""
     return Sheet(
         title="Main effects and interactions",
         heads=(
-            *("term", f">Δ {objective.heading} [95 %]", ">adjusted p"),
+            *("term", f">Δ {objective.heading} {CI}", ">adjusted p"),
             *(*(("cannot be told from",) if aliased else ()), "reading"),
         ),
         rows=rows,
         reading="A main effect is what a trick changes on average over the other tricks; an interaction is half of "
         "what one trick’s effect changes when the other is on: where it improves "
-        f"{objective.title}, the two are better together than their sum. Least squares over "
-        f"{ended(factorial.endings)} runs and {factorial.seeds} seeds; interactions of three and more tricks are taken "
-        f"to be zero.{cells_left}{left_out(len(ordered))}",
+        f"{objective.title}, the two are better together than their sum. By least squares, interactions of three and "
+        f"more tricks taken to be zero; seeds: {factorial.seeds}; runs: {ended(factorial.endings)}.{more}"
+        + left_out(len(ordered)),
     )
 
 
@@ -117,11 +118,11 @@ def shapley(report: Report) -> Sheet | None:
     rows.append(Row(("all of them", spread(shapley.total, digits))))
     return Sheet(
         title="Shapley shares",
-        heads=("trick", f">share of Δ {objective.heading} [95 %]"),
+        heads=("trick", f">share of Δ {objective.heading} {CI}"),
         rows=rows,
         reading="A share is the trick’s effect averaged over every order in which the tricks could have been added; "
-        "the shares add up to the whole change from nothing on to everything on. Over n = "
-        f"{shapley.n} whole seeds, {ended(shapley.endings)} runs.",
+        "the shares add up to the whole change from nothing on to everything on. Whole "
+        f"seeds: {shapley.n}; runs: {ended(shapley.endings)}.",
     )
 
 

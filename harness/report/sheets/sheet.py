@@ -14,6 +14,8 @@ from harness.report.numbers import Spread
 from harness.spec import label
 
 MOST_ROWS = 60
+CI = "[95\u00a0%]"
+"""What a heading says of the interval; the space does not break."""
 Text = str | Spread
 
 
@@ -34,8 +36,8 @@ class Sheet:
     heads: tuple[str, ...]
     rows: Sequence[Row]
     reading: str
-    wide: bool = False
-    """Whether it is too wide for a terminal."""
+    folded: bool = False
+    """Whether only statisticians read it: it is too wide for a terminal, and folded on the page."""
 
     @property
     def names(self) -> list[str]:
@@ -71,7 +73,7 @@ def design(report: Report, contrast: Contrast) -> str:
 
 def delta(measure: Measure) -> str:
     """The heading of a measure's changes: `Δ train time, s [95 %]`."""
-    return f">Δ {measure.heading} [95 %]"
+    return f">Δ {measure.heading} {CI}"
 
 
 def ended(endings: Endings) -> str:
@@ -81,6 +83,13 @@ def ended(endings: Endings) -> str:
     bad = [(endings.diverged, "diverged"), (endings.failed, "failed")]
     words = ", ".join(f"{count} {how}" for count, how in bad if count)
     return f"{endings.complete} of {endings.planned}" + (f"; {words}" if words else "")
+
+
+def runs_column(several: Sequence[Endings]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heading and the cells of a column of how many runs ended well; no column where all did."""
+    if all(endings.complete == endings.planned for endings in several):
+        return (), [()] * len(several)
+    return (">runs",), [(ended(endings),) for endings in several]
 
 
 def whole(effects: Sequence[Effect]) -> bool:
