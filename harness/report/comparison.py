@@ -6,8 +6,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from harness.analysis.compare import Compared, Comparison
-from harness.analysis.types import Effect, Estimate
-from harness.report.numbers import ABSENT, Spread, p_value, spread
+from harness.analysis.types import Effect
+from harness.report.numbers import ABSENT, NBSP, Spread, in_percent, p_value, spread
 from harness.report.sheets.sheet import Row, Sheet
 from harness.report.text import escape_markdown, sheet_markdown, sheet_terminal
 from harness.spec import label
@@ -53,10 +53,8 @@ def _relative(effect: Effect | None) -> Spread:
     """`−23.6 % [−30.1, −16.2] n=5, helps`, a dash where the study has no such trick."""
     if effect is None or not effect.ratio.known:
         return Spread(ABSENT)
-    ratio = effect.ratio
-    change = Estimate(100 * (ratio.value - 1), 100 * (ratio.low - 1), 100 * (ratio.high - 1))
-    value, around = spread(change, 1)
-    return Spread(f"{value} %", f"{around} n={effect.n}, {effect.reading}".strip())
+    value, around = spread(in_percent(effect.ratio, less=1), 1)
+    return Spread(f"{value}{NBSP}%", f"{around} n={effect.n}, {effect.reading}".strip())
 
 
 def _agreement(trick: Compared) -> str:

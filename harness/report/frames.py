@@ -122,5 +122,7 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 def _defused(cell: Any) -> Any:
-    """Text that a spreadsheet would run as a formula, marked as text."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    """Text that a spreadsheet would run as a formula, marked as text; a bare CR, which no writer quotes, is a line."""
+    if not isinstance(cell, str):
+        return cell
+    return ("'" if cell.startswith(_FORMULA) else "") + cell.replace("\r", "\n")

@@ -10,6 +10,7 @@ from harness.analysis.types import Estimate
 
 ABSENT = "–"
 MINUS = "−"
+NBSP = "\u00a0"  # inside numbers and intervals, which no line breaks
 
 
 class Spread(NamedTuple):
@@ -57,19 +58,24 @@ def p_value(value: float) -> str:
     """A p value with three decimals."""
     if not math.isfinite(value):
         return ABSENT
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"<{NBSP}0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def percent(value: float, places: int = 1, *, signed: bool = True) -> str:
     """A share in per cent."""
-    return f"{number(100 * value, places, signed=signed)} %" if math.isfinite(value) else ABSENT
+    return f"{number(100 * value, places, signed=signed)}{NBSP}%" if math.isfinite(value) else ABSENT
+
+
+def in_percent(share: Estimate, *, less: float = 0.0) -> Estimate:
+    """A share, or a ratio `less` 1, in per cent."""
+    return Estimate(*(100 * (value - less) for value in (share.value, share.low, share.high)))
 
 
 def spread(estimate: Estimate | None, places: int, *, signed: bool = True, times: bool = False) -> Spread:
     """`-3.1 [-4.0, -2.2]`, without its interval where there is none; `times`: a ratio, `× 1.02 [1.00, 1.04]`."""
     if estimate is None or not estimate.known:
         return Spread(ABSENT)
-    text = ("× " if times else "") + number(estimate.value, places, signed=signed)
+    text = (f"×{NBSP}" if times else "") + number(estimate.value, places, signed=signed)
     return Spread(text, interval(estimate, places, signed=signed))
 
 
@@ -77,4 +83,4 @@ def interval(estimate: Estimate, places: int, *, signed: bool = True) -> str:
     """`[-4.0, -2.2]`, "" where there is no interval."""
     if not estimate.bounded:
         return ""
-    return f"[{number(estimate.low, places, signed=signed)}, {number(estimate.high, places, signed=signed)}]"
+    return f"[{number(estimate.low, places, signed=signed)},{NBSP}{number(estimate.high, places, signed=signed)}]"

@@ -48,7 +48,9 @@ def what_was_run(report: Report) -> str:
     seeds = len({run.seed for run in plan.runs})
     each = "seed" if seeds == 1 else "seeds"
     cells = f"{len(plan.cells):,} cells ({plan.design})"
-    return f"The {plan.recipe} recipe was trained in {cells}, {seeds} {each} each, {ended}"
+    first = design(report, plan.contrasts[0]) if len({each.design for each in plan.contrasts}) > 1 else ""
+    which = f" The numbers here are of the {first} design where no other is named." if first else ""
+    return f"The {plan.recipe} recipe was trained in {cells}, {seeds} {each} each, {ended}{which}"
 
 
 def headline(report: Report) -> str:

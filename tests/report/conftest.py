@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from harness.design import Alias, Cell, Contrast, Dropped, Plan, PlannedRun, Sea
 from harness.measures import COSTS, Direction, Measure, RunState
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Nearest, Report
+from harness.report.page import render
 from harness.settings import Budget
 from harness.spec import label
 
@@ -394,13 +395,19 @@ def make_failures(plan: Plan, runs: pd.DataFrame) -> tuple[FailureRate, ...]:
     return tuple(rates)
 
 
-@pytest.fixture
-def rich(tmp_path: Path) -> Report:
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The study with everything in it."""
-    return make_report(tmp_path)
+    return make_report(tmp_path_factory.mktemp("rich"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def rich_page(rich: Report) -> str:
+    """Its page."""
+    return render(rich)
+
+
+@pytest.fixture(scope="session")
 def minimal() -> Report:
     """One trick, one seed, nothing but the answer."""
     plan = make_plan(["crop"], [(0,), (1,)], 1)
@@ -410,7 +417,7 @@ def minimal() -> Report:
     return Report(answer=answer, runs=runs)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def search(rich: Report) -> Report:
     """A search over two tricks: cells and prices, no effects."""
     levels = {trick: (TRICKS[trick][0], TRICKS[trick][1]) for trick in ("crop", "width")}
@@ -428,6 +435,18 @@ def search(rich: Report) -> Report:
         for price in sorted(rich.answer.prices, key=lambda price: price.objective.value)
     )
     return replace(rich, answer=Answer(plan=plan, tried=tried, prices=rich.answer.prices))
+
+
+@pytest.fixture(scope="session")
+def hostile(rich: Report) -> Callable[[str], Report]:
+    """The rich report with every name in it replaced."""
+    return lambda name: renamed(rich, name)
+
+
+@pytest.fixture(scope="session")
+def bare(rich: Report) -> Report:
+    """The rich report as one seed would give it: no interval and no p anywhere."""
+    return without_intervals(rich)
 
 
 def renamed(report: Report, name: str) -> Report:

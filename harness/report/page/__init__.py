@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -35,7 +36,7 @@ def render(report: Report) -> str:
         effects=effects,
         interplay=interplay,
         cells=cells,
-        figures={name: Markup(inline(name, figure)) for name, figure in prepared.items()},
+        figures=defaultdict(str, {name: Markup(inline(name, figure)) for name, figure in prepared.items()}),
         prepared=prepared,
         grids=_grids(report),
         pairs=_pairs(report),

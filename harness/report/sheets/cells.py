@@ -9,7 +9,7 @@ import pandas as pd
 from harness.analysis.types import CellPrice
 from harness.measures import COSTS, RunState
 from harness.report import Report
-from harness.report.numbers import Spread, decimals, number, places, spread
+from harness.report.numbers import NBSP, Spread, decimals, in_percent, number, places, spread
 from harness.report.sheets.sheet import CI, MOST_ROWS, Row, Sheet, left_out, runs_column
 from harness.spec import label
 
@@ -89,10 +89,10 @@ def failures(report: Report) -> Sheet | None:
         return None
     rows = []
     for rate in rates:
-        counts = (rate.endings.ended, rate.endings.diverged, rate.endings.failed)
-        share, low, high = (f"{100 * each:.0f}" for each in (rate.rate.value, rate.rate.low, rate.rate.high))
-        written = [str(count) for count in counts]
-        rows.append(Row((f"{rate.factor}: {label(rate.level)}", *written, Spread(f"{share} %", f"[{low}, {high}]"))))
+        name, ends = f"{rate.factor}: {label(rate.level)}", rate.endings
+        share, around = spread(in_percent(rate.rate), 0, signed=False)
+        counts = (str(ends.ended), str(ends.diverged), str(ends.failed))
+        rows.append(Row((name, *counts, Spread(f"{share}{NBSP}%", around))))
     return Sheet(
         title="Runs that ended badly",
         heads=("level", ">ended", ">diverged", ">failed", f">rate {CI}"),

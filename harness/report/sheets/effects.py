@@ -88,7 +88,7 @@ def statistics(report: Report) -> Sheet | None:
         title="The effects in full",
         heads=(
             *("trick", ">n", ">relative", f">bootstrap {CI}", ">p (t)", ">p (Holm)", ">p (signs)", ">wins", ">size"),
-            *(">control sd", ">seeds needed", *((">treated runs", ">control runs") if missing else ())),
+            *(">control sd", ">seeds needed", *(("treated runs", "control runs") if missing else ())),
         ),
         rows=rows,
         reading="n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and "

@@ -10,12 +10,11 @@ from harness.analysis.types import Effect, Endings, Verdict
 from harness.design import Contrast
 from harness.measures import Measure
 from harness.report import Report
-from harness.report.numbers import Spread
+from harness.report.numbers import NBSP, Spread
 from harness.spec import label
 
 MOST_ROWS = 60
-CI = "[95\u00a0%]"
-"""What a heading says of the interval; the space does not break."""
+CI = f"[95{NBSP}%]"  # what a heading says of an interval
 Text = str | Spread
 
 
@@ -89,7 +88,7 @@ def runs_column(several: Sequence[Endings]) -> tuple[tuple[str, ...], list[tuple
     """The heading and the cells of a column of how many runs ended well; no column where all did."""
     if all(endings.complete == endings.planned for endings in several):
         return (), [()] * len(several)
-    return (">runs",), [(ended(endings),) for endings in several]
+    return ("runs",), [(ended(endings),) for endings in several]
 
 
 def whole(effects: Sequence[Effect]) -> bool:
