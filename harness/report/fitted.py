@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,9 +13,8 @@ from rich.text import Text
 
 from harness.report.numbers import Spread
 
-_GAP = 1  # spaces on the right of a column, beside rich's own between columns
+_GAP = 1  # spaces on the right of a column, beside rich's own between columns; none where room is short
 _LABEL = 11  # characters of a label that stay on one line
-_GROUP = 24  # characters of a group's name that stay on one line
 _LEAST = 8  # to which a column of words may be broken
 
 
@@ -31,18 +31,22 @@ class FittedTable:
     styles: Sequence[str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = options.max_width - 2 * _GAP * len(self.heads)
+        gap = _GAP
+        room = options.max_width - (1 + gap) * len(self.heads)
         columns = list(range(len(self.heads)))
         stacked = sum(self._least(column, " ") for column in columns) > room
         between = "\n" if stacked else " "
+        if stacked:
+            gap, room = 0, options.max_width - len(self.heads) - 1
         least = [self._least(column, between) for column in columns]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
-        for head, right, width in zip(self.heads, self.right, self._widths(least, between, room), strict=True):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+        widths = self._widths(least, between, room)
+        for head, right, width in zip(self.heads, self.right, widths, strict=True):
             head = head if len(head) <= width else head.replace(" [", "\n[")
             table.add_column(head, justify="right" if right else "left", overflow="fold", width=width)
         for row, style in zip(self.rows, self.styles, strict=True):
             if isinstance(row, str):
-                table.add_row(Text(row, style="italic"))
+                table.add_row(Text("\n".join(wrap(row, widths[0])), style="italic"))
                 continue
             texts = [_written(cell, between) for cell in row]
             table.add_row(*map(Text, texts[:-1]), Text(texts[-1], style=style))
@@ -51,13 +55,13 @@ class FittedTable:
     def _cells(self, column: int) -> list[Spread]:
         return [row[column] for row in self.rows if not isinstance(row, str)]
 
+    def _numeric(self, column: int) -> bool:
+        return self.right[column] or any(cell.interval for cell in self._cells(column))
+
     def _least(self, column: int, between: str) -> int:
         """The width at which no number, interval, word or short label of a column is broken."""
-        cells = self._cells(column)
-        lines = [line for cell in cells for line in _written(cell, between).split("\n")]
-        numeric = self.right[column] or any(cell.interval for cell in cells)
-        kept = lines if numeric else [word for line in lines for word in line.split()]
-        kept += [row for row in self.rows if isinstance(row, str) and not column and len(row) <= _GROUP]
+        lines = [line for cell in self._cells(column) for line in _written(cell, between).split("\n")]
+        kept = lines if self._numeric(column) else [word for line in lines for word in line.split()]
         short = min(_LABEL, max(map(len, lines), default=0))
         head = self.heads[column].split(" ")
         return max(short, *map(len, [*head, *kept]))
@@ -72,7 +76,8 @@ class FittedTable:
             )
             for column, head in enumerate(self.heads)
         ]
-        for floors in (least, [_LEAST] * len(widths)):
+        words = [width if self._numeric(column) else min(width, _LEAST) for column, width in enumerate(least)]
+        for floors in (least, words, [_LEAST] * len(widths)):
             while sum(widths) > room and any(width > floor for width, floor in zip(widths, floors, strict=True)):
                 slack = [width - floor for width, floor in zip(widths, floors, strict=True)]
                 widths[slack.index(max(slack))] -= 1

@@ -150,7 +150,7 @@ def test_pictures_are_png_of_150_dpi_on_white_with_no_ink_at_their_edges(rich: R
 def test_one_seed_and_hostile_names_are_drawn_too(
     bare: Report, hostile: Callable[[str], Report], tmp_path: Path
 ) -> None:
-    for report in (bare, hostile("$\\frac{a}$ <b> & _x"), hostile("n" * 200)):
+    for report in (bare, hostile("$\\frac{a}$ <b> & _x")):
         assert len(pictures(report, tmp_path)) == 7
 
 

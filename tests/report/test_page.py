@@ -136,16 +136,6 @@ def test_the_page_alone_answers(rich_page: str, sentence: str) -> None:
     assert sentence in words(rich_page)
 
 
-def test_a_sign_that_flips_between_yardsticks_is_flagged(rich: Report) -> None:
-    assert rich.answer.agreement is not None
-    first, *others = rich.answer.agreement.rows
-    rows = (dataclasses.replace(first, signs_differ=True), *others)
-    agreement = dataclasses.replace(rich.answer.agreement, rows=rows)
-    text = words(render(dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, agreement=agreement))))
-    assert "1 of 10 effects changes sign between the yardsticks." in text
-    assert "flips" in text
-
-
 def test_what_is_named_by_others_is_escaped(hostile: Callable[[str], Report]) -> None:
     evil = '"><script>alert(1)</script>{{ 7 * 7 }}'
     report = hostile(evil)
@@ -235,24 +225,30 @@ _CUT_TEXTS = """return [...document.querySelectorAll('svg text')].filter(text =>
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["rich", "large", "minimal", "search"])
 def test_no_table_is_cut_on_a_laptop_and_no_page_on_a_phone_or_on_paper(
-    rich: Report, minimal: Report, search: Report, browser: Any, tmp_path: Path, scheme: str
+    which: str, request: pytest.FixtureRequest, rich: Report, rich_page: str, browser: Any, tmp_path: Path
 ) -> None:
-    for report in (rich, large(rich), minimal, search):
-        page = tmp_path / "report.html"
-        page.write_text(render(report), encoding="utf-8")
-        for width, media in ((390, "screen"), (1280, "screen"), (1920, "screen"), (794, "print")):
-            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            wanted = [{"name": "prefers-color-scheme", "value": scheme}]
-            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": wanted})
-            browser.get(page.as_uri())
-            browser.execute_script("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-            root = "document.documentElement"
-            assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth"), (width, media)
-            assert width < 500 or browser.execute_script(_CUT_TABLES) == [], (width, media)
-            assert browser.execute_script(_CUT_TEXTS) == [], (width, media)
+    page = tmp_path / "report.html"
+    report = large(rich) if which == "large" else request.getfixturevalue(which)
+    page.write_text(rich_page if which == "rich" else render(report), encoding="utf-8")
+    for width, media, scheme in (
+        (390, "screen", "light"),
+        (1280, "screen", "light"),
+        (1280, "screen", "dark"),
+        (1920, "screen", "light"),
+        (794, "print", "light"),
+    ):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": wanted})
+        browser.get(page.as_uri())
+        browser.execute_script("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+        root = "document.documentElement"
+        assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth"), (width, media)
+        assert width < 500 or browser.execute_script(_CUT_TABLES) == [], (width, media)
+        assert browser.execute_script(_CUT_TEXTS) == [], (width, media)
     assert browser.get_log("browser") == []
 
 

@@ -38,7 +38,7 @@ def test_the_terminal_shows_every_answer_and_cuts_no_line(rich: Report, width: i
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
     assert all(line.count("[") == line.count("]") for line in shown.splitlines())  # no interval is broken
-    assert all(each.title in shown for each in sheets(rich))
+    assert all(each.title in " ".join(shown.split()) for each in sheets(rich))
     assert shown.startswith(headline(rich))
 
 
@@ -143,6 +143,16 @@ def test_aliases_are_listed_with_their_share(rich: Report) -> None:
     report = dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, plan=plan))
     (row,) = sheet(report, "What an effect cannot be told from").rows
     assert row.cells[1] == "margin × width (−0.33)"
+
+
+def test_a_sign_that_flips_between_yardsticks_is_flagged(rich: Report) -> None:
+    assert rich.answer.agreement is not None
+    first, *others = rich.answer.agreement.rows
+    rows = (dataclasses.replace(first, signs_differ=True), *others)
+    agreement = dataclasses.replace(rich.answer.agreement, rows=rows)
+    shown = text.markdown(dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, agreement=agreement)))
+    assert "1 of 10 effects changes sign between the yardsticks." in shown
+    assert "flips" in shown
 
 
 def test_the_opening_keeps_what_helps_and_says_what_depends(rich: Report) -> None:

@@ -55,6 +55,7 @@ def _cleaned(tag: str, name: str) -> str:
     """A tag with short numbers, the page's font and colours, and ids of its own."""
     tag = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", tag)
     tag = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]*", _font, tag)
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
     tag = re.sub(r"#[0-9a-f]{6}\b", lambda colour: _VARIABLES.get(colour[0], colour[0]), tag)
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", tag)
 
