@@ -36,7 +36,8 @@ def sheet(comparison: Comparison) -> Sheet:
         name = f"{trick.factor}: {label(trick.baseline)} → {label(trick.level)}"
         held = f" (at {trick.held})" if trick.held else ""
         values.append(spread(trick.ratio_of_ratios, 2, signed=False, times=True))
-        cells = (name + held, *values, Spread(p_value(trick.p_adjusted)), _agreement(trick))
+        values.append(Spread(p_value(trick.p_adjusted)))
+        cells = (Spread(name + held), *values, Spread(_agreement(trick)))
         rows.append(Row(cells, "bad" if trick.differ or not trick.same_sign else "", trick.design))
     better = "below" if comparison.measure.sign < 0 else "above"
     return Sheet(

@@ -32,7 +32,8 @@ _STYLE: dict[Any, Any] = {
     "axes.labelcolor": INKS["soft"], "xtick.color": INKS["soft"], "ytick.color": INKS["soft"],
     "xtick.labelsize": 12, "ytick.labelsize": 12, "axes.labelsize": 12, "legend.frameon": False,
     "legend.fontsize": 12, "axes.titlecolor": INKS["ink"], "svg.fonttype": "none", "text.parse_math": False,
-    "svg.hashsalt": "figure", "lines.markersize": 6.5, "axes.titlepad": 10,
+    "svg.hashsalt": "figure", "lines.markersize": 6.5, "axes.titlepad": 10, "figure.facecolor": "none",
+    "axes.facecolor": "none",
 }
 # fmt: on
 PHONE = 500  # pixels below which a figure is drawn for a phone

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 from html import escape
+from typing import Any
 
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from harness.report.figures.curves import Panels
@@ -36,7 +38,8 @@ def inline(name: str, prepared: Prepared) -> str:
 def _svg(figure: Figure, name: str, title: str) -> str:
     """The figure as one element with a title for those who cannot see it."""
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata=_NO_METADATA)
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(stream, metadata=_NO_METADATA)  # savefig would draw and lay out twice
     text = re.sub(r"<!--.*?-->", "", stream.getvalue(), flags=re.DOTALL)
     opened = re.search(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', text)
     assert opened is not None
