@@ -54,7 +54,7 @@ def test_compared_studies_show_per_cent_of_each_and_what_differs(comparison: Com
     ]
     assert str(second.cells[0]).endswith("(at crop=square)")
     assert str(second.cells[2]) == "–"
-    assert (second.cells[-1], second.tone) == ("differ, signs differ", "bad")
+    assert (str(second.cells[-1]), second.tone) == ("differ, signs differ", "bad")
     assert "| trick | ours | theirs |" in markdown(comparison)
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(render(comparison))

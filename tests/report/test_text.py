@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console, RenderableType
 
-from harness.analysis.types import Verdict
+from harness.analysis.types import Endings, Verdict
 from harness.design import Alias
 from harness.report import Report, text
 from harness.report.fitted import FittedTable
@@ -116,10 +116,13 @@ def test_every_table_says_how_many_runs_are_behind_it_where_some_are_missing(ric
     assert "120 of 128; 4 diverged, 4 failed" in sheet(rich, "Shapley shares").reading
     assert "120 of 128; 4 diverged, 4 failed" in sheet(rich, "Main effects and interactions").reading
     assert "3 of 4; 1 failed" in {row.cells[-2] for row in sheet(rich, "The effects in full").rows}
-    assert (
-        "120 of 128; 4 diverged, 4 failed"
-        in sheet(rich, "Each trick alone, in the full recipe and as a Shapley share").rows[0].cells
-    )
+    views = sheet(rich, "Each trick alone, in the full recipe and as a Shapley share")
+    assert views.reading.endswith("Runs: 120 of 128; 4 diverged, 4 failed.")  # the same for all: said once
+    first, second, *others = rich.answer.prices
+    missing = dataclasses.replace(second, endings=Endings(planned=4, complete=3, diverged=1))
+    answer = dataclasses.replace(rich.answer, prices=(first, missing, *others))
+    prices = sheet(dataclasses.replace(rich, answer=answer), "MiFID against training time")
+    assert "3 of 4; 1 diverged" in {row.cells[5] for row in prices.rows}
 
 
 def test_a_cost_from_fewer_seeds_says_its_own_n(rich: Report) -> None:

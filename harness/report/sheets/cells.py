@@ -53,7 +53,7 @@ def prices(report: Report) -> Sheet | None:
     seconds = decimals((price.seconds.value for _, price in known), 3)
     gains = places(price.gain for _, price in known)
     known, count = known[:MOST_ROWS], len(known)
-    runs, counts = runs_column([price.endings for _, price in known])
+    runs, counts, sentence = runs_column([price.endings for _, price in known])
     rows = [
         Row(
             (
@@ -78,7 +78,7 @@ def prices(report: Report) -> Sheet | None:
         rows=rows,
         reading="A cell is on the front where no other is both better and cheaper; pick the front’s cell that you can "
         "pay for. Each cell is held against the control over the seeds that both have, from runs that had their device "
-        f"alone.{left_out(count)}",
+        f"alone.{sentence}{left_out(count)}",
     )
 
 

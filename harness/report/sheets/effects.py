@@ -147,7 +147,7 @@ def costs(report: Report) -> Sheet | None:
     bought, objective = report.answer.bought, report.plan.objective.title
     gained = any(each.gain.known for each in bought)
     digits = places(each.gain for each in bought)
-    runs, counts = runs_column([each.endings for each in bought])
+    runs, counts, sentence = runs_column([each.endings for each in bought])
     rows = []
     for position, several in enumerate(zip(*known, strict=True)):
         first = several[0].contrast
@@ -166,7 +166,7 @@ def costs(report: Report) -> Sheet | None:
         heads += (f">{objective} gained per extra second {CI}", *runs)
         reading += (
             f" {objective} gained per extra second: how much a trick improves it for each second that it adds to "
-            "training, with Fieller’s interval; only of tricks that are shown to take longer."
+            "training, with Fieller’s interval; only of tricks that are shown to take longer." + sentence
         )
     return Sheet(title="What each trick costs", heads=heads, rows=rows, reading=reading)
 

@@ -47,7 +47,7 @@ def side_by_side(report: Report) -> Sheet | None:
     if not views or not names:
         return None
     digits = places(estimate for view in views for estimate in estimates(view).values())
-    runs, counts = runs_column([view.endings for view in views])
+    runs, counts, sentence = runs_column([view.endings for view in views])
     rows = []
     for view, count in zip(views, counts, strict=True):
         known = estimates(view)
@@ -65,7 +65,7 @@ def side_by_side(report: Report) -> Sheet | None:
         rows=rows,
         reading=" ".join(_READINGS[name] for name in names)
         + f" {objective.better.capitalize()} {objective.title} is better. They differ where this holds beyond chance: "
-        "what the trick is worth depends on other tricks, and a full factorial tells on which.",
+        f"what the trick is worth depends on other tricks, and a full factorial tells on which.{sentence}",
     )
 
 
@@ -80,7 +80,13 @@ def interactions(report: Report) -> Sheet | None:
     rows = []
     for term in ordered[:MOST_ROWS]:
         others = (", ".join(" × ".join(names) for names in term.aliases),) if aliased else ()
-        cells = (name(term), spread(term.estimate, digits), p_value(term.p_adjusted), *others, term.reading)
+        cells = (
+            name(term),
+            spread(term.estimate, digits),
+            p_value(term.p_adjusted),
+            *others,
+            term.reading or "not tested",
+        )
         kind = "main effects" if len(term.factors) == 1 else "interactions"
         rows.append(Row(cells, tone(term.verdict), kind))
     objective = report.plan.objective

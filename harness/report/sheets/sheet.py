@@ -84,11 +84,15 @@ def ended(endings: Endings) -> str:
     return f"{endings.complete} of {endings.planned}" + (f"; {words}" if words else "")
 
 
-def runs_column(several: Sequence[Endings]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The heading and the cells of a column of how many runs ended well; no column where all did."""
+def runs_column(several: Sequence[Endings]) -> tuple[tuple[str, ...], list[tuple[str, ...]], str]:
+    """How many runs ended well: a column's heading and cells where rows differ, a sentence where they do not."""
+    counts = [ended(endings) for endings in several]
+    if len(set(counts)) == 1:
+        missing = several[0].complete < several[0].planned
+        return (), [()] * len(counts), f" Runs: {counts[0]}." if missing else ""
     if all(endings.complete == endings.planned for endings in several):
-        return (), [()] * len(several)
-    return ("runs",), [(ended(endings),) for endings in several]
+        return (), [()] * len(counts), ""
+    return ("runs",), [(count,) for count in counts], ""
 
 
 def whole(effects: Sequence[Effect]) -> bool:
