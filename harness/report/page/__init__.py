@@ -119,8 +119,8 @@ def _what_was_run(report: Report) -> dict[str, str]:
         "budget of a run": _settings(plan.budget.model_dump()),
         "evaluation": _settings(plan.evaluate.model_dump(mode="json")),
         "plan fingerprint": plan.fingerprint,
-        f"settings of {plan.control}": _settings(control.train) if control else "",
-        f"data of {plan.control}": _settings(control.data) if control else "",
+        f"settings of {plan.control}": _settings(dict(control.train)) if control else "",
+        f"data of {plan.control}": _settings(dict(control.data)) if control else "",
     }
 
 

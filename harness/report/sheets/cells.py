@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -54,6 +55,7 @@ def prices(report: Report) -> Sheet | None:
     gains = places(price.gain for _, price in known)
     known, count = known[:MOST_ROWS], len(known)
     runs, counts, sentence = runs_column([price.endings for _, price in known])
+    gained = any(math.isfinite(price.gain) for _, price in known)
     rows = [
         Row(
             (
@@ -61,7 +63,7 @@ def prices(report: Report) -> Sheet | None:
                 str(price.n),
                 spread(price.objective, digits, signed=False),
                 spread(price.seconds, seconds, signed=False),
-                number(price.gain, gains, signed=True),
+                *((number(price.gain, gains, signed=True),) if gained else ()),
                 *ends,
                 "yes" if price.on_front else "",
             ),
@@ -73,7 +75,8 @@ def prices(report: Report) -> Sheet | None:
         title=f"{objective.title} against training time",
         heads=(
             *("cell", ">n", f">{objective.heading} {CI}", f">train time, s {CI}"),
-            *(f">{objective.title} gained per extra second", *runs, "on the front"),
+            *((f">{objective.title} gained per extra second",) if gained else ()),
+            *(*runs, "on the front"),
         ),
         rows=rows,
         reading="A cell is on the front where no other is both better and cheaper; pick the front’s cell that you can "
