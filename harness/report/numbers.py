@@ -79,6 +79,13 @@ def spread(estimate: Estimate | None, places: int, *, signed: bool = True, times
     return Spread(text, interval(estimate, places, signed=signed))
 
 
+def spreads(several: Iterable[Estimate | None], digits: int | None = None, *, signed: bool = True) -> list[Spread]:
+    """A column of estimates at one precision, that of changes where none is given."""
+    column = list(several)
+    shown = places(each for each in column if each is not None) if digits is None else digits
+    return [spread(each, shown, signed=signed) for each in column]
+
+
 def interval(estimate: Estimate, places: int, *, signed: bool = True) -> str:
     """`[-4.0, -2.2]`, "" where there is no interval."""
     if not estimate.bounded:

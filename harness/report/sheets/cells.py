@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from harness.analysis.types import CellPrice
-from harness.measures import COSTS, RunState
+from harness.measures import COSTS, TRAIN_SECONDS, RunState
 from harness.report import Report
-from harness.report.numbers import NBSP, Spread, decimals, in_percent, number, places, spread
-from harness.report.sheets.sheet import CI, MOST_ROWS, Row, Sheet, left_out, runs_column
+from harness.report.numbers import ABSENT, NBSP, Spread, decimals, in_percent, number, places, spreads
+from harness.report.sheets.sheet import CI, MOST_ROWS, Column, Sheet, left_out, runs_column, table
 from harness.spec import label
 
 
 def tried(report: Report) -> Sheet | None:
     """A search's cells, the best first."""
-    cells, objective = report.answer.tried, report.plan.objective
+    cells, objective = report.answer.tried[:MOST_ROWS], report.plan.objective
     if not cells:
         return None
     digits = decimals((cell.objective.value for cell in cells), 3)
     seconds = decimals((cell.seconds for cell in cells), 3)
-    rows = []
-    for cell in cells[:MOST_ROWS]:
-        states = ", ".join(f"{count} {state}" for state, count in cell.states.items() if count)
-        values = (spread(cell.objective, digits, signed=False), number(cell.shrunk, digits))
-        rows.append(Row((cell.cell, str(cell.n), *values, number(cell.seconds, seconds), states)))
-    return Sheet(
-        title="What the search tried",
-        heads=("cell", ">n", f">{objective.heading} {CI}", ">shrunk", ">train time, s", "runs"),
-        rows=rows,
-        reading="The best mean first. The sampler came back to what looked good, of many means the best is lucky too "
+    return table(
+        "What the search tried",
+        [
+            ("cell", [cell.cell for cell in cells]),
+            (">n", [str(cell.n) for cell in cells]),
+            (f">{objective.heading} {CI}", spreads((cell.objective for cell in cells), digits, signed=False)),
+            (">shrunk", [number(cell.shrunk, digits) for cell in cells]),
+            (f">{TRAIN_SECONDS.heading}", [number(cell.seconds, seconds) for cell in cells]),
+            ("runs", [_states(cell.states) for cell in cells]),
+        ],
+        "The best mean first. The sampler came back to what looked good, of many means the best is lucky too "
         "(shrunk: the mean pulled towards that of all cells by how much of their spread is noise), and pruned runs "
-        "are left out of a mean: a ranking says where to look, not what a trick is worth." + left_out(len(cells)),
+        "are left out of a mean: a ranking says where to look, not what a trick is worth."
+        + left_out(len(report.answer.tried)),
     )
+
+
+def _states(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def numbered(report: Report) -> list[tuple[int, CellPrice]]:
@@ -47,61 +53,52 @@ def numbered(report: Report) -> list[tuple[int, CellPrice]]:
 
 def prices(report: Report) -> Sheet | None:
     """Every cell's objective and training seconds."""
-    known, objective = numbered(report), report.plan.objective
-    if not known:
+    every, objective = numbered(report), report.plan.objective
+    if not every:
         return None
-    digits = decimals((price.objective.value for _, price in known), 3)
-    seconds = decimals((price.seconds.value for _, price in known), 3)
-    gains = places(price.gain for _, price in known)
-    known, count = known[:MOST_ROWS], len(known)
-    runs, counts, sentence = runs_column([price.endings for _, price in known])
-    gained = any(math.isfinite(price.gain) for _, price in known)
-    rows = [
-        Row(
-            (
-                f"#{n} {price.cell}",
-                str(price.n),
-                spread(price.objective, digits, signed=False),
-                spread(price.seconds, seconds, signed=False),
-                *((number(price.gain, gains, signed=True),) if gained else ()),
-                *ends,
-                "yes" if price.on_front else "",
-            ),
-            "good" if price.on_front else "",
-        )
-        for (n, price), ends in zip(known, counts, strict=True)
-    ]
-    return Sheet(
-        title=f"{objective.title} against training time",
-        heads=(
-            *("cell", ">n", f">{objective.heading} {CI}", f">train time, s {CI}"),
-            *((f">{objective.title} gained per extra second",) if gained else ()),
-            *(*runs, "on the front"),
-        ),
-        rows=rows,
-        reading="A cell is on the front where no other is both better and cheaper; pick the front’s cell that you can "
-        "pay for. Each cell is held against the control over the seeds that both have, from runs that had their device "
-        f"alone.{sentence}{left_out(count)}",
+    known = every[:MOST_ROWS]
+    several = [price for _, price in known]
+    digits = decimals((price.objective.value for price in several), 3)
+    seconds = decimals((price.seconds.value for price in several), 3)
+    gains = [number(price.gain, places(price.gain for price in several), signed=True) for price in several]
+    gained: list[Column] = [(f">{objective.title} gained per extra second", gains)] if {*gains} - {ABSENT} else []
+    runs, sentence = runs_column([price.endings for price in several])
+    return table(
+        f"{objective.title} against training time",
+        [
+            ("cell", [f"#{n} {price.cell}" for n, price in known]),
+            (">n", [str(price.n) for price in several]),
+            (f">{objective.heading} {CI}", spreads((price.objective for price in several), digits, signed=False)),
+            (f">{TRAIN_SECONDS.heading} {CI}", spreads((price.seconds for price in several), seconds, signed=False)),
+            *gained,
+            *runs,
+            ("on the front", ["yes" if price.on_front else "" for price in several]),
+        ],
+        "A cell is on the front where no other is both better and cheaper; pick the front’s cell that you can pay for. "
+        "Each cell is held against the control over the seeds that both have, from runs that had their device alone."
+        f"{sentence}{left_out(len(every))}",
+        tones=["good" if price.on_front else "" for price in several],
     )
 
 
 def failures(report: Report) -> Sheet | None:
     """How often runs diverged or failed at every level."""
     rates = report.answer.failures
-    if not any(rate.endings.diverged or rate.endings.failed for rate in rates):
+    ends = [rate.endings for rate in rates]
+    if not any(each.diverged or each.failed for each in ends):
         return None
-    rows = []
-    for rate in rates:
-        name, ends = f"{rate.factor}: {label(rate.level)}", rate.endings
-        share, around = spread(in_percent(rate.rate), 0, signed=False)
-        counts = (str(ends.ended), str(ends.diverged), str(ends.failed))
-        rows.append(Row((name, *counts, Spread(f"{share}{NBSP}%", around))))
-    return Sheet(
-        title="Runs that ended badly",
-        heads=("level", ">ended", ">diverged", ">failed", f">rate {CI}"),
-        rows=rows,
-        reading="Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, "
-        "one that failed (an error, a lost machine) is not. Intervals are exact binomial ones.",
+    shares = spreads((in_percent(rate.rate) for rate in rates), 0, signed=False)
+    return table(
+        "Runs that ended badly",
+        [
+            ("level", [f"{rate.factor}: {label(rate.level)}" for rate in rates]),
+            (">ended", [str(each.ended) for each in ends]),
+            (">diverged", [str(each.diverged) for each in ends]),
+            (">failed", [str(each.failed) for each in ends]),
+            (f">rate {CI}", [Spread(f"{share}{NBSP}%", around) for share, around in shares]),
+        ],
+        "Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, one that "
+        "failed (an error, a lost machine) is not. Intervals are exact binomial ones.",
     )
 
 
@@ -110,23 +107,20 @@ def outcomes(report: Report) -> Sheet:
     runs, plan = report.runs, report.plan
     wanted = (plan.objective, *(m for m in plan.measures if m.part_of), *COSTS)
     measures = [measure for measure in wanted if measure.name in runs and runs[measure.name].notna().any()]
-    done = runs[runs["state"] == RunState.COMPLETE]
-    means = done.groupby("cell")[[measure.name for measure in measures]].mean()
-    digits = {measure.name: min(4, decimals(means[measure.name], 3)) for measure in measures}
-    states = pd.crosstab(runs["cell"], runs["state"])
     names, sentence = chosen(report, [cell.name for cell in plan.cells], MOST_ROWS)
-    rows = []
-    for name in names:
-        counts = dict(states.loc[name]) if name in states.index else {}
-        known = dict(means.loc[name]) if name in means.index else {}
-        words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        rows.append(Row((name, words, *(number(known.get(m.name), digits[m.name]) for m in measures))))
-    return Sheet(
-        title="Cells",
-        heads=("cell", "runs", *(f">{measure.heading}" for measure in measures)),
-        rows=rows,
-        reading="Means over the complete runs of a cell. Effects come from paired runs only, so that their means can "
-        f"differ from these where a run is missing.{sentence}",
+    done = runs[runs["state"] == RunState.COMPLETE]
+    means = done.groupby("cell")[[measure.name for measure in measures]].mean().reindex(names)
+    states = pd.crosstab(runs["cell"], runs["state"]).reindex(names, fill_value=0)
+    digits = {measure.name: min(4, decimals(means[measure.name], 3)) for measure in measures}
+    return table(
+        "Cells",
+        [
+            ("cell", names),
+            ("runs", [_states(dict(counts)) for _, counts in states.iterrows()]),
+            *((f">{m.heading}", [number(value, digits[m.name]) for value in means[m.name]]) for m in measures),
+        ],
+        "Means over the complete runs of a cell. Effects come from paired runs only, so that their means can differ "
+        f"from these where a run is missing.{sentence}",
     )
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from harness.analysis.types import Estimate, Term, View
+from harness.analysis.types import Estimate, View
 from harness.report import Report
-from harness.report.numbers import decimals, number, p_value, places, spread
-from harness.report.sheets.sheet import CI, MOST_ROWS, Row, Sheet, ended, joined, left_out, runs_column, tone
+from harness.report.numbers import number, p_value, places, spreads
+from harness.report.sheets.sheet import (
+    CI,
+    MOST_ROWS,
+    Column,
+    Sheet,
+    delta,
+    ended,
+    joined,
+    left_out,
+    runs_column,
+    table,
+    tone,
+)
 from harness.spec import label
 
 VIEWS = {"alone": "alone", "full": "in the full recipe", "share": "Shapley"}
@@ -44,71 +56,52 @@ def together(view: View) -> str:
 def side_by_side(report: Report) -> Sheet | None:
     """What each trick is worth alone, in the full recipe, and on average over all orders."""
     views, names, objective = report.answer.views, shown_views(report), report.plan.objective
-    if not views or not names:
+    if not names:
         return None
-    digits = places(estimate for view in views for estimate in estimates(view).values())
-    runs, counts, sentence = runs_column([view.endings for view in views])
-    rows = []
-    for view, count in zip(views, counts, strict=True):
-        known = estimates(view)
-        cells = [spread(known.get(name), digits) for name in names]
-        trick = f"{view.factor}: {label(view.level)}"
-        rows.append(Row((trick, *cells, *count, together(view)), "bad" if view.disagree else ""))
-    return Sheet(
-        title=views_title(report),
-        heads=(
-            "trick",
-            *(f">Δ {objective.heading} {VIEWS[name]} {CI}" for name in names),
+    known = [estimates(view) for view in views]
+    digits = places(estimate for each in known for estimate in each.values())
+    runs, sentence = runs_column([view.endings for view in views])
+    return table(
+        views_title(report),
+        [
+            ("trick", [f"{view.factor}: {label(view.level)}" for view in views]),
+            *((f">Δ {objective.heading} {VIEWS[n]} {CI}", spreads((e.get(n) for e in known), digits)) for n in names),
             *runs,
-            "alone and in the full recipe",
-        ),
-        rows=rows,
-        reading=" ".join(_READINGS[name] for name in names)
+            ("alone and in the full recipe", [together(view) for view in views]),
+        ],
+        " ".join(_READINGS[name] for name in names)
         + f" {objective.better.capitalize()} {objective.title} is better. They differ where this holds beyond chance: "
         f"what the trick is worth depends on other tricks, and a full factorial tells on which.{sentence}",
+        tones=["bad" if view.disagree else "" for view in views],
     )
 
 
 def interactions(report: Report) -> Sheet | None:
     """Main effects, then interactions, the largest first."""
-    factorial = report.answer.factorial
+    factorial, objective = report.answer.factorial, report.plan.objective
     if factorial is None or not factorial.terms:
         return None
     ordered = sorted(factorial.terms, key=lambda term: (len(term.factors), -abs(term.estimate.value)))
-    digits = places(term.estimate for term in ordered)
-    aliased = any(term.aliases for term in ordered)
-    rows = []
-    for term in ordered[:MOST_ROWS]:
-        others = (", ".join(" × ".join(names) for names in term.aliases),) if aliased else ()
-        cells = (
-            name(term),
-            spread(term.estimate, digits),
-            p_value(term.p_adjusted),
-            *others,
-            term.reading or "not tested",
-        )
-        kind = "main effects" if len(term.factors) == 1 else "interactions"
-        rows.append(Row(cells, tone(term.verdict), kind))
-    objective = report.plan.objective
+    terms = ordered[:MOST_ROWS]
+    others = [", ".join(" × ".join(names) for names in term.aliases) for term in terms]
+    aliases: list[Column] = [("cannot be told from", others)] if any(others) else []
     more = f" {factorial.cells_left_out} cells stand at other levels." if factorial.cells_left_out else ""
-    return Sheet(
-        title="Main effects and interactions",
-        heads=(
-            *("term", f">Δ {objective.heading} {CI}", ">adjusted p"),
-            *(*(("cannot be told from",) if aliased else ()), "reading"),
-        ),
-        rows=rows,
-        reading="A main effect is what a trick changes on average over the other tricks; an interaction is half of "
-        "what one trick’s effect changes when the other is on: where it improves "
-        f"{objective.title}, the two are better together than their sum. By least squares, interactions of three and "
-        f"more tricks taken to be zero; seeds: {factorial.seeds}; runs: {ended(factorial.endings)}.{more}"
-        + left_out(len(ordered)),
+    return table(
+        "Main effects and interactions",
+        [
+            ("term", [" × ".join(term.factors) for term in terms]),
+            (delta(objective), spreads(term.estimate for term in terms)),
+            (">adjusted p", [p_value(term.p_adjusted) for term in terms]),
+            *aliases,
+            ("reading", [term.reading or "not tested" for term in terms]),
+        ],
+        "A main effect is what a trick changes on average over the other tricks; an interaction is half of what one "
+        f"trick’s effect changes when the other is on: where it improves {objective.title}, the two are better "
+        "together than their sum. By least squares, interactions of three and more tricks taken to be zero; seeds: "
+        f"{factorial.seeds}; runs: {ended(factorial.endings)}.{more}{left_out(len(ordered))}",
+        tones=[tone(term.verdict) for term in terms],
+        groups=["main effects" if len(term.factors) == 1 else "interactions" for term in terms],
     )
-
-
-def name(term: Term) -> str:
-    """`crop × margin`."""
-    return " × ".join(term.factors)
 
 
 def shapley(report: Report) -> Sheet | None:
@@ -116,19 +109,18 @@ def shapley(report: Report) -> Sheet | None:
     shapley, objective = report.answer.shapley, report.plan.objective
     if shapley is None or not shapley.shares:
         return None
-    digits = places(share.estimate for share in shapley.shares)
-    rows = [
-        Row((f"{share.factor}: {label(share.level)}", spread(share.estimate, digits)))
-        for share in sorted(shapley.shares, key=lambda share: -objective.sign * share.estimate.value)
-    ]
-    rows.append(Row(("all of them", spread(shapley.total, digits))))
-    return Sheet(
-        title="Shapley shares",
-        heads=("trick", f">share of Δ {objective.heading} {CI}"),
-        rows=rows,
-        reading="A share is the trick’s effect averaged over every order in which the tricks could have been added; "
-        "the shares add up to the whole change from nothing on to everything on. Whole "
-        f"seeds: {shapley.n}; runs: {ended(shapley.endings)}.",
+    shares = sorted(shapley.shares, key=lambda share: -objective.sign * share.estimate.value)
+    digits = places(share.estimate for share in shares)
+    changes = [*(share.estimate for share in shares), shapley.total]
+    return table(
+        "Shapley shares",
+        [
+            ("trick", [*(f"{share.factor}: {label(share.level)}" for share in shares), "all of them"]),
+            (f">share of Δ {objective.heading} {CI}", spreads(changes, digits)),
+        ],
+        "A share is the trick’s effect averaged over every order in which the tricks could have been added; the shares "
+        "add up to the whole change from nothing on to everything on. Whole seeds: "
+        f"{shapley.n}; runs: {ended(shapley.endings)}.",
     )
 
 
@@ -136,15 +128,15 @@ def importances(report: Report) -> Sheet | None:
     """Optuna's parameter importances."""
     if not report.importances:
         return None
-    several = list(report.importances.values())
-    factors = sorted({name for shares in several for name in shares}, key=lambda name: -several[0].get(name, 0.0))
-    digits = max(3, decimals((value for shares in several for value in shares.values()), 2))
-    rows = [Row((name, *(number(shares.get(name), min(digits, 3)) for shares in several))) for name in factors]
-    return Sheet(
-        title="Optuna’s importances",
-        heads=("parameter", *(f">{name}" for name in report.importances)),
-        rows=rows,
-        reading="PED-ANOVA: what sets the best tenth of the trials apart; fANOVA: the share of the spread of "
+    first, *_ = report.importances.values()
+    factors = sorted({n for shares in report.importances.values() for n in shares}, key=lambda n: -first.get(n, 0.0))
+    return table(
+        "Optuna’s importances",
+        [
+            ("parameter", factors),
+            *((f">{by}", [number(of.get(n), 3) for n in factors]) for by, of in report.importances.items()),
+        ],
+        "PED-ANOVA: what sets the best tenth of the trials apart; fANOVA: the share of the spread of "
         f"{report.plan.objective.title} over all trials, by a random forest. They are not effects: they have no sign, "
         "no interval and no pairing by seed, they depend on where the sampler looked, and say nothing of cost; decide "
         "by the effects of a design.",

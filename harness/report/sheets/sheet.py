@@ -55,6 +55,25 @@ class Sheet:
         return found if len(found) > 1 else [("", list(self.rows))]
 
 
+Column = tuple[str, Sequence[Text]]
+
+
+def table(
+    title: str,
+    columns: Sequence[Column],
+    reading: str,
+    *,
+    tones: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    folded: bool = False,
+) -> Sheet:
+    """A table of columns, each a heading and its cells; tones and groups are a row's, "" where not given."""
+    cells = list(zip(*(column for _, column in columns), strict=True))
+    styles = zip(cells, tones or [""] * len(cells), groups or [""] * len(cells), strict=True)
+    heads = tuple(head for head, _ in columns)
+    return Sheet(title=title, heads=heads, rows=[Row(*style) for style in styles], reading=reading, folded=folded)
+
+
 def tone(verdict: Verdict) -> str:
     """How a verdict is coloured."""
     return {Verdict.HELPS: "good", Verdict.HURTS: "bad"}.get(verdict, "")
@@ -84,15 +103,12 @@ def ended(endings: Endings) -> str:
     return f"{endings.complete} of {endings.planned}" + (f"; {words}" if words else "")
 
 
-def runs_column(several: Sequence[Endings]) -> tuple[tuple[str, ...], list[tuple[str, ...]], str]:
-    """How many runs ended well: a column's heading and cells where rows differ, a sentence where they do not."""
+def runs_column(several: Sequence[Endings]) -> tuple[list[Column], str]:
+    """How many runs ended well: a column where rows differ, else a sentence, where any is missing."""
     counts = [ended(endings) for endings in several]
-    if len(set(counts)) == 1:
-        missing = several[0].complete < several[0].planned
-        return (), [()] * len(counts), f" Runs: {counts[0]}." if missing else ""
-    if all(endings.complete == endings.planned for endings in several):
-        return (), [()] * len(counts), ""
-    return ("runs",), [(count,) for count in counts], ""
+    if any(endings.complete < endings.planned for endings in several):
+        return ([("runs", counts)], "") if len(set(counts)) > 1 else ([], f" Runs: {counts[0]}.")
+    return [], ""
 
 
 def whole(effects: Sequence[Effect]) -> bool:
