@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.report.numbers import number
 from harness.report.page import fill
@@ -50,28 +50,7 @@ def closest_pairs(scored: Scored, count: int = CLOSEST) -> list[Pair]:
 
 def render(scored: Sequence[Scored]) -> str:
     """The page: for every set and extractor its scores, and its closest pairs."""
-    return fill("nearest.html", sets=[_set(one) for one in scored])
-
-
-def _set(scored: Scored) -> dict[str, Any]:
-    return {
-        "source": str(scored.generated.source),
-        "reference": str(scored.reference.source),
-        "yardstick": scored.yardstick,
-        "numbers": [(name.replace("_", " "), number(value, 4)) for name, value in scored.scores.numbers().items()],
-        "tau": f"{scored.tau:g}",
-        "penalty": "penalised" if scored.scores.memorization_distance < scored.tau else "no penalty",
-        "generated": len(scored.images.names),
-        "real": len(scored.real.features),
-        "pairs": [
-            {
-                **vars(pair),
-                "left": _picture(scored.generated, pair.generated),
-                "right": _picture(scored.reference, pair.real),
-            }
-            for pair in closest_pairs(scored)
-        ],
-    }
+    return fill("nearest.html", sets=[(one, closest_pairs(one)) for one in scored], picture=_picture, number=number)
 
 
 def _picture(files: ImageFiles, name: str) -> str:

@@ -136,7 +136,7 @@ def _lanes(prepared: Lanes, width: float) -> tuple[Figure, Axes]:
                 axes.text(0, where, cut(text, 44), transform=beside, va="center", color=INKS[ink], weight=weight)
         elif lane.value or lane.remark:
             text, ink = (lane.value, "ink") if lane.value else (lane.remark, "bad")
-            axes.text(1.015, at + thick / 2, cut(text, 44), transform=beside, va="center", color=INKS[ink])
+            axes.text(1.015, at + thick / 2, cut(text, 44), transform=beside, va="center_baseline", color=INKS[ink])
     if phone:
         axes.set_yticks([])
     else:
@@ -200,7 +200,7 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
             name = f"{cut(each.name, 34)}  {each.text}"
             axes.text(0, at - 0.75, name, transform=beside, va="center", weight="bold")
         else:
-            axes.text(1.015, at, each.text, transform=beside, va="center")
+            axes.text(1.015, at, each.text, transform=beside, va="center_baseline")
     names = [] if phone else [each.name for each in prepared.steps]
     axes.set_yticks(middles if names else [], names, color=INKS["ink"])
     return figure, axes
@@ -212,7 +212,7 @@ def _scatter(prepared: Scatter, width: float) -> tuple[Figure, Axes]:
     (left, right), (bottom, top) = prepared.frame
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
-    axes.plot([x for x, _ in prepared.front], [y for _, y in prepared.front], color=INKS["accent"], lw=1.6, zorder=1)
+    axes.plot([x for x, _ in prepared.front], [y for _, y in prepared.front], color=INKS["accent"], lw=2.2, zorder=1)
     for point in prepared.points:
         ink = INKS["accent"] if point.on_front else INKS["open"]
         x, y = point.seconds, point.objective

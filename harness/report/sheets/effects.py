@@ -39,9 +39,8 @@ def answer(report: Report) -> Sheet | None:
         return None
     tricks, groups = _tricks(report, effects)
     level = max(decimals((e.treated_mean for e in effects), 3), min(places(e.change for e in effects), 3))
-    price = spreads(cost.change for cost in seconds) or [Spread(ABSENT)] * len(effects)
-    if seconds:
-        price = [_own_n(*each) for each in zip(effects, seconds, price, strict=True)]
+    price = spreads(cost.change for cost in seconds)
+    by_time = [(delta(TRAIN_SECONDS), [_own_n(*each) for each in zip(effects, seconds, price, strict=False)])]
     return table(
         "What each trick is worth",
         [
@@ -49,7 +48,7 @@ def answer(report: Report) -> Sheet | None:
             (">n", [str(e.n) for e in effects]),
             (f">{objective.heading}", [number(e.treated_mean, level) for e in effects]),
             (delta(objective), spreads(e.change for e in effects)),
-            (delta(TRAIN_SECONDS), price),
+            *(by_time if any(cost.change.known for cost in seconds) else ()),
             ("verdict", [e.reading for e in effects]),
         ],
         f"Δ: mean change over n seeds, paired, with its 95 % t interval; {objective.better} {objective.title} is "
