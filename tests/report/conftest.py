@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ from harness.analysis.types import (
     Verdict,
     View,
 )
-from harness.design import Alias, Cell, Contrast, Dropped, Plan, PlannedRun, Search
+from harness.design import Alias, Cell, Contrast, Dropped, Plan, PlannedRun
 from harness.measures import COSTS, Direction, Measure, RunState
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Nearest, Report
@@ -421,7 +422,7 @@ def minimal() -> Report:
 def search(rich: Report) -> Report:
     """A search over two tricks: cells and prices, no effects."""
     levels = {trick: (TRICKS[trick][0], TRICKS[trick][1]) for trick in ("crop", "width")}
-    made = Search(sampler="tpe", trials=40, prune=True, levels=levels, seeds=(0, 1), make=lambda *_: "never")
+    made: Any = SimpleNamespace(sampler="tpe", trials=40, prune=True, levels=levels, objectives=("mifid",))
     plan = replace(rich.plan, search=made, contrasts=(), design="search", confounding=())
     tried = tuple(
         TriedCell(
