@@ -35,7 +35,7 @@ def corner(grid: Path) -> bytes:
 
 def main() -> None:
     """Write the page, or refuse where it is too large for a repository."""
-    report = load_report("sqlite:///optuna.db", load("ablations/tricks.yaml", [DESIGN]))
+    report = load_report("sqlite:///optuna.db", load("ablations/tricks.yaml", [DESIGN]), pictures=True)
     grids = {cell: corner(grid) for cell, grid in report.grids.items() if isinstance(grid, Path)}
     nearest = report.nearest
     if nearest is not None:
