@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.report import html
+from harness.report import page
 from harness.spec import load
 from harness.study.answer import load_report
 
@@ -35,13 +35,16 @@ def corner(grid: Path) -> bytes:
 
 def main() -> None:
     """Write the page, or refuse where it is too large for a repository."""
-    report = load_report("sqlite:///optuna.db", load("ablations/tricks.yaml", [DESIGN]))
+    report = load_report("sqlite:///optuna.db", load("ablations/tricks.yaml", [DESIGN]), pictures=True)
     grids = {cell: corner(grid) for cell, grid in report.grids.items() if isinstance(grid, Path)}
-    report = replace(report, grids=grids, pairs=sorted(report.pairs, key=lambda pair: pair[2])[:_PAIRS])
-    page = html.render(report)
-    if (size := len(page.encode())) > MOST_BYTES:
+    nearest = report.nearest
+    if nearest is not None:
+        pairs = sorted(nearest.pairs, key=lambda pair: pair[2])
+        nearest = replace(nearest, pairs=tuple(pairs[:_PAIRS]))
+    text = page.render(replace(report, grids=grids, nearest=nearest))
+    if (size := len(text.encode())) > MOST_BYTES:
         sys.exit(f"{size:,} bytes, more than {MOST_BYTES:,}: show fewer images")
-    OUTPUT.write_text(page, encoding="utf-8")
+    OUTPUT.write_text(text, encoding="utf-8")
     print(f"wrote {OUTPUT} ({size:,} bytes)")
 
 

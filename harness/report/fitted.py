@@ -2,68 +2,87 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-_GAP = 1  # spaces on the right of a column, beside rich's own between columns
+from harness.report.numbers import Spread
+
+_GAP = 1  # spaces on the right of a column, beside rich's own between columns; none where room is short
 _LABEL = 11  # characters of a label that stay on one line
 _LEAST = 8  # to which a column of words may be broken
 
 
 @dataclass(frozen=True)
 class FittedTable:
-    """Rows of texts under headings; `right` columns hold numbers."""
+    """Rows of cells, or the names of groups of them, under headings; `right` columns hold numbers.
+
+    A style a row is that of its last cell.
+    """
 
     heads: Sequence[str]
     right: Sequence[bool]
-    rows: Sequence[Sequence[Text]]
+    rows: Sequence[Sequence[Spread] | str]
+    styles: Sequence[str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = options.max_width - 2 * _GAP * len(self.heads)
-        rows = self.rows
-        least = self._least(rows)
-        if sum(least) > room:
-            rows = [[_stacked(text) for text in row] for row in rows]
-            least = self._least(rows)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
-        for head, right, width in zip(self.heads, self.right, self._widths(rows, least, room), strict=True):
+        gap = _GAP
+        room = options.max_width - (1 + gap) * len(self.heads)
+        columns = list(range(len(self.heads)))
+        stacked = sum(self._least(column, " ") for column in columns) > room
+        between = "\n" if stacked else " "
+        if stacked:
+            gap, room = 0, options.max_width - len(self.heads) - 1
+        least = [self._least(column, between) for column in columns]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+        widths = self._widths(least, between, room)
+        for head, right, width in zip(self.heads, self.right, widths, strict=True):
             head = head if len(head) <= width else head.replace(" [", "\n[")
             table.add_column(head, justify="right" if right else "left", overflow="fold", width=width)
-        for row in rows:
-            table.add_row(*row)
+        for row, style in zip(self.rows, self.styles, strict=True):
+            if isinstance(row, str):
+                table.add_row(Text("\n".join(wrap(row, widths[0])), style="italic"))
+                continue
+            texts = [_written(cell, between) for cell in row]
+            table.add_row(*map(Text, texts[:-1]), Text(texts[-1], style=style))
         yield table
 
-    def _least(self, rows: Sequence[Sequence[Text]]) -> list[int]:
-        """The width of each column at which no number, interval, word or short label is broken."""
-        found = []
-        for column, head in enumerate(self.heads):
-            texts = [row[column].plain for row in rows]
-            whole = [line for text in texts for line in text.split("\n")]
-            words = [word for text in texts for word in text.split()]
-            kept = whole if self.right[column] or any("[" in text for text in texts) else words
-            short = min(_LABEL, max(map(len, whole), default=0))
-            found.append(max(short, *map(len, [*re.findall(r"\[.*\]|\S+", head), *kept])))
-        return found
+    def _cells(self, column: int) -> list[Spread]:
+        return [row[column] for row in self.rows if not isinstance(row, str)]
 
-    def _widths(self, rows: Sequence[Sequence[Text]], least: list[int], room: int) -> list[int]:
+    def _numeric(self, column: int) -> bool:
+        return self.right[column] or any(cell.interval for cell in self._cells(column))
+
+    def _least(self, column: int, between: str) -> int:
+        """The width at which no number, interval, word or short label of a column is broken."""
+        lines = [line for cell in self._cells(column) for line in _written(cell, between).split("\n")]
+        kept = lines if self._numeric(column) else [word for line in lines for word in line.split()]
+        short = min(_LABEL, max(map(len, lines), default=0))
+        head = self.heads[column].split(" ")
+        return max(short, *map(len, [*head, *kept]))
+
+    def _widths(self, least: list[int], between: str, room: int) -> list[int]:
         """As wide as the texts are; where that is too wide, narrowed down to `least`, and only then to less."""
         widths = [
-            max(len(head), *(len(line) for row in rows for line in row[column].plain.split("\n")), 1)
+            max(
+                len(head),
+                *(len(line) for cell in self._cells(column) for line in _written(cell, between).split("\n")),
+                1,
+            )
             for column, head in enumerate(self.heads)
         ]
-        for floors in (least, [_LEAST] * len(widths)):
+        words = [width if self._numeric(column) else min(width, _LEAST) for column, width in enumerate(least)]
+        for floors in (least, words, [_LEAST] * len(widths)):
             while sum(widths) > room and any(width > floor for width, floor in zip(widths, floors, strict=True)):
                 slack = [width - floor for width, floor in zip(widths, floors, strict=True)]
                 widths[slack.index(max(slack))] -= 1
         return widths
 
 
-def _stacked(text: Text) -> Text:
-    value, bracket, rest = text.plain.partition(" [")
-    return Text(f"{value}\n[{rest}", style=text.style) if bracket else text
+def _written(cell: Spread, between: str) -> str:
+    return f"{cell.value}{between}{cell.interval}" if cell.interval else cell.value

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
+
+from harness.analysis.types import Estimate
 
 ABSENT = "–"
 MINUS = "−"
+NBSP = "\u00a0"  # inside numbers and intervals, which no line breaks
+
+
+class Spread(NamedTuple):
+    """A number and its interval as text, apart, so that a narrow column can put one below the other."""
+
+    value: str
+    interval: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}".rstrip()
 
 
 def decimals(values: Iterable[float], significant: int = 3) -> int:
@@ -18,7 +31,19 @@ def decimals(values: Iterable[float], significant: int = 3) -> int:
     return max(0, min(6, significant - 1 - math.floor(math.log10(sizes[len(sizes) // 2]))))
 
 
-def number(value: Any, places: int, *, signed: bool = False) -> str:
+def places(values: Iterable[float | Estimate], significant: int = 2) -> int:
+    """Decimals for a column of changes and the ends of their intervals, one at least where these are below 100."""
+    ends = [end for each in values for end in _numbers(each) if math.isfinite(end)]
+    sizes = sorted(map(abs, ends))
+    small = bool(sizes) and sizes[len(sizes) // 2] < 100
+    return max(decimals(sizes, significant), int(small))
+
+
+def _numbers(value: float | Estimate) -> tuple[float, ...]:
+    return (value.value, value.low, value.high) if isinstance(value, Estimate) else (value,)
+
+
+def number(value: float | None, places: int, *, signed: bool = False) -> str:
     """A number with `places` decimals and thousands separators, a dash where there is none."""
     if value is None or not math.isfinite(value):
         return ABSENT
@@ -29,18 +54,40 @@ def number(value: Any, places: int, *, signed: bool = False) -> str:
     return f"+{text}" if signed and rounded > 0 else text
 
 
-def p_value(value: Any) -> str:
+def p_value(value: float) -> str:
     """A p value with three decimals."""
-    if value is None or not math.isfinite(value):
+    if not math.isfinite(value):
         return ABSENT
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"<{NBSP}0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def with_interval(value: Any, low: Any, high: Any, places: int) -> str:
-    """`-3.1 [-4.0, -2.2]`; without its interval where there is none."""
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    text = number(value, places, signed=True)
-    if math.isfinite(low) and math.isfinite(high):
-        text += f" [{number(low, places, signed=True)}, {number(high, places, signed=True)}]"
-    return text
+def percent(value: float, places: int = 1, *, signed: bool = True) -> str:
+    """A share in per cent."""
+    return f"{number(100 * value, places, signed=signed)}{NBSP}%" if math.isfinite(value) else ABSENT
+
+
+def in_percent(share: Estimate, *, less: float = 0.0) -> Estimate:
+    """A share, or a ratio `less` 1, in per cent."""
+    return Estimate(*(100 * (value - less) for value in (share.value, share.low, share.high)))
+
+
+def spread(estimate: Estimate | None, places: int, *, signed: bool = True, times: bool = False) -> Spread:
+    """`-3.1 [-4.0, -2.2]`, without its interval where there is none; `times`: a ratio, `× 1.02 [1.00, 1.04]`."""
+    if estimate is None or not estimate.known:
+        return Spread(ABSENT)
+    text = (f"×{NBSP}" if times else "") + number(estimate.value, places, signed=signed)
+    return Spread(text, interval(estimate, places, signed=signed))
+
+
+def spreads(several: Iterable[Estimate | None], digits: int | None = None, *, signed: bool = True) -> list[Spread]:
+    """A column of estimates at one precision, that of changes where none is given."""
+    column = list(several)
+    shown = places(each for each in column if each is not None) if digits is None else digits
+    return [spread(each, shown, signed=signed) for each in column]
+
+
+def interval(estimate: Estimate, places: int, *, signed: bool = True) -> str:
+    """`[-4.0, -2.2]`, "" where there is no interval."""
+    if not estimate.bounded:
+        return ""
+    return f"[{number(estimate.low, places, signed=signed)},{NBSP}{number(estimate.high, places, signed=signed)}]"

@@ -1,0 +1,145 @@
+"""The answer in a few lines: what to keep, what to leave out, what is undecided, and what each costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.analysis.types import CellPrice, Effect, Verdict, View
+from harness.measures import TRAIN_SECONDS, RunState
+from harness.report import Report
+from harness.report.numbers import decimals, number, p_value, places, spread
+from harness.report.sheets.effects import seconds_of
+from harness.report.sheets.sheet import design, joined
+from harness.spec import label
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding: its kind (`Keep`), what it is about (`crop (resize → square)`), and how much, how surely."""
+
+    kind: str
+    about: str
+    how: str
+
+
+def question(report: Report) -> str:
+    """What the study asks."""
+    plan = report.plan
+    if plan.search:
+        best = "lowest" if plan.objective.sign < 0 else "highest"
+        return f"Where among the levels of {joined(list(plan.search.levels))} is {plan.objective.title} {best}?"
+    tricks = list(dict.fromkeys(contrast.factor for contrast in plan.contrasts))
+    named = joined(tricks) or "these tricks"
+    return f"Which of {named} earns its keep, by how much, how surely, and at what cost in run time?"
+
+
+def what_was_run(report: Report) -> str:
+    """Cells, seeds, budget and how many runs are complete."""
+    plan = report.plan
+    budget = plan.budget
+    size = f"{budget.images:,} images" if budget.images is not None else f"{budget.seconds:g} s of training"
+    complete = int((report.runs["state"] == RunState.COMPLETE).sum())
+    ended = f"{size} a run; {complete:,} of {plan.size:,} runs are complete."
+    if plan.search:
+        space = math.prod(len(levels) for levels in plan.search.levels.values())
+        tried = f"tried {len(plan.cells):,} of {space:,} combinations of levels"
+        return f"The {plan.search.sampler} sampler {tried}, {ended}"
+    seeds = len({run.seed for run in plan.runs})
+    each = "seed" if seeds == 1 else "seeds"
+    cells = f"{len(plan.cells):,} cells ({plan.design})"
+    first = design(report, plan.contrasts[0]) if len({each.design for each in plan.contrasts}) > 1 else ""
+    which = f" The numbers here are of the {first} design where no other is named." if first else ""
+    return f"The {plan.recipe} recipe was trained in {cells}, {seeds} {each} each, {ended}{which}"
+
+
+def headline(report: Report) -> str:
+    """The answer in one sentence."""
+    if report.plan.search:
+        return "A search says where to look, not what a trick is worth."
+    kept = [line.about for line in lines(report) if line.kind == "Keep"]
+    if not kept:
+        return "No trick is shown to help."
+    several = len({about.split(" (")[0] for about in kept}) < len(kept)
+    return f"Keep {joined(kept)}." + (" Of two levels of one trick, keep one." if several else "")
+
+
+def lines(report: Report) -> list[Line]:
+    """A finding a trick at its level, those of one kind together, then what depends on others, and the best cell."""
+    tricks: dict[tuple[str, str], list[int]] = {}
+    for position, effect in enumerate(report.answer.effects):
+        tricks.setdefault((effect.contrast.factor, label(effect.contrast.level)), []).append(position)
+    found = []
+    for (factor, level), positions in tricks.items():
+        effects = [report.answer.effects[position] for position in positions]
+        kind, verdict = _kind(effects)
+        # The effect that decides speaks for the trick; where designs contradict each other, each speaks.
+        telling = [p for p, effect in zip(positions, effects, strict=True) if effect.verdict is verdict][
+            :1
+        ] or positions
+        how = "; ".join(_how(report, position, first=position == positions[0]) for position in telling)
+        found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how))
+    found.sort(key=lambda line: _KINDS.index(line.kind))
+    return found + [_mind(report, view) for view in report.answer.views if view.disagree] + _best(report)
+
+
+_KINDS = ["Keep", "Leave out", "It depends", "No difference", "Undecided"]
+_DECIDED = {Verdict.HELPS: "Keep", Verdict.HURTS: "Leave out", Verdict.NEGLIGIBLE: "No difference"}
+
+
+def _kind(effects: list[Effect]) -> tuple[str, Verdict | None]:
+    """One verdict for a trick whose designs agree; those that leave it open do not contradict."""
+    verdicts = {effect.verdict for effect in effects} - {Verdict.UNDECIDED}
+    if len(verdicts) > 1:
+        return "It depends", None
+    verdict = verdicts.pop() if verdicts else Verdict.UNDECIDED
+    return _DECIDED.get(verdict, "Undecided"), verdict
+
+
+def _how(report: Report, position: int, *, first: bool) -> str:
+    """How much, how surely and at what price, in one line; another design than the first is named."""
+    effects, objective = report.answer.effects, report.plan.objective
+    effect = effects[position]
+    decided = effect.verdict is not Verdict.UNDECIDED
+    words = [] if str(effect.verdict) == effect.reading else [effect.reading]
+    if effect.change.known:
+        words.append(f"{spread(effect.change, places(each.change for each in effects))} {objective.title}")
+    if effect.change.known and decided:
+        words.append(f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}")
+    seconds = seconds_of(report)
+    if seconds and seconds[position].change.known and decided:
+        cost = seconds[position]
+        ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
+        alone = f", n={cost.n}" if cost.n != effect.n else ""
+        price = spread(cost.change, places(each.change for each in seconds))
+        words.append(f"costs {price} {TRAIN_SECONDS.unit} a run{ratio}{alone}")
+    return ", ".join(words) + ("" if first else f" ({design(report, effect.contrast)})")
+
+
+def _mind(report: Report, view: View) -> Line:
+    """A trick that is not worth the same in company."""
+    worth = [each.value if each else math.nan for each in (view.alone, view.full)]
+    alone, full = (number(value, decimals(worth, 2), signed=True) for value in worth)
+    on = f"it depends on {view.partner}" if view.partner else "a full factorial would tell on which other trick"
+    title = report.plan.objective.title
+    return Line("Mind", view.factor, f"{alone} {title} alone, {full} in the full recipe, beyond chance; {on}")
+
+
+def _best(report: Report) -> list[Line]:
+    """The best cell and its price, beside the control's."""
+    prices, objective = report.answer.prices, report.plan.objective
+    if not prices:
+        return []
+    digits = decimals((price.objective.value for price in prices), 3)
+    seconds = decimals((price.seconds.value for price in prices), 3)
+
+    def where(price: CellPrice) -> str:
+        cost = f"{number(price.seconds.value, seconds)} {TRAIN_SECONDS.unit} a run"
+        return f"{objective.title} {number(price.objective.value, digits)} at {cost}"
+
+    most = max(price.n for price in prices)  # a cell whose other runs diverged is no recipe to go home with
+    full = sorted((p for p in prices if p.n == most), key=lambda p: -objective.sign * p.objective.value)
+    control = [price for price in full if price.cell == report.plan.control]
+    against = f", against {where(control[0])} of {report.plan.control}" if control and control[0] != full[0] else ""
+    flattered = f"; the best of {len(full):,} means is a little flattered" if len(full) > 2 else ""
+    return [Line("Best cell", full[0].cell, f"{where(full[0])}{against} (n={full[0].n}{flattered})")]

@@ -1,0 +1,18 @@
+"""The answer as tables of text, made once for the page, the terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from harness.report import Report
+from harness.report.sheets import cells, effects, interplay
+from harness.report.sheets.sheet import Sheet
+
+_MAKERS = (
+    *(cells.tried, effects.answer, effects.statistics, effects.aliases, effects.parts, interplay.side_by_side),
+    *(interplay.interactions, interplay.shapley, effects.costs, cells.prices, effects.equal, effects.yardsticks),
+    *(cells.failures, interplay.importances),
+)
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """Every table that the report has numbers for, the answer first."""
+    return [sheet for make in _MAKERS if (sheet := make(report)) is not None]

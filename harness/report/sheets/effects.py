@@ -1,0 +1,276 @@
+"""The effects as tables: the answer, every statistic, parts, costs, equal time, other yardsticks, aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from harness.analysis.types import AtEqual, Bought, Effect, Estimate, RankAgreement, SeedsNeeded, UnderYardsticks
+from harness.design import Alias
+from harness.measures import TRAIN_SECONDS, Measure
+from harness.report import Report
+from harness.report.numbers import (
+    ABSENT,
+    Spread,
+    decimals,
+    interval,
+    number,
+    p_value,
+    percent,
+    places,
+    spread,
+    spreads,
+)
+from harness.report.sheets.sheet import CI, Column, Sheet, change, delta, design, ended, runs_column, table, tone, whole
+
+Each = TypeVar("Each", Effect, Bought, AtEqual, UnderYardsticks)
+
+
+def _tricks(report: Report, several: Sequence[Each]) -> tuple[Column, list[str]]:
+    """The column of what each row is about, and the designs that the rows are grouped by."""
+    contrasts = [each.contrast for each in several]
+    return ("trick", [change(each) for each in contrasts]), [design(report, each) for each in contrasts]
+
+
+def answer(report: Report) -> Sheet | None:
+    """What each trick does to the objective and to training time, and the verdict."""
+    effects, objective, seconds = report.answer.effects, report.plan.objective, seconds_of(report)
+    if report.plan.search:
+        return None
+    tricks, groups = _tricks(report, effects)
+    level = max(decimals((e.treated_mean for e in effects), 3), min(places(e.change for e in effects), 3))
+    price = spreads(cost.change for cost in seconds)
+    by_time = [(delta(TRAIN_SECONDS), [_own_n(*each) for each in zip(effects, seconds, price, strict=False)])]
+    return table(
+        "What each trick is worth",
+        [
+            tricks,
+            (">n", [str(e.n) for e in effects]),
+            (f">{objective.heading}", [number(e.treated_mean, level) for e in effects]),
+            (delta(objective), spreads(e.change for e in effects)),
+            *(by_time if any(cost.change.known for cost in seconds) else ()),
+            ("verdict", [e.reading for e in effects]),
+        ],
+        f"Δ: mean change over n seeds, paired, with its 95 % t interval; {objective.better} {objective.title} is "
+        "better. “helps” and “hurts” hold after Holm’s correction over all tests of the report: at most a 5 % chance "
+        "of any false one. The intervals are not corrected.",
+        tones=[tone(e.verdict) for e in effects],
+        groups=groups,
+    )
+
+
+def seconds_of(report: Report) -> tuple[Effect, ...]:
+    """The effects on training time, contrast by contrast; () where none was measured."""
+    return report.answer.costs.get(TRAIN_SECONDS.name, ())
+
+
+def _own_n(effect: Effect, cost: Effect, price: Spread) -> Spread:
+    """A cost's change, with its own n where that differs from the objective's."""
+    differs = cost.change.known and cost.n != effect.n
+    return Spread(price.value, f"{price.interval} n={cost.n}".strip()) if differs else price
+
+
+def statistics(report: Report) -> Sheet | None:
+    """Every statistic of every effect on the objective."""
+    effects = report.answer.effects
+    if not effects:
+        return None
+    tricks, groups = _tricks(report, effects)
+    digits = places(Estimate(low=e.bootstrap.low, high=e.bootstrap.high) for e in effects)
+    deviation = places(e.control_sd for e in effects)
+    sides: list[Column] = [
+        ("treated runs", [ended(e.treated) for e in effects]),
+        ("control runs", [ended(e.control) for e in effects]),
+    ]
+    return table(
+        "The effects in full",
+        [
+            tricks,
+            (">n", [str(e.n) for e in effects]),
+            (">relative", [percent(e.relative) for e in effects]),
+            (f">bootstrap {CI}", [interval(e.bootstrap, digits) or ABSENT for e in effects]),
+            (">p (t)", [p_value(e.p) for e in effects]),
+            (">p (Holm)", [p_value(e.p_adjusted) for e in effects]),
+            (">p (signs)", [p_value(e.p_signs) for e in effects]),
+            (">wins", [percent(e.wins, 0, signed=False) for e in effects]),
+            (">size", [number(e.size, 2, signed=True) for e in effects]),
+            (">control sd", [number(e.control_sd, deviation) for e in effects]),
+            (">seeds needed", [_needed(e.seeds_needed) for e in effects]),
+            *([] if whole(effects) else sides),
+        ],
+        "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
+        "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "
+        "over all tests of the report; and exactly, over every assignment of signs, which n seeds cannot bring below "
+        "2 / 2^n. Wins: the share of paired runs that the trick makes better, a diverged run counting as the worst. "
+        "Size: the mean change in standard deviations of the changes. Control sd: from seed to seed, of the control or "
+        "of the mean over its cells where a design has several. Seeds needed: how many would show an effect of the "
+        "size seen with 80 % power, after correction, and over the 80 % interval of that size; best fresh ones, since "
+        "adding seeds until it shows would loosen the 5 %.",
+        groups=groups,
+        folded=True,
+    )
+
+
+def _needed(seeds: SeedsNeeded | None) -> str:
+    if seeds is None:
+        return ABSENT
+    typical, low, high = ("> 10,000" if n is None else f"{n:,}" for n in (seeds.typical, seeds.low, seeds.high))
+    return f"{typical} ({low} to {high})"
+
+
+def parts(report: Report) -> Sheet | None:
+    """What each trick does to what the objective is made of."""
+    known = [effects for effects in report.answer.parts.values() if any(e.change.known for e in effects)]
+    if not known:
+        return None
+    tricks, groups = _tricks(report, known[0])
+    title = report.plan.objective.title
+    better = ", ".join(f"{effects[0].measure.better} {effects[0].measure.title}" for effects in known)
+    return table(
+        f"What {title} is made of",
+        [
+            tricks,
+            (">n", _counts(known)),
+            *((delta(effects[0].measure), spreads(e.change for e in effects)) for effects in known),
+        ],
+        f"The same runs and pairs by the parts of {title}: {better} is better. They are not tested; they show where a "
+        "change comes from.",
+        groups=groups,
+        folded=True,
+    )
+
+
+def _counts(known: Sequence[Sequence[Effect]]) -> list[str]:
+    """How many seeds are behind each row, every count where its measures have several."""
+    return [", ".join(dict.fromkeys(str(e.n) for e in several)) for several in zip(*known, strict=True)]
+
+
+def costs(report: Report) -> Sheet | None:
+    """What every trick does to time, rate and memory, as ratios, and what a second buys."""
+    known = [effects for effects in report.answer.costs.values() if any(e.ratio.known for e in effects)]
+    if not known:
+        return None
+    tricks, groups = _tricks(report, known[0])
+    columns: list[Column] = [tricks, (">n", _counts(known))]
+    for effects in known:
+        ratios = [spread(e.ratio, 2, signed=False, times=True) for e in effects]
+        columns.append((f">{effects[0].measure.title} {CI}", ratios))
+    reading = (
+        "Ratios of the treated run to its control, averaged on the log scale over n paired seeds, from runs that had "
+        "their device alone: × 1.00 costs nothing. Train time leaves out scoring and start-up."
+    )
+    bought, objective = report.answer.bought, report.plan.objective.title
+    if any(each.gain.known for each in bought):
+        runs, sentence = runs_column([each.endings for each in bought])
+        gains = spreads(each.gain for each in bought)
+        columns += [(f">{objective} gained per extra second {CI}", gains), *runs]
+        reading += (
+            f" {objective} gained per extra second: how much a trick improves it for each second that it adds to "
+            f"training, with Fieller’s interval; only of tricks that are shown to take longer.{sentence}"
+        )
+    return table("What each trick costs", columns, reading, groups=groups)
+
+
+def equal(report: Report) -> Sheet | None:
+    """Effects after equally many images and after equally long training."""
+    rows, objective = report.answer.equal, report.plan.objective
+    if not rows:
+        return None
+    tricks, groups = _tricks(report, rows)
+    digits = places(estimate for row in rows for estimate in (row.images, row.time))
+    at = places((row.seconds for row in rows), 3)
+    title = f">Δ {objective.heading}"
+    return table(
+        "At equal images and at equal time",
+        [
+            tricks,
+            (">n", [", ".join(dict.fromkeys((str(row.n_images), str(row.n_time)))) for row in rows]),
+            (f"{title}, equal images {CI}", spreads((row.images for row in rows), digits)),
+            (f"{title}, equal time {CI}", spreads((row.time for row in rows), digits)),
+            (">at s", [number(row.seconds, at) for row in rows]),
+            ("reading", [_either(row, objective) for row in rows]),
+        ],
+        "Equal images asks what the trick does to the result; equal time also charges it for the training time that it "
+        "costs, since a slower run has seen fewer images by then. Both are read off the learning curves; a second n is "
+        "that of equal time, which needs scores of equally many samples that overlap in time. The intervals are not "
+        "corrected for several tricks, and make no claim of their own.",
+        groups=groups,
+    )
+
+
+def _either(row: AtEqual, objective: Measure) -> str:
+    """Which way both intervals point."""
+
+    def side(estimate: Estimate) -> str:
+        return ("better" if objective.improves(estimate.value) else "worse") if estimate.excludes_zero else ""
+
+    images, time = side(row.images), side(row.time)
+    if images == time:
+        return f"{images} either way" if images else "open either way"
+    known = [f"{way} {by}" for way, by in ((images, "per image"), (time, "per second")) if way]
+    return ", ".join(known)
+
+
+def yardsticks(report: Report) -> Sheet | None:
+    """Every effect under every yardstick, sign flips flagged."""
+    agreement = report.answer.agreement
+    if agreement is None or not agreement.rows:
+        return None
+    rows = agreement.rows
+    tricks, groups = _tricks(report, rows)
+    return table(
+        "The same effects by other yardsticks",
+        [
+            tricks,
+            *((delta(each), spreads(row.changes.get(each.name) for row in rows)) for each in agreement.measures),
+            ("sign", ["flips" if row.signs_differ else "same" for row in rows]),
+        ],
+        "The same runs under every feature network and reference set: sizes do not compare, their signs do. An effect "
+        "that changes its sign may be noise where both intervals hold 0; else it is a fact about the yardstick as much "
+        "as about the trick.",
+        tones=["bad" if row.signs_differ else "" for row in rows],
+        groups=groups,
+    )
+
+
+def agreement_in_words(report: Report) -> list[str]:
+    """How many effects change their sign, and how far the yardsticks put the cells in the same order."""
+    agreement = report.answer.agreement
+    if agreement is None or not agreement.rows:
+        return []
+    flips = sum(row.signs_differ for row in agreement.rows)
+    count = f"{flips} of {len(agreement.rows)} effects {'change' if flips > 1 else 'changes'}"
+    first = f"{count} sign between the yardsticks." if flips else "No effect changes its sign between them."
+    return [first, *(_order(rank) for rank in agreement.ranks if rank.tau == rank.tau)]
+
+
+def _order(rank: RankAgreement) -> str:
+    several = ((0.8, "almost the same order"), (0.5, "much the same order"), (0.0, "only loosely the same order"))
+    words = next((words for least, words in several if rank.tau >= least), "opposite orders")
+    shown = f"put the {rank.cells} cells in {words}"
+    if not rank.p < 0.05:
+        shown = f"are not shown to put the {rank.cells} cells in the same order, nor in another"
+    tau = f"Kendall’s tau-b {number(rank.tau, 2)}, p {p_value(rank.p)}"
+    return f"{rank.one.title} and {rank.other.title} {shown} ({tau})."
+
+
+def aliases(report: Report) -> Sheet | None:
+    """The interactions that the design cannot tell from an effect."""
+    known = [contrast for contrast in report.plan.contrasts if contrast.aliases]
+    if not known:
+        return None
+    return table(
+        "What an effect cannot be told from",
+        [
+            ("trick", [change(contrast) for contrast in known]),
+            ("holds these interactions too", [", ".join(map(_alias, contrast.aliases)) for contrast in known]),
+        ],
+        "The design runs only a share of all combinations, so that a trick’s effect is the sum of its own and of these "
+        "shares of interactions of other tricks. A fold-over of the design takes them out.",
+        groups=[design(report, contrast) for contrast in known],
+        folded=True,
+    )
+
+
+def _alias(alias: Alias) -> str:
+    return f"{' × '.join(alias.factors)} ({number(alias.share, 2, signed=True)})"

@@ -1,0 +1,127 @@
+"""A table of text that every format can show, and the words that its cells share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from harness.analysis.types import Effect, Endings, Verdict
+from harness.design import Contrast
+from harness.measures import Measure
+from harness.report import Report
+from harness.report.numbers import NBSP, Spread
+from harness.spec import label
+
+MOST_ROWS = 60
+CI = f"[95{NBSP}%]"  # what a heading says of an interval
+Text = str | Spread
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row's cells; its tone (good, bad, "") colours the last; rows of one group stand together under its name."""
+
+    cells: tuple[Text, ...]
+    tone: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A table: headings (a leading > sets a column right), rows, and how to read it."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: Sequence[Row]
+    reading: str
+    folded: bool = False
+    """Whether only statisticians read it: it is too wide for a terminal, and folded on the page."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' headings."""
+        return [head.removeprefix(">") for head in self.heads]
+
+    @property
+    def right(self) -> list[bool]:
+        """Which columns are set to the right."""
+        return [head.startswith(">") for head in self.heads]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """The rows by group; one group alone needs no name."""
+        found = [(name, list(rows)) for name, rows in groupby(self.rows, key=lambda row: row.group)]
+        return found if len(found) > 1 else [("", list(self.rows))]
+
+
+Column = tuple[str, Sequence[Text]]
+
+
+def table(
+    title: str,
+    columns: Sequence[Column],
+    reading: str,
+    *,
+    tones: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    folded: bool = False,
+) -> Sheet:
+    """A table of columns, each a heading and its cells; tones and groups are a row's, "" where not given."""
+    cells = list(zip(*(column for _, column in columns), strict=True))
+    styles = zip(cells, tones or [""] * len(cells), groups or [""] * len(cells), strict=True)
+    heads = tuple(head for head, _ in columns)
+    return Sheet(title=title, heads=heads, rows=[Row(*style) for style in styles], reading=reading, folded=folded)
+
+
+def tone(verdict: Verdict) -> str:
+    """How a verdict is coloured."""
+    return {Verdict.HELPS: "good", Verdict.HURTS: "bad"}.get(verdict, "")
+
+
+def change(contrast: Contrast) -> str:
+    """`margin: off → 0.8`."""
+    return f"{contrast.factor}: {label(contrast.baseline)} → {label(contrast.level)}"
+
+
+def design(report: Report, contrast: Contrast) -> str:
+    """The design that a contrast belongs to."""
+    return contrast.design or report.plan.design
+
+
+def delta(measure: Measure) -> str:
+    """The heading of a measure's changes: `Δ train time, s [95 %]`."""
+    return f">Δ {measure.heading} {CI}"
+
+
+def ended(endings: Endings) -> str:
+    """`12`, or where some are missing `9 of 12; 2 diverged, 1 failed`."""
+    if endings.complete == endings.planned:
+        return str(endings.complete)
+    bad = [(endings.diverged, "diverged"), (endings.failed, "failed")]
+    words = ", ".join(f"{count} {how}" for count, how in bad if count)
+    return f"{endings.complete} of {endings.planned}" + (f"; {words}" if words else "")
+
+
+def runs_column(several: Sequence[Endings]) -> tuple[list[Column], str]:
+    """How many runs ended well: a column where rows differ, else a sentence, where any is missing."""
+    counts = [ended(endings) for endings in several]
+    if any(endings.complete < endings.planned for endings in several):
+        return ([("runs", counts)], "") if len(set(counts)) > 1 else ([], f" Runs: {counts[0]}.")
+    return [], ""
+
+
+def whole(effects: Sequence[Effect]) -> bool:
+    """Whether every run behind the effects is complete."""
+    sides = [side for effect in effects for side in (effect.treated, effect.control)]
+    return all(side.complete == side.planned for side in sides)
+
+
+def left_out(count: int, most: int = MOST_ROWS) -> str:
+    """What a long table leaves out."""
+    return f" The first {most} of {count:,} are shown." if count > most else ""
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
