@@ -60,12 +60,10 @@ def ours_interval(real: torch.Tensor, generated: torch.Tensor) -> float:
 
 
 def ours_again(real: torch.Tensor, generated: torch.Tensor) -> Callable[[], float]:
-    from harness.metrics.directions import Directions
     from harness.metrics.scores import RealSide
 
     side = RealSide(real)
     side.moments.factor  # noqa: B018
-    side.directions = Directions.of(side.features)
     return lambda: side.score(generated, tau=0.1, kid=False, manifold=False).mifid
 
 
