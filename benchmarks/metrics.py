@@ -177,11 +177,11 @@ def photos(folder: Path, count: int) -> torch.Tensor:
 def measure_images(folder: Path, half: int) -> dict[str, Any]:
     """Images per second and the MiFID of every second photo against the others, under both networks."""
     from harness.metrics import extractor, score_features
-    from harness.metrics.extractors.efficientnet import classifier
+    from harness.metrics.extractors.efficientnet import lite0
 
     pixels = photos(folder, 2 * half)
     ours, single = extractor("efficientnet-lite0"), extractor("efficientnet-lite0", precision="fp32")
-    network = classifier("efficientnet-lite0")
+    network = lite0.classifier()
     network.classifier = torch.nn.Identity()
 
     def plain(images: torch.Tensor) -> torch.Tensor:
