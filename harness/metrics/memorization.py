@@ -49,7 +49,7 @@ class NearestByAngle:
         self._error = 2 * product_error(real.shape[1])
         # The largest product with a unit real row so far, in units of the generated row; none is sought for zeros.
         self._best = torch.zeros_like(self._lengths).masked_fill_(self._lengths == 0, torch.inf)
-        self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._distances = torch.full_like(self._lengths, torch.inf)
         self._nearest = torch.full(self._lengths.shape, len(real), dtype=torch.int64, device=real.device)
 
@@ -57,17 +57,20 @@ class NearestByAngle:
         similar = products.abs().mul_(self._inverse[columns])
         if bool(self._empty[columns].any()):
             similar[:, self._empty[columns]] = -1
-        best = torch.maximum(self._best[rows], similar.amax(dim=1))
-        floor = best - self._error * self._lengths[rows]
+        top = similar.amax(dim=1)
+        self._best[rows] = torch.maximum(self._best[rows], top)
+        floor = self._floor(rows)
         # After the first blocks few rows have a pair left that may be nearest.
-        some = (similar.amax(dim=1) >= floor).nonzero()[:, 0]
-        pairs = (similar[some] >= floor[some, None]).nonzero()
-        likeness = similar[some][pairs[:, 0], pairs[:, 1]]
-        pairs = torch.stack([some[pairs[:, 0]] + rows.start, pairs[:, 1] + columns.start], dim=1)
-        self._best[rows] = best
-        self._pending.append((pairs, likeness))
-        if sum(len(pairs) for pairs, _ in self._pending) > _WAITING:
+        some = (top >= floor).nonzero()[:, 0]
+        similar = similar[some]
+        i, j = (similar >= floor[some, None]).nonzero().unbind(1)
+        self._pending.append((some[i] + rows.start, j + columns.start, similar[i, j]))
+        if sum(len(likeness) for *_, likeness in self._pending) > _WAITING:
             self._settle()
+
+    def _floor(self, rows: slice | torch.Tensor) -> torch.Tensor:
+        """What a pair of each of these rows must reach to be the nearest, for all that rounding may have done."""
+        return self._best[rows] - self._error * self._lengths[rows]
 
     def found(self) -> Memorization:
         """The nearest of all that was read."""
@@ -81,14 +84,13 @@ class NearestByAngle:
         """Empties the pending pairs into the distances and the nearest."""
         if not self._pending:
             return
-        pairs, likeness = (torch.cat(parts) for parts in zip(*self._pending, strict=True))
+        rows, columns, likeness = (torch.cat(parts) for parts in zip(*self._pending, strict=True))
         self._pending.clear()
-        rows = pairs[:, 0]
-        pairs = pairs[likeness >= self._best[rows] - self._error * self._lengths[rows]]
-        rows, columns = pairs[:, 0], pairs[:, 1]
+        kept = likeness >= self._floor(rows)
+        rows, columns = rows[kept], columns[kept]
         generated, real = self._sides
-        exact = torch.empty(len(pairs), dtype=torch.float64, device=real.device)
-        for block in row_blocks(len(pairs), 8 * real.shape[1]):
+        exact = torch.empty(len(rows), dtype=torch.float64, device=real.device)
+        for block in row_blocks(len(rows), 8 * real.shape[1]):
             exact[block] = angular_distances(generated[rows[block]], real[columns[block]])
         before = self._distances.clone()
         self._distances.scatter_reduce_(0, rows, exact, "amin")

@@ -21,7 +21,7 @@ from harness.settings import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Lite:
-    """One size: the package of its weights and what finds them there, timm's name for it, its input's side in pixels."""
+    """One size: its weights' package, what finds them there, timm's name for it, its input's side in pixels."""
 
     package: str
     locator: str
