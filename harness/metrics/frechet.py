@@ -12,6 +12,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.linalg import eigvalsh
+from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dsygst
 
 from harness.metrics.features import check_features, row_blocks
 
@@ -69,8 +72,6 @@ def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
             centred = features[rows].double() - mean
             found.addmm_(centred.T, centred)
         return found
-    from scipy.linalg.blas import dsyrk
-
     # One triangle alone, which torch has no product for. LAPACK's order of columns makes it the upper one here. NumPy
     # subtracts, since the threads of torch would still be waiting for more on the cores that SciPy's are to have.
     products = np.zeros((dim, dim), order="F")
@@ -97,8 +98,6 @@ def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
     )
     if cov.device.type != "cpu" or not triangular:
         return factor.T @ cov @ factor
-    from scipy.linalg.lapack import dsygst
-
     # By its symmetry a quarter of the work. Transposed, LAPACK needs no copies.
     reduced, failed = dsygst(cov.numpy().T, factor.numpy().T, itype=2, lower=False, overwrite_a=True)
     assert failed == 0, f"dsygst refused its argument {-failed}"
@@ -111,8 +110,6 @@ def _eigenvalues(matrix: torch.Tensor) -> torch.Tensor:
     if matrix.device.type != "cpu":
         found = torch.linalg.eigvalsh(matrix)
         return found
-    from scipy.linalg import eigvalsh
-
     # torch's first call in a process takes more than twice as long. Transposed, LAPACK needs no copy.
     found = torch.from_numpy(eigvalsh(matrix.T.numpy(), lower=False, overwrite_a=True, check_finite=False))
     return found

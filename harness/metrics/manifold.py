@@ -11,13 +11,20 @@ from dataclasses import dataclass
 import torch
 
 from harness.metrics.features import pair_blocks
-from harness.metrics.screening import Frame, is_dense, least_and_error, squared_distances
+from harness.metrics.gram import (
+    product_error,
+    read_own_pairs,
+    read_pairs,
+    squared_distances,
+    squared_lengths,
+)
 
 PRECISION_K = 3
 DENSITY_K = 5
 # A distance computed in a product and the same one computed for its pair alone differ by rounding: a copy of a row lies
 # on the borders that the row lies on all the same.
 _BORDER = 1 + 1e-9
+_PRECISE = 2e-10  # a distance from a product that may be off by a larger share is computed anew
 
 
 @dataclass(frozen=True)
@@ -30,94 +37,117 @@ class Manifold:
     coverage: float
 
 
-def radii(features: torch.Tensor, ks: tuple[int, ...] = (PRECISION_K, DENSITY_K)) -> torch.Tensor:
-    """Squared distances [len(ks), N] float64 from each row to its k-th nearest other row.
+class NearestOthers:
+    """Reads products of [N, D] rows with one another, and finds how far the nearest other rows are from each."""
 
-    With k or fewer other rows, the farthest of them counts. float32 products rule most pairs out; the rest are computed
-    in float64.
-    """
-    count, dim = features.shape
-    found = torch.empty(len(ks), count, dtype=torch.float64, device=features.device)
-    most = min(max(ks), count - 1)
-    frame = Frame.around(features)
-    for rows in pair_blocks(count, dim):
-        nearest = _nearest(features, rows, most, frame)
-        for position, k in enumerate(ks):
-            found[position, rows] = nearest[:, min(k, most) - 1]
-    return found
+    def __init__(self, features: torch.Tensor, ks: tuple[int, ...]) -> None:
+        self._features = features
+        # With k or fewer other rows, the farthest of them counts.
+        self._ks = [min(k, len(features) - 1) for k in ks]
+        self._squares = squared_lengths(features)
+        self._nearest = self._squares.new_full((len(features), max(self._ks)), torch.inf)
 
-
-def _nearest(features: torch.Tensor, rows: slice, most: int, frame: Frame) -> torch.Tensor:
-    """Squared distances [len(rows), most] float64 to the nearest other rows, ascending."""
-    left = frame.rows(features[rows])
-    count = left[0].shape[0]
-    # The `most` smallest upper bounds so far: a pair that is farther for sure is none of the nearest.
-    bounds = left[1].new_full((count, most), torch.inf)
-    nearest = torch.full((count, most), torch.inf, dtype=torch.float64, device=features.device)
-    pending: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for columns in pair_blocks(*features.shape):
-        least, error = least_and_error(left, frame.rows(features[columns]))
-        # A row is not its own neighbour; blocks of rows and columns are the same.
-        if columns == rows:
-            least.fill_diagonal_(torch.inf)
-        upper = error.add_(least)
-        bounds = _least(torch.cat([bounds, _least(upper, most)], dim=1), most)
-        pairs = (least <= bounds[:, -1:]).logical_and_(least < torch.inf).nonzero()
-        if is_dense(pairs, *least.shape):
-            exact = squared_distances(features[rows], features[columns], pairs)
-            nearest = _merge(nearest, pairs[:, 0], exact)
+    def read(self, rows: slice, columns: slice, products: torch.Tensor) -> None:
+        squared = torch.add(self._squares[rows, None], self._squares[columns]).sub_(products, alpha=2)
+        if rows == columns:
+            squared.fill_diagonal_(torch.inf)  # a row is not its own neighbour
         else:
-            pending.append((pairs + pairs.new_tensor([0, columns.start]), least[pairs[:, 0], pairs[:, 1]]))
-    for pairs, least in pending:
-        pairs = pairs[least <= bounds[pairs[:, 0], -1]]
-        nearest = _merge(nearest, pairs[:, 0], squared_distances(features[rows], features, pairs))
-    return nearest
+            self._merge(columns, squared.T)
+        self._merge(rows, squared)
+
+    def _merge(self, rows: slice, squared: torch.Tensor) -> None:
+        most = self._nearest.shape[1]
+        least = _least(squared, min(most, squared.shape[1]))
+        self._nearest[rows] = _least(torch.cat([self._nearest[rows], least], dim=1), most)
+
+    def radii(self) -> torch.Tensor:
+        """Squared distances [len(ks), N] float64 from each row to its k-th nearest other row."""
+        found = self._nearest.T[[k - 1 for k in self._ks]].clamp_(min=0)
+        # A row as near has at most twice the squared length and twice the distance.
+        error = 8 * product_error(self._features.shape[1]) * (self._squares + found)
+        doubted = (error > _PRECISE * found).any(dim=0).nonzero()[:, 0]
+        for some in pair_blocks(len(doubted), self._features.shape[1]):
+            found[:, doubted[some]] = self._anew(doubted[some])
+        return found
+
+    def _anew(self, rows: torch.Tensor) -> torch.Tensor:
+        """The radii [len(ks), R] of these rows, from the pairs themselves where products leave them in doubt."""
+        features, squares = self._features, self._squares
+        slack = 2 * product_error(features.shape[1])
+        farthest = self._nearest[rows, -1]
+        bound = farthest + 4 * slack * (squares[rows] + farthest)
+        nearest = torch.full_like(self._nearest[rows], torch.inf)
+        left = features[rows]
+        for columns in pair_blocks(*features.shape):
+            right = features[columns]
+            lengths = squares[rows, None] + squares[columns]
+            others = rows[:, None] != torch.arange(columns.start, columns.stop, device=rows.device)
+            squared = lengths - 2 * (left.double() @ right.double().T)
+            pairs = (squared - slack * lengths <= bound[:, None]).logical_and_(others).nonzero()
+            exact = squared.fill_(torch.inf)
+            exact[pairs[:, 0], pairs[:, 1]] = squared_distances(left, right, pairs)
+            nearest = _least(torch.cat([nearest, exact], dim=1), nearest.shape[1])
+        return nearest.T[[k - 1 for k in self._ks]]
+
+
+class Balls:
+    """Reads products of [M, D] generated rows with [N, D] real ones, and finds which lie in whose balls."""
+
+    def __init__(
+        self, generated: torch.Tensor, real: torch.Tensor, generated_radii: torch.Tensor, real_radii: torch.Tensor
+    ) -> None:
+        self._sides = generated, real
+        self._squares = squared_lengths(generated), squared_lengths(real)
+        (self._around,) = generated_radii * _BORDER
+        self._narrow, self._wide = real_radii * _BORDER
+        self._error = 2 * product_error(real.shape[1])
+        self._precise = torch.zeros(len(generated), dtype=torch.bool, device=real.device)
+        self._recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+        self._covered = torch.zeros_like(self._recalled)
+        self._dense = 0
+
+    def read(self, rows: slice, columns: slice, products: torch.Tensor) -> None:
+        left, right = self._squares[0][rows], self._squares[1][columns]
+        sure = 1 - self._error
+        least = torch.add(sure * left[:, None], sure * right).sub_(products, alpha=2)
+        inside = least <= self._around[rows, None]
+        i, j = inside.logical_or_(least <= self._wide[columns]).nonzero().unbind(1)
+        error = self._error * (left[i] + right[j])
+        squared = least[i, j] + error
+        doubted = (error > _PRECISE * squared).nonzero()[:, 0]
+        if len(doubted):
+            pairs = torch.stack([i[doubted], j[doubted]], dim=1)
+            squared[doubted] = squared_distances(self._sides[0][rows], self._sides[1][columns], pairs)
+        i, j = i + rows.start, j + columns.start
+        self._precise[i[squared <= self._narrow[j]]] = True
+        self._recalled[j[squared <= self._around[i]]] = True
+        inner = j[squared <= self._wide[j]]
+        self._dense += len(inner)
+        self._covered[inner] = True
+
+    def found(self) -> Manifold:
+        """The shares of all that was read."""
+        return Manifold(
+            precision=float(self._precise.double().mean()),
+            recall=float(self._recalled.double().mean()),
+            density=self._dense / (DENSITY_K * len(self._precise)),
+            coverage=float(self._covered.double().mean()),
+        )
+
+
+def radii(features: torch.Tensor, ks: tuple[int, ...] = (PRECISION_K, DENSITY_K)) -> torch.Tensor:
+    """Squared distances [len(ks), N] float64 from each row to its k-th nearest other row, or the farthest of fewer."""
+    search = NearestOthers(features, ks)
+    read_own_pairs(features, search)
+    return search.radii()
+
+
+def manifold(real: torch.Tensor, generated: torch.Tensor) -> Manifold:
+    """Scores of [M, D] generated against [N, D] real features."""
+    balls = Balls(generated, real, radii(generated, (PRECISION_K,)), radii(real))
+    read_pairs(generated, real, balls)
+    return balls.found()
 
 
 def _least(values: torch.Tensor, most: int) -> torch.Tensor:
-    return values.topk(min(most, values.shape[1]), dim=1, largest=False).values
-
-
-def _merge(nearest: torch.Tensor, rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """The smallest of each row of `nearest` and of the `values` that belong to it, ascending."""
-    values, order = values.sort()
-    rows, again = rows[order].sort(stable=True)
-    values = values[again]
-    rank = torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows)
-    kept = rank < nearest.shape[1]
-    fresh = torch.full_like(nearest, torch.inf)
-    fresh[rows[kept], rank[kept]] = values[kept]
-    return _least(torch.cat([nearest, fresh], dim=1), nearest.shape[1])
-
-
-def manifold(real: torch.Tensor, generated: torch.Tensor, real_radii: torch.Tensor | None = None) -> Manifold:
-    """Scores of [M, D] generated against [N, D] real features; `real_radii` are `radii(real)`.
-
-    float32 products rule out the pairs that lie in no ball; the others are computed in float64.
-    """
-    narrow, wide = radii(real) if real_radii is None else real_radii
-    (around,) = radii(generated, (PRECISION_K,))
-    frame = Frame.around(real, generated)
-    precise = torch.zeros(generated.shape[0], dtype=torch.bool, device=real.device)
-    recalled = torch.zeros(real.shape[0], dtype=torch.bool, device=real.device)
-    covered = torch.zeros_like(recalled)
-    dense = 0
-    for columns in pair_blocks(*real.shape):
-        right, limits = frame.rows(real[columns]), frame.limits(wide[columns])
-        for rows in pair_blocks(*generated.shape):
-            least, _ = least_and_error(frame.rows(generated[rows]), right)
-            inside = least <= frame.limits(around[rows])[:, None]
-            pairs = inside.logical_or_(least <= limits).nonzero()
-            squared = squared_distances(generated[rows], real[columns], pairs)
-            i, j = pairs[:, 0] + rows.start, pairs[:, 1] + columns.start
-            precise[i[squared <= narrow[j] * _BORDER]] = True
-            recalled[j[squared <= around[i] * _BORDER]] = True
-            inner = j[squared <= wide[j] * _BORDER]
-            dense += len(inner)
-            covered[inner] = True
-    return Manifold(
-        precision=float(precise.double().mean()),
-        recall=float(recalled.double().mean()),
-        density=dense / (DENSITY_K * generated.shape[0]),
-        coverage=float(covered.double().mean()),
-    )
+    return values.topk(most, dim=1, largest=False).values

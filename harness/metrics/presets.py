@@ -1,13 +1,24 @@
-"""Names of feature networks, and published yardsticks that stand for one. Imports nothing heavy."""
+"""The registry of feature networks, and published yardsticks that stand for one. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-EXTRACTOR_NAMES = (
-    *("efficientnet-lite0", "efficientnet-lite1"),  # these need no download
-    *("inception", "inception-768", "inception-192", "inception-64", "dinov2", "clip"),
-)  # and any network of timm, as timm:<model>
+EXTRACTORS = {
+    "efficientnet-lite0": "efficientnet:lite0",  # the first two need no download
+    "efficientnet-lite1": "efficientnet:lite1",
+    "inception": "fidelity:inception",
+    "inception-768": "fidelity:inception_768",
+    "inception-192": "fidelity:inception_192",
+    "inception-64": "fidelity:inception_64",
+    "dinov2": "fidelity:dinov2",
+    "clip": "fidelity:clip",
+}
+"""What makes each, as module:name in `harness.metrics.extractors`, loaded when it is asked for; a `Maker` there.
+
+Any network of timm is one as well, as timm:<model>.
+"""
+EXTRACTOR_NAMES = tuple(EXTRACTORS)
 
 
 class Preset(NamedTuple):

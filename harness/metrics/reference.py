@@ -14,17 +14,15 @@ import torch
 
 from harness.errors import CacheError, MetricError
 from harness.files.caching import filled
-from harness.metrics.directions import Directions
 from harness.metrics.extractors import Extractor
 from harness.metrics.extractors.weights import file_sha256
 from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 6
+_FORMAT = 7
 _MANIFEST = "manifest.json"
-_ARRAYS = ("features", "mean", "cov", "factor", "radii", "lengths", "rows", "taken")
-_NUMBERS = ("kernel_sum", "memorization_baseline")
+_ARRAYS = ("features", "mean", "cov", "factor", "radii", "kernel_sums")
 
 
 class Prepared(Protocol):
@@ -94,7 +92,6 @@ def stored(
         return found
     features, names = compute()
     computed = Reference(features, fingerprint, names)
-    computed.directions = Directions.of(computed.features)
     try:
         _save(computed, folder)
     except CacheError as error:  # what was computed is good without its copy
@@ -114,23 +111,15 @@ def _save(found: Reference, folder: Path) -> None:
 
     with filled(folder, sound=sound) as aside:
         for name in _ARRAYS:
-            np.save(aside / f"{name}.npy", _array(found, name), allow_pickle=False)
+            np.save(aside / f"{name}.npy", getattr(found, name).cpu().numpy(), allow_pickle=False)
         manifest = {
             "format": _FORMAT,
             "fingerprint": found.fingerprint,
             "names": found.names,
-            "numbers": {name: getattr(found, name) for name in _NUMBERS},
+            "memorization_baseline": found.memorization_baseline,
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _array(found: Reference, name: str) -> np.ndarray[Any, Any]:
-    tensor = getattr(found.directions if name in ("lengths", "rows", "taken") else found, name).cpu()
-    if tensor.dtype == torch.bfloat16:  # which numpy does not know
-        tensor = tensor.view(torch.int16)
-    array: np.ndarray[Any, Any] = tensor.numpy()
-    return array
 
 
 def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | None:
@@ -147,10 +136,12 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
         found = Reference(tensors["features"], fingerprint, manifest["names"])
         moments = Moments(len(found.features), tensors["mean"], tensors["cov"])
         moments.__dict__["factor"] = tensors["factor"]
-        rows = tensors["rows"].view(torch.bfloat16)
-        found.directions = Directions(tensors["lengths"], rows, tensors["taken"])
-        found.__dict__ |= {"moments": moments, "radii": tensors["radii"]}
-        found.__dict__ |= {name: float(manifest["numbers"][name]) for name in _NUMBERS}
+        found.__dict__ |= {
+            "moments": moments,
+            "radii": tensors["radii"],
+            "kernel_sums": tensors["kernel_sums"].cpu(),
+            "memorization_baseline": float(manifest["memorization_baseline"]),
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found

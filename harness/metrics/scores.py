@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
 import torch
 
 from harness.errors import MetricError
-from harness.metrics.directions import Directions
 from harness.metrics.features import check_features
 from harness.metrics.frechet import Moments, frechet_distance, frechet_influence, moments
+from harness.metrics.gram import Reader, read_own_pairs, read_pairs
 from harness.metrics.infinity import frechet_infinity
-from harness.metrics.kernel import kernel_distance, kernel_sum
-from harness.metrics.manifold import manifold, radii
-from harness.metrics.memorization import Memorization, memorization
+from harness.metrics.kernel import KernelSums, distance_of_sums, own_sums, part_count
+from harness.metrics.manifold import DENSITY_K, PRECISION_K, Balls, NearestOthers
+from harness.metrics.memorization import Memorization, NearestByAngle, memorization
 
 _EPSILON = 1e-15
 
@@ -51,8 +51,6 @@ class RealSide:
 
     def __init__(self, features: torch.Tensor) -> None:
         self.features = check_features("real", features)
-        self.directions: Directions | None = None
-        """Of the features, where several sets are to be scored: they take half as much memory again."""
         self.origins: Sequence[str] = ()
         """The photo that each row is of, where several may be of one."""
 
@@ -61,17 +59,27 @@ class RealSide:
         return moments(self.features)
 
     @cached_property
-    def kernel_sum(self) -> float:
-        return kernel_sum(self.features)
+    def kernel_sums(self) -> torch.Tensor:
+        """The kernel of KID summed over all pairs of real rows, and within each of its parts."""
+        return self._among_themselves[0]
 
     @cached_property
     def radii(self) -> torch.Tensor:
-        return radii(self.features)
+        """Squared distances [2, N] float64 to the 3rd and the 5th nearest other real row."""
+        return self._among_themselves[1]
+
+    @cached_property
+    def _among_themselves(self) -> tuple[torch.Tensor, torch.Tensor]:
+        count, dim = self.features.shape
+        kernel = KernelSums(dim, part_count(count, count), own=True)
+        others = NearestOthers(self.features, (PRECISION_K, DENSITY_K))
+        read_own_pairs(self.features, kernel, others)
+        return kernel.sums, others.radii()
 
     def nearest(self, generated: torch.Tensor) -> Memorization:
         """The nearest real image of each of [M, D] generated ones, and how far it is."""
         generated = check_features("generated", generated, dim=self.features.shape[1])
-        return memorization(generated.to(self.features.device), self.features, self.directions)
+        return memorization(generated.to(self.features.device), self.features)
 
     @cached_property
     def memorization_baseline(self) -> float:
@@ -105,8 +113,7 @@ class RealSide:
         generated = check_features("generated", generated, dim=self.features.shape[1])
         if generated.device != self.features.device:
             generated = generated.to(self.features.device)
-        memorized = memorization(generated, self.features, self.directions)
-        more: dict[str, float] = {}
+        memorized, more = self._against(generated, kid, manifold)
         if interval:
             fid, influence = frechet_influence(self.moments, generated)
             more["mifid_error"] = _mifid_error(fid, influence, memorized, tau)
@@ -114,10 +121,6 @@ class RealSide:
             fid = frechet_distance(self.moments, generated)
         if infinity:
             more["fid_infinity"] = frechet_infinity(self.moments, generated)
-        if kid:
-            more["kid"], more["kid_error"] = kernel_distance(self.features, generated, self.kernel_sum)
-        if manifold:
-            more |= _manifold(self.features, generated, self.radii)
         return Scores(
             fid=fid,
             memorization_distance=memorized.distance,
@@ -125,6 +128,31 @@ class RealSide:
             nearest=memorized.nearest,
             **more,
         )
+
+    def _against(self, generated: torch.Tensor, kid: bool, manifold: bool) -> tuple[Memorization, dict[str, float]]:
+        """The nearest real rows, and the scores that need all pairs: each product of two rows is made once."""
+        real, (count, dim) = self.features, generated.shape
+        parts = part_count(len(real), count)
+        search = NearestByAngle(generated, real)
+        readers: list[Reader] = [search]
+        among: list[Reader] = []
+        if kid:
+            readers.append(cross := KernelSums(dim, parts, own=False))
+            among.append(kernel := KernelSums(dim, parts, own=True))
+        if manifold:
+            among.append(others := NearestOthers(generated, (PRECISION_K,)))
+        if among:
+            read_own_pairs(generated, *among)
+        if manifold:
+            readers.append(balls := Balls(generated, real, others.radii(), self.radii))
+        read_pairs(generated, real, *readers)
+        found: dict[str, float] = {}
+        if kid:
+            own = self.kernel_sums if len(self.kernel_sums) == 1 + parts else own_sums(real, parts)
+            found["kid"], found["kid_error"] = distance_of_sums(own, kernel.sums, cross.sums, len(real), count)
+        if manifold:
+            found |= asdict(balls.found())
+        return search.found(), found
 
 
 def score_features(
@@ -168,13 +196,3 @@ def _mifid_error(fid: float, influence: torch.Tensor, memorized: Memorization, t
 def _check_tau(tau: float) -> None:
     if not 0 <= tau <= 1:
         raise MetricError(f"tau is {tau}; memorisation distances lie in 0..1, give a threshold there (0 = no penalty)")
-
-
-def _manifold(real: torch.Tensor, generated: torch.Tensor, real_radii: torch.Tensor) -> dict[str, float]:
-    found = manifold(real, generated, real_radii)
-    return {
-        "precision": found.precision,
-        "recall": found.recall,
-        "density": found.density,
-        "coverage": found.coverage,
-    }

@@ -1,6 +1,10 @@
 """The extractors: real photos are classified, folding changes nothing, fingerprints tell what differs."""
 
+import importlib
+import inspect
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,9 +15,9 @@ from PIL import Image
 
 from harness.errors import MetricError
 from harness.machine.precision import fast_bf16
-from harness.metrics.extractors import EXTRACTORS, extractor
-from harness.metrics.extractors.efficientnet import LITES, classifier
-from harness.metrics.presets import EXTRACTOR_NAMES
+from harness.metrics.extractors import extractor
+from harness.metrics.extractors.efficientnet import lite0, lite1
+from harness.metrics.presets import EXTRACTORS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
@@ -35,7 +39,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def plain():
-    return classifier("efficientnet-lite0")
+    return lite0.classifier()
 
 
 def images(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
@@ -45,11 +49,11 @@ def images(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", list(LITES))
-def test_real_photos_of_dogs_are_classified_as_their_breeds(name):
+@pytest.mark.parametrize(("name", "lite"), [("efficientnet-lite0", lite0), ("efficientnet-lite1", lite1)])
+def test_real_photos_of_dogs_are_classified_as_their_breeds(name, lite):
     if not (DOGS / "Images").is_dir():
         pytest.skip(f"no photos at {DOGS}; set HARNESS_DOGS to a folder in the layout of Stanford Dogs")
-    network, head = extractor(name, precision="fp32"), classifier(name).classifier
+    network, head = extractor(name, precision="fp32"), lite.classifier().classifier
     seen = Counter()
     for folder in sorted((DOGS / "Images").iterdir()):
         breed = folder.name.partition("-")[2]
@@ -171,5 +175,13 @@ def test_weights_that_are_no_weights_are_refused(tmp_path):
         extractor("timm:test_resnet", weights=tmp_path / "weights.pth")
 
 
-def test_the_names_a_spec_may_give_are_the_extractors_there_are() -> None:
-    assert set(EXTRACTOR_NAMES) == set(EXTRACTORS)
+@pytest.mark.parametrize("place", [*EXTRACTORS.values(), "timm_network:timm_network"])
+def test_every_entry_of_the_registry_names_something_that_makes_an_extractor(place: str) -> None:
+    module, name = place.split(":")
+    make = getattr(importlib.import_module(f"harness.metrics.extractors.{module}"), name)
+    assert list(inspect.signature(make).parameters) == ["name", "weights", "precision", "device"]
+
+
+def test_the_registry_is_read_without_torch() -> None:
+    code = "import sys, harness.metrics.presets; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

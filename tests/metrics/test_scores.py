@@ -342,3 +342,38 @@ def test_a_tau_outside_its_range_is_refused(tau):
 def test_importing_the_package_loads_no_torch():
     code = "import sys, harness.metrics; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("count", [5, 15, 60])
+def test_the_error_of_kid_is_that_of_the_mean_of_ten_parts_or_as_many_as_have_two_rows(count):
+    real, generated = draw(90, 6, seed=1), draw(count, 6, seed=2)
+    parts = min(10, count // 2)
+    values = [brute_kid(real[p::parts].numpy(), generated[p::parts].numpy()) for p in range(parts)]
+    found = score_features(real, generated)
+    assert found.kid_error == pytest.approx(np.std(values, ddof=1) / parts**0.5, rel=1e-9)
+    assert found.kid == pytest.approx(brute_kid(real.numpy(), generated.numpy()), rel=1e-9)
+
+
+def test_scores_asked_for_together_are_those_asked_for_one_by_one():
+    real, generated = draw(90, 12, seed=1).float(), draw(70, 12, seed=2).float()
+    together = score_features(real, generated).numbers()
+    for kid, manifold_too in ((True, False), (False, True), (False, False)):
+        some = score_features(real, generated, kid=kid, manifold=manifold_too).numbers()
+        assert some == {name: together[name] for name in some}
+
+
+def test_a_generator_that_makes_one_image_over_and_over_has_balls_as_small_as_its_noise():
+    real = draw(60, 16, seed=1)
+    generated = real[7] + 1e-6 * draw(50, 16, seed=2)  # too near one another for a product of whole rows to tell
+    expected = brute_manifold(real.numpy(), generated.numpy())
+    found = manifold(real, generated)
+    assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(expected, abs=1e-12)
+
+
+def test_rows_too_short_for_float64_to_multiply_count_as_zeros():
+    real, generated = draw(30, 6, seed=1), draw(20, 6, seed=2)
+    real[3] *= 1e-170
+    generated[5] *= 1e-170
+    expected = real.clone(), generated.clone()
+    expected[0][3], expected[1][5] = 0, 0
+    assert score_features(real, generated).numbers() == pytest.approx(score_features(*expected).numbers(), rel=1e-12)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from harness.errors import MetricError, nearest
-from harness.metrics.extractors.efficientnet import LITES, efficientnet_lite
-from harness.metrics.extractors.fidelity import INCEPTIONS, clip, dinov2, inception
 from harness.metrics.extractors.network import Extractor, ImageNetwork
-from harness.metrics.extractors.timm_network import timm_network
-from harness.metrics.presets import PRESETS
+from harness.metrics.presets import EXTRACTORS, PRESETS
 from harness.settings import Precision
 
-__all__ = ["EXTRACTORS", "Extractor", "ImageNetwork", "extractor"]
+__all__ = ["Extractor", "ImageNetwork", "Maker", "extractor"]
 
-Maker = Callable[[str, Path | None, Precision, str | torch.device], Extractor]
 
-EXTRACTORS: dict[str, Maker] = {
-    **dict.fromkeys(LITES, efficientnet_lite),
-    **dict.fromkeys(INCEPTIONS, inception),
-    "dinov2": dinov2,
-    "clip": clip,
-}
+class Maker(Protocol):
+    """Makes the extractor of one name; `weights` is a file of the user's, where the network takes one."""
+
+    def __call__(
+        self, name: str, weights: Path | None, precision: Precision, device: str | torch.device
+    ) -> Extractor: ...
 
 
 def extractor(
@@ -38,8 +35,8 @@ def extractor(
     """
     if name in PRESETS:
         name = PRESETS[name].extractor
-    if name.startswith("timm:"):
-        return timm_network(name, weights, precision, device)
-    if name not in EXTRACTORS:
+    if not name.startswith("timm:") and name not in EXTRACTORS:
         raise MetricError(f"extractor '{name}' is unknown; {nearest(name, [*EXTRACTORS, *PRESETS, 'timm:<model>'])}")
-    return EXTRACTORS[name](name, weights, precision, device)
+    module, _, maker = EXTRACTORS.get(name, "timm_network:timm_network").partition(":")
+    make: Maker = getattr(importlib.import_module(f"harness.metrics.extractors.{module}"), maker)
+    return make(name, weights, precision, device)

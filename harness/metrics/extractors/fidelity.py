@@ -62,38 +62,31 @@ class FidelityNetwork:
 
 
 @dataclass(frozen=True)
-class Width:
-    """A place in the FID Inception where features are taken."""
+class Inception:
+    """The network of FID (TensorFlow's Inception of 2015-12-05), at pool_3 (2048 features) or at an earlier width."""
 
-    layer: str
-    dim: int
+    width: int
+
+    def __call__(self, name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+        module = _module("feature_extractor_inceptionv3", name, precision)
+        path = INCEPTION.find(name) if weights is None else weights
+        # torch-fidelity would unpickle the file whole: what it gets is a copy that holds tensors and nothing else.
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "weights.pth"
+            torch.save(load_state(path), copy)
+            try:
+                network = module.FeatureExtractorInceptionV3(
+                    "inception-v3-compat", [str(self.width)], feature_extractor_weights_path=str(copy)
+                )
+            except RuntimeError as error:
+                raise MetricError(
+                    f"extractor '{name}': {path} does not hold the weights of the FID Inception"
+                ) from error
+        about = f"weights sha256 {file_sha256(path)}; input 299 tf1-bilinear; (x - 128) / 128"
+        return FidelityNetwork(name, network, dim=self.width, about=about, device=device)
 
 
-INCEPTIONS = {
-    "inception": Width("2048", 2048),
-    "inception-768": Width("768", 768),
-    "inception-192": Width("192", 192),
-    "inception-64": Width("64", 64),
-}
-
-
-def inception(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
-    """The network of FID (TensorFlow's Inception of 2015-12-05), at pool_3 or at an earlier width."""
-    module = _module("feature_extractor_inceptionv3", name, precision)
-    path = INCEPTION.find(name) if weights is None else weights
-    width = INCEPTIONS[name]
-    # torch-fidelity would unpickle the file whole: what it gets is a copy that holds tensors and nothing else.
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "weights.pth"
-        torch.save(load_state(path), copy)
-        try:
-            network = module.FeatureExtractorInceptionV3(
-                "inception-v3-compat", [width.layer], feature_extractor_weights_path=str(copy)
-            )
-        except RuntimeError as error:
-            raise MetricError(f"extractor '{name}': {path} does not hold the weights of the FID Inception") from error
-    about = f"weights sha256 {file_sha256(path)}; input 299 tf1-bilinear; (x - 128) / 128"
-    return FidelityNetwork(name, network, dim=width.dim, about=about, device=device)
+inception, inception_768, inception_192, inception_64 = map(Inception, (2048, 768, 192, 64))
 
 
 def clip(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:

@@ -6,7 +6,9 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+from timm.data.config import resolve_model_data_config
 
 from harness.errors import MetricError, nearest
 from harness.metrics.extractors.network import Extractor, ImageNetwork
@@ -16,9 +18,6 @@ from harness.settings import Precision, cache_folder
 
 def timm_network(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
     """The pooled features of `timm:<model>`, resized and normalised as timm says; `weights` is a state dict file."""
-    import timm
-    from timm.data.config import resolve_model_data_config
-
     model = name.removeprefix("timm:")
     if not timm.is_model(model.split(".")[0]):
         close = difflib.get_close_matches(model.split(".")[0], timm.list_models(), n=1)
