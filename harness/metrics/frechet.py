@@ -161,7 +161,7 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
         inverse = torch.where(values > dim * torch.finfo(values.dtype).eps * values[-1], roots, torch.inf).rsqrt()
         whitened = real.factor @ vectors.mul_(inverse)
         cross, squared, along = (torch.empty(count, dtype=torch.float64, device=generated.device) for _ in range(3))
-        for rows in row_blocks(count, dim):
+        for rows in row_blocks(count, 4 * dim):
             centred = generated[rows].double() - mean
             along[rows] = centred @ (mean - real.mean)
             squared[rows] = scale * torch.linalg.vecdot(centred, centred)

@@ -113,18 +113,21 @@ class RealSide:
         generated = check_features("generated", generated, dim=self.features.shape[1])
         if generated.device != self.features.device:
             generated = generated.to(self.features.device)
-        memorized, more = self._against(generated, kid, manifold)
+        # The Frechet distance first: its matrices and the blocks of products then do not lie in memory together.
+        influence: torch.Tensor | None = None
         if interval:
             fid, influence = frechet_influence(self.moments, generated)
-            more["mifid_error"] = _mifid_error(fid, influence, memorized, tau)
         else:
             fid = frechet_distance(self.moments, generated)
-        if infinity:
-            more["fid_infinity"] = frechet_infinity(self.moments, generated)
+        extrapolated = frechet_infinity(self.moments, generated) if infinity else math.nan
+        memorized, more = self._against(generated, kid, manifold)
+        if influence is not None:
+            more["mifid_error"] = _mifid_error(fid, influence, memorized, tau)
         return Scores(
             fid=fid,
             memorization_distance=memorized.distance,
             mifid=mifid_from(fid, memorized.distance, tau),
+            fid_infinity=extrapolated,
             nearest=memorized.nearest,
             **more,
         )
