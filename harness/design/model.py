@@ -86,7 +86,6 @@ Tried = tuple[Cell, PlannedRun]
 class Search:
     """Where a sampler may look: `trials` runs, each of a cell that it names with the cell's next free seed."""
 
-    objective: Measure
     sampler: Sampler
     trials: int
     prune: bool
@@ -94,11 +93,6 @@ class Search:
     seeds: tuple[int, ...]
     make: Callable[[dict[str, Level], int], Tried | str]
     """The cell and its run with a seed, or why the cell is impossible."""
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the measures that the sampler goes by."""
-        return (self.objective.name, *((TRAIN_SECONDS.name,) if self.sampler == "nsga2" else ()))
 
     def free(self, levels: dict[str, Level], taken: Container[str]) -> Tried | None:
         """The cell at `levels` with its first seed whose run is not `taken`; None where there is none."""
@@ -151,6 +145,12 @@ class Plan:
         for data in read:
             found.setdefault(data.model_dump_json(), data)
         return list(found.values())
+
+    @property
+    def objectives(self) -> tuple[Measure, ...]:
+        """What a trial is told: the objective, with what it costs where a search's sampler weighs both."""
+        both = self.search is not None and self.search.sampler == "nsga2"
+        return (self.objective, TRAIN_SECONDS) if both else (self.objective,)
 
     @property
     def size(self) -> int:

@@ -101,7 +101,6 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
     levels = {name: factor.every_level for name, factor in spec.factors.items()}
     assert design.trials is not None, "checked with the spec"
     return Search(
-        objective=spec.objective,
         sampler=design.sampler or "tpe",
         trials=min(design.trials, _runs_within(levels, spec.seeds, make)),
         prune=design.prune,

@@ -18,7 +18,7 @@ from harness.study.answer import study_name
 from harness.study.calibration import calibrate
 from harness.study.placement import Options, place
 from harness.study.progress import duration
-from harness.study.store import StudyStore, objectives
+from harness.study.store import StudyStore
 
 
 def dry_run(study: Spec, options: Options, note: Note) -> None:
@@ -113,7 +113,7 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
         highlight=False,
         soft_wrap=True,
     )
-    wanted = " and ".join(f"{each.better} {each.title}" for each in objectives(plan))
+    wanted = " and ".join(f"{each.better} {each.title}" for each in plan.objectives)
     console.print(
         f"wants {wanted}; " + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
         highlight=False,

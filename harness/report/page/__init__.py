@@ -111,7 +111,7 @@ def _what_was_run(report: Report) -> dict[str, str]:
         "recipe": plan.recipe,
         "objective": f"{plan.objective.title}: {plan.objective.better} is better",
         "design": plan.design,
-        "search": f"{search.sampler} over {search.trials} runs by {' and '.join(search.objectives)}; "
+        "search": f"{search.sampler} over {search.trials} runs by {' and '.join(each.title for each in plan.objectives)}; "
         + ("runs worse than the median are pruned" if search.prune else "no run is pruned")
         if search
         else "",

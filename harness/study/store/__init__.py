@@ -1,6 +1,5 @@
 """The Optuna study of a spec. Nothing outside of this room imports optuna."""
 
-from harness.study.store.searching import objectives
 from harness.study.store.store import Claim, Results, StudyStore
 
-__all__ = ["Claim", "Results", "StudyStore", "objectives"]
+__all__ = ["Claim", "Results", "StudyStore"]

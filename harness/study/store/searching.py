@@ -1,4 +1,4 @@
-"""What a search takes from Optuna: its objectives, samplers, a pruner, and its importances."""
+"""What a search takes from Optuna: its samplers, a pruner, and its importances."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.design import Plan, Search
-from harness.measures import TRAIN_SECONDS, Measure
+from harness.design import Search
+from harness.measures import Measure
 
 _STARTUP = 10  # runs at random before a sampler goes by their results; Optuna's own default
 _FEWEST = 10  # complete runs from which importances are worked out
-
-
-def objectives(plan: Plan) -> tuple[Measure, ...]:
-    """What a trial is told: the plan's objective, with what it costs where the sampler weighs both."""
-    both = plan.search is not None and plan.search.sampler == "nsga2"
-    return (plan.objective, TRAIN_SECONDS) if both else (plan.objective,)
 
 
 def sampler(search: Search | None, seed: int) -> BaseSampler:

@@ -92,7 +92,7 @@ class StudyStore:
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
         tried = 0
-        self._objectives = searching.objectives(plan)
+        self._objectives = plan.objectives
         if plan.search is not None:
             # A later start must not draw what the first one drew.
             with contextlib.suppress(KeyError):
