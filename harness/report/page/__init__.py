@@ -17,7 +17,7 @@ from harness.report import Picture, Report, opening
 from harness.report.figures.inline import inline
 from harness.report.figures.prepared import prepare
 from harness.report.sheets import cells, effects, interplay
-from harness.report.sheets.sheet import MOST_ROWS, change, design
+from harness.report.sheets.sheet import MOST_ROWS, change, design, joined
 from harness.spec import label
 
 MOST_GRIDS = 12
@@ -111,7 +111,7 @@ def _what_was_run(report: Report) -> dict[str, str]:
         "recipe": plan.recipe,
         "objective": f"{plan.objective.title}: {plan.objective.better} is better",
         "design": plan.design,
-        "search": f"{search.sampler} over {search.trials} runs by {' and '.join(each.title for each in plan.objectives)}; "
+        "search": f"{search.sampler} over {search.trials} runs by {joined([each.title for each in plan.objectives])}; "
         + ("runs worse than the median are pruned" if search.prune else "no run is pruned")
         if search
         else "",
