@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.design import fractions
@@ -81,16 +81,14 @@ def full_factorial(spec: Spec, design: DesignSettings) -> Layout:
         text = f"'full-factorial' makes {count} cells, at most {MOST_CELLS} are planned; take away factors or levels"
         raise spec.refusal(("design", "kind"), text)
     combinations = itertools.product(*(factor.every_level for factor in spec.factors.values()))
-    cells = {}
-    for combination in combinations:
-        levels = dict(zip(spec.factors, combination, strict=True))
-        cells[cell_name(levels, spec)] = levels
+    cells = _by_name((dict(zip(spec.factors, combination, strict=True)) for combination in combinations), spec)
     contrasts = []
     for name, factor in spec.factors.items():
         for level in factor.levels:
-            treated = {cell: levels for cell, levels in cells.items() if label(levels[name]) == label(level)}
             pairs = tuple(
-                (cell, cell_name({**levels, name: factor.baseline}, spec)) for cell, levels in treated.items()
+                (cell, cell_name({**levels, name: factor.baseline}, spec))
+                for cell, levels in cells.items()
+                if label(levels[name]) == label(level)
             )
             contrasts.append(_contrast(spec, design, name, level, pairs))
     return Layout(cells=cells, contrasts=tuple(contrasts))
@@ -190,22 +188,21 @@ def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> La
     # Signs are turned so that one row has every trick off, and is the control.
     signs = signs * -signs[signs.sum(axis=1).argmin()]
     rows = sorted(signs.tolist(), key=lambda row: (sum(row), [-sign for sign in row]))  # few tricks first
-    cells = {}
-    for row in rows:
-        levels = {name: (on if sign > 0 else off)[name] for name, sign in zip(spec.factors, row, strict=True)}
-        cells[cell_name(levels, spec)] = levels
+    names = list(spec.factors)
+    turned = ({name: (on if sign > 0 else off)[name] for name, sign in zip(names, row, strict=True)} for row in rows)
+    cells = _by_name(turned, spec)
     contrasts = []
-    held = fractions.aliases(signs)
-    for position, name in enumerate(spec.factors):
+    for name, held in zip(names, fractions.aliases(signs), strict=True):
         treated = [cell for cell, levels in cells.items() if label(levels[name]) == label(on[name])]
-        control = [cell for cell in cells if cell not in treated]
-        pairs = tuple(zip(treated, control, strict=True))
-        names = list(spec.factors)
-        aliases = tuple(Alias(factors=(names[a], names[b]), share=share) for (a, b), share in held[position].items())
-        contrast = _contrast(spec, design, name, on[name], pairs)
-        contrasts.append(replace(contrast, matched=False, aliases=aliases))
-    lines = fractions.confounding(signs, list(spec.factors))
+        pairs = tuple(zip(treated, [cell for cell in cells if cell not in treated], strict=True))
+        aliases = tuple(Alias(factors=(names[a], names[b]), share=share) for (a, b), share in held.items())
+        contrasts.append(replace(_contrast(spec, design, name, on[name], pairs), matched=False, aliases=aliases))
+    lines = fractions.confounding(signs, names)
     return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
+
+
+def _by_name(combinations: Iterable[Levels], spec: Spec) -> dict[str, Levels]:
+    return {cell_name(levels, spec): levels for levels in combinations}
 
 
 def _contrast(
