@@ -55,8 +55,7 @@ class Trainer:
         self.seed = seed
         self.device = torch.device(device)
         self.bf16 = resolve_precision(s.precision, self.device) == "bf16"
-        self.total_images = total_images
-        self.total_seconds = total_seconds
+        self.total_images, self.total_seconds = total_images, total_seconds
         size = images.shape[-1]
         self.data = images.to(self.device)
         generator = Generator(width=s.generator_width or s.width, latent=s.latent, size=size, depth=s.depth)
@@ -70,6 +69,9 @@ class Trainer:
             torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
             for network in (self.discriminator, self.generator)
         )
+        self._learned: dict[str, Any] = {
+            name: getattr(self, name) for name in ("generator", "discriminator", "g_optimiser", "d_optimiser")
+        }
         self.averager: Averager | None = None
         if (average := AVERAGES[s.averaging]) is not None:
             self.averager = Averager(average, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
@@ -209,10 +211,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
         return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_optimiser": self.g_optimiser.state_dict(),
-            "d_optimiser": self.d_optimiser.state_dict(),
+            **{name: part.state_dict() for name, part in self._learned.items()},
             "average": self.averager and {"average": self.averager.average, "count": self.averager.count},
             "order": self.order.state(),
             "latents": self.latents.get_state(),
@@ -226,10 +225,8 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.g_optimiser.load_state_dict(state["g_optimiser"])
-        self.d_optimiser.load_state_dict(state["d_optimiser"])
+        for name, part in self._learned.items():
+            part.load_state_dict(state[name])
         if self.averager is not None:
             self.averager.average = [tensor.to(self.device) for tensor in state["average"]["average"]]
             self.averager.count = state["average"]["count"]
