@@ -104,9 +104,8 @@ def _schema(model: type[BaseModel], keys: tuple[str | int, ...]) -> dict[str, An
 
 
 def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" not in schema:
-        return schema
-    return {**whole.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **schema}
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return {**whole.get("$defs", {}).get(name, {}), **schema}
 
 
 def _options(schema: dict[str, Any]) -> list[str]:

@@ -81,8 +81,6 @@ class Trainer:
         self._sums = torch.zeros(len(CURVES), device=self.device)
         self._summed = 0
 
-    # ------------------------------------------------------------------ one step
-
     @property
     def images_shown(self) -> int:
         """Real images that the discriminator has seen."""
@@ -136,8 +134,6 @@ class Trainer:
             self._sums += torch.stack([d_loss.detach(), g_loss.detach(), *scores])
         self._summed += 1
 
-    # ------------------------------------------------------------------ many steps
-
     def train_until(self, fraction: float, should_stop: Callable[[], bool]) -> Iterator[dict[str, float]]:
         """Train to a share of the budget; after each chunk of steps, its mean losses and scores.
 
@@ -184,8 +180,6 @@ class Trainer:
         elapsed = self.seconds - first_seconds
         return (self.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0
 
-    # ------------------------------------------------------------------ samples
-
     def sampling_generator(self) -> nn.Module:
         """A copy of the generator to draw samples from: averaged weights, batch norm as `sample_bn` says."""
         network = deepcopy(self.generator).requires_grad_(False)
@@ -205,8 +199,6 @@ class Trainer:
         latents = streams.generator(self.seed, "evaluate")
         noise = torch.randn(count, self.settings.latent, generator=latents)
         return draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
-
-    # ------------------------------------------------------------------ checkpoints
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
