@@ -32,14 +32,12 @@ class Layout:
 def one_at_a_time(spec: Spec, design: DesignSettings) -> Layout:
     """Every level alone against the baseline: what does each trick add to the plain recipe?"""
     baseline = baseline_levels(spec)
-    cells = {BASELINE: baseline}
-    contrasts = []
-    for name, factor in spec.factors.items():
-        for level in factor.levels:
-            cell = cell_name({name: level}, spec)
-            cells[cell] = {**baseline, name: level}
-            contrasts.append(_contrast(spec, design, name, level, ((cell, BASELINE),)))
-    return Layout(cells=cells, contrasts=tuple(contrasts))
+    tricks = [(name, level) for name, factor in spec.factors.items() for level in factor.levels]
+    contrasts = tuple(
+        _contrast(spec, design, name, level, ((cell_name({name: level}, spec), BASELINE),)) for name, level in tricks
+    )
+    cells = _by_name([baseline, *({**baseline, name: level} for name, level in tricks)], spec)
+    return Layout(cells=cells, contrasts=contrasts)
 
 
 def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
@@ -48,12 +46,10 @@ def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
     A contrast is all on (treated) against without (control), so that its sign means what it means elsewhere.
     """
     on = on_levels(spec, design)
-    cells = {ALL_ON: on}
-    contrasts = []
-    for name, factor in spec.factors.items():
-        cells[f"without {name}"] = {**on, name: factor.baseline}
-        contrasts.append(_contrast(spec, design, name, on[name], ((ALL_ON, f"without {name}"),)))
-    return Layout(cells=cells, contrasts=tuple(contrasts))
+    less = {f"without {name}": {**on, name: factor.baseline} for name, factor in spec.factors.items()}
+    pairs = zip(spec.factors, less, strict=True)
+    contrasts = tuple(_contrast(spec, design, name, on[name], ((ALL_ON, cell),)) for name, cell in pairs)
+    return Layout(cells={ALL_ON: on, **less}, contrasts=contrasts)
 
 
 def ladder(spec: Spec, design: DesignSettings) -> Layout:

@@ -67,8 +67,8 @@ def _worded(details: dict[str, Any], keys: tuple[str | int, ...], model: type[Ba
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden" and len(keys) == 1:
         return f"unknown key; {nearest(str(keys[0]), model.model_fields)}"
-    reason = str(details.get("ctx", {}).get("error") or details["msg"]).replace("Value error, ", "")
-    reason = " ".join(reason.split())
+    said = str(details.get("ctx", {}).get("error") or details["msg"])
+    reason = " ".join(said.replace("Value error, ", "").split())
     if not keys:
         return reason
     if kind == "literal_error" and (options := re.findall(r"'([^']+)'", details["ctx"]["expected"])):
