@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -52,9 +52,6 @@ class Budget(Settings):
         if (self.images is None) == (self.seconds is None):
             raise ValueError("give exactly one of images and seconds")
         return self
-
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 def cache_folder() -> Path:

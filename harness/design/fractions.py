@@ -56,35 +56,21 @@ def aliases(signs: Signs) -> list[dict[tuple[int, int], float]]:
     return found
 
 
-def words(signs: Signs, order: int = 2) -> dict[tuple[int, ...], Signs]:
-    """The contrast column of every effect of up to `order` factors."""
-    count = signs.shape[1]
-    return {
-        word: signs[:, list(word)].prod(axis=1)
-        for size in range(1, order + 1)
-        for word in itertools.combinations(range(count), size)
-    }
-
-
 def confounding(signs: Signs, names: list[str]) -> tuple[str, ...]:
     """What main effects and two-factor interactions are confounded with each other, a line per group."""
-    columns = words(signs)
-    effects = list(columns)
+    effects = [word for size in (1, 2) for word in itertools.combinations(range(len(names)), size)]
+    titles = [" x ".join(names[position] for position in word) for word in effects]
+    columns = np.stack([signs[:, list(word)].prod(axis=1) for word in effects])
     lines: list[str] = []
-    seen: set[tuple[int, ...]] = set()
-    for position, effect in enumerate(effects):
-        overlaps = {other: int(columns[effect] @ columns[other]) for other in effects[position + 1 :]}
-        same = {other: overlap for other, overlap in overlaps.items() if abs(overlap) == len(signs)}
-        if same and effect not in seen:
-            named = [f"{'' if overlap > 0 else '-'}{_named(other, names)}" for other, overlap in same.items()]
-            lines.append(" = ".join([_named(effect, names), *named]))
+    seen: set[int] = set()
+    for first, overlaps in enumerate(columns @ columns.T):
+        same = [other for other in range(first + 1, len(effects)) if abs(overlaps[other]) == len(signs)]
+        if same and first not in seen:
+            named = [f"{'' if overlaps[other] > 0 else '-'}{titles[other]}" for other in same]
+            lines.append(" = ".join([titles[first], *named]))
         seen.update(same)
     if partly := max((abs(share) for held in aliases(signs) for share in held.values() if abs(share) < 1), default=0):
         lines.append(
             f"each main effect holds up to {partly:.2g} of every interaction of two other factors, plus or minus"
         )
     return tuple(lines)
-
-
-def _named(word: tuple[int, ...], names: list[str]) -> str:
-    return " x ".join(names[position] for position in word)

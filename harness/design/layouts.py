@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.design import fractions
@@ -32,14 +32,12 @@ class Layout:
 def one_at_a_time(spec: Spec, design: DesignSettings) -> Layout:
     """Every level alone against the baseline: what does each trick add to the plain recipe?"""
     baseline = baseline_levels(spec)
-    cells = {BASELINE: baseline}
-    contrasts = []
-    for name, factor in spec.factors.items():
-        for level in factor.levels:
-            cell = cell_name({name: level}, spec)
-            cells[cell] = {**baseline, name: level}
-            contrasts.append(_contrast(spec, design, name, level, ((cell, BASELINE),)))
-    return Layout(cells=cells, contrasts=tuple(contrasts))
+    tricks = [(name, level) for name, factor in spec.factors.items() for level in factor.levels]
+    contrasts = tuple(
+        _contrast(spec, design, name, level, ((cell_name({name: level}, spec), BASELINE),)) for name, level in tricks
+    )
+    cells = _by_name([baseline, *({**baseline, name: level} for name, level in tricks)], spec)
+    return Layout(cells=cells, contrasts=contrasts)
 
 
 def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
@@ -48,12 +46,10 @@ def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
     A contrast is all on (treated) against without (control), so that its sign means what it means elsewhere.
     """
     on = on_levels(spec, design)
-    cells = {ALL_ON: on}
-    contrasts = []
-    for name, factor in spec.factors.items():
-        cells[f"without {name}"] = {**on, name: factor.baseline}
-        contrasts.append(_contrast(spec, design, name, on[name], ((ALL_ON, f"without {name}"),)))
-    return Layout(cells=cells, contrasts=tuple(contrasts))
+    less = {f"without {name}": {**on, name: factor.baseline} for name, factor in spec.factors.items()}
+    pairs = zip(spec.factors, less, strict=True)
+    contrasts = tuple(_contrast(spec, design, name, on[name], ((ALL_ON, cell),)) for name, cell in pairs)
+    return Layout(cells={ALL_ON: on, **less}, contrasts=contrasts)
 
 
 def ladder(spec: Spec, design: DesignSettings) -> Layout:
@@ -81,16 +77,14 @@ def full_factorial(spec: Spec, design: DesignSettings) -> Layout:
         text = f"'full-factorial' makes {count} cells, at most {MOST_CELLS} are planned; take away factors or levels"
         raise spec.refusal(("design", "kind"), text)
     combinations = itertools.product(*(factor.every_level for factor in spec.factors.values()))
-    cells = {}
-    for combination in combinations:
-        levels = dict(zip(spec.factors, combination, strict=True))
-        cells[cell_name(levels, spec)] = levels
+    cells = _by_name((dict(zip(spec.factors, combination, strict=True)) for combination in combinations), spec)
     contrasts = []
     for name, factor in spec.factors.items():
         for level in factor.levels:
-            treated = {cell: levels for cell, levels in cells.items() if label(levels[name]) == label(level)}
             pairs = tuple(
-                (cell, cell_name({**levels, name: factor.baseline}, spec)) for cell, levels in treated.items()
+                (cell, cell_name({**levels, name: factor.baseline}, spec))
+                for cell, levels in cells.items()
+                if label(levels[name]) == label(level)
             )
             contrasts.append(_contrast(spec, design, name, level, pairs))
     return Layout(cells=cells, contrasts=tuple(contrasts))
@@ -190,22 +184,21 @@ def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> La
     # Signs are turned so that one row has every trick off, and is the control.
     signs = signs * -signs[signs.sum(axis=1).argmin()]
     rows = sorted(signs.tolist(), key=lambda row: (sum(row), [-sign for sign in row]))  # few tricks first
-    cells = {}
-    for row in rows:
-        levels = {name: (on if sign > 0 else off)[name] for name, sign in zip(spec.factors, row, strict=True)}
-        cells[cell_name(levels, spec)] = levels
+    names = list(spec.factors)
+    turned = ({name: (on if sign > 0 else off)[name] for name, sign in zip(names, row, strict=True)} for row in rows)
+    cells = _by_name(turned, spec)
     contrasts = []
-    held = fractions.aliases(signs)
-    for position, name in enumerate(spec.factors):
+    for name, held in zip(names, fractions.aliases(signs), strict=True):
         treated = [cell for cell, levels in cells.items() if label(levels[name]) == label(on[name])]
-        control = [cell for cell in cells if cell not in treated]
-        pairs = tuple(zip(treated, control, strict=True))
-        names = list(spec.factors)
-        aliases = tuple(Alias(factors=(names[a], names[b]), share=share) for (a, b), share in held[position].items())
-        contrast = _contrast(spec, design, name, on[name], pairs)
-        contrasts.append(replace(contrast, matched=False, aliases=aliases))
-    lines = fractions.confounding(signs, list(spec.factors))
+        pairs = tuple(zip(treated, [cell for cell in cells if cell not in treated], strict=True))
+        aliases = tuple(Alias(factors=(names[a], names[b]), share=share) for (a, b), share in held.items())
+        contrasts.append(replace(_contrast(spec, design, name, on[name], pairs), matched=False, aliases=aliases))
+    lines = fractions.confounding(signs, names)
     return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
+
+
+def _by_name(combinations: Iterable[Levels], spec: Spec) -> dict[str, Levels]:
+    return {cell_name(levels, spec): levels for levels in combinations}
 
 
 def _contrast(

@@ -27,10 +27,9 @@ class Cell:
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting as a plain JSON value: `train.NAME` and `data.NAME`."""
-        sections = {"train": self.train, "data": self.data}
         return {
             f"{section}.{name}": value
-            for section, model in sections.items()
+            for section, model in (("train", self.train), ("data", self.data))
             for name, value in model.model_dump(mode="json").items()
         }
 
@@ -106,11 +105,8 @@ class Search:
 
     def another(self, taken: Container[str], generator: random.Random, *, attempts: int = 1000) -> Tried | None:
         """A run of a cell drawn at random that is not `taken`; None where so many draws find none."""
-        for _ in range(attempts):
-            drawn = {name: generator.choice(levels) for name, levels in self.levels.items()}
-            if (found := self.free(drawn, taken)) is not None:
-                return found
-        return None
+        draws = ({name: generator.choice(levels) for name, levels in self.levels.items()} for _ in range(attempts))
+        return next(filter(None, (self.free(drawn, taken) for drawn in draws)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +136,8 @@ class Plan:
     @property
     def data(self) -> list[BaseModel]:
         """The distinct data settings that its runs read: training sets, then reference sets."""
-        read = [cell.data for cell in self.cells] + list(self.references.values())
-        found: dict[str, BaseModel] = {}
-        for data in read:
-            found.setdefault(data.model_dump_json(), data)
-        return list(found.values())
+        read = [*(cell.data for cell in self.cells), *self.references.values()]
+        return list({data.model_dump_json(): data for data in read}.values())
 
     @property
     def objectives(self) -> tuple[Measure, ...]:
@@ -159,10 +152,7 @@ class Plan:
 
     def cell(self, name: str) -> Cell:
         """The cell called `name`. Raises KeyError where there is none."""
-        for cell in self.cells:
-            if cell.name == name:
-                return cell
-        raise KeyError(name)
+        return {cell.name: cell for cell in self.cells}[name]
 
     def with_tried(self, tried: Iterable[Tried]) -> Plan:
         """This plan of a search with the cells and runs that were tried."""

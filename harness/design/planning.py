@@ -6,14 +6,13 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
 from harness.spec import Spec
-from harness.spec.factors import Level, among, label, same
+from harness.spec.factors import among, label, same
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
 
@@ -99,10 +98,14 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
         return cell if isinstance(cell, str) else (cell, _run(cell, seed, shared))
 
     levels = {name: factor.every_level for name, factor in spec.factors.items()}
+    cells = math.prod(map(len, levels.values()))
+    if cells <= _COUNTED:  # a larger space is taken for wholly possible
+        combinations = (dict(zip(levels, some, strict=True)) for some in itertools.product(*levels.values()))
+        cells = len({made[1].key for some in combinations if not isinstance(made := make(some, spec.seeds[0]), str)})
     assert design.trials is not None, "checked with the spec"
     return Search(
         sampler=design.sampler or "tpe",
-        trials=min(design.trials, _runs_within(levels, spec.seeds, make)),
+        trials=min(design.trials, cells * len(spec.seeds)),
         prune=design.prune,
         levels=levels,
         seeds=spec.seeds,
@@ -110,21 +113,9 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
     )
 
 
-def _runs_within(
-    levels: dict[str, tuple[Level, ...]], seeds: tuple[int, ...], make: Callable[[Levels, int], Tried | str]
-) -> int:
-    """How many runs a space holds; where it is large, the impossible ones too."""
-    cells = math.prod(map(len, levels.values()))
-    if cells <= _COUNTED:
-        combinations = (dict(zip(levels, some, strict=True)) for some in itertools.product(*levels.values()))
-        cells = len({made[1].key for some in combinations if not isinstance(made := make(some, seeds[0]), str)})
-    return cells * len(seeds)
-
-
 def _run(cell: Cell, seed: int, shared: dict[str, Any]) -> PlannedRun:
     sections = {"train": cell.train.model_dump(mode="json"), "data": cell.data.model_dump(mode="json")}
-    key = _digest({**shared, **sections, "seed": seed})
-    return PlannedRun(cell=cell.name, seed=seed, key=key)
+    return PlannedRun(cell=cell.name, seed=seed, key=_digest({**shared, **sections, "seed": seed}))
 
 
 def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:

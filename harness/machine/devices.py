@@ -1,6 +1,11 @@
-"""Devices by name: which one `auto` is, and what it is called."""
+"""Devices: which one `auto` is, what each is called, and the peak memory of a run on it."""
 
 from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from pathlib import Path
 
 from harness.errors import StudyError
 from harness.machine.provenance import processor
@@ -24,3 +29,28 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start a new peak. On a CPU this needs Linux; elsewhere the peak is that of the process so far."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb(device: str) -> float:
+    """MiB at the highest since the reset: allocated by torch on a GPU, resident in this process on a CPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -18,8 +18,6 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 def load(path: Path, *, identity: str) -> dict[str, Any] | None:
     """The checkpoint at `path`, or None where there is none, it is damaged, or it is of another run."""
-    if not path.exists():
-        return None
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -89,13 +90,13 @@ def kinds_by_name(raw: Any) -> Any:
     return {**raw, "of": [{"kind": part} if isinstance(part, str) else kinds_by_name(part) for part in raw["of"]]}
 
 
+@dataclass(frozen=True, kw_only=True)
 class DesignCheck:
     """Checks a design against the spec's factors and reports each mistake through `refuse(keys, text)`."""
 
-    def __init__(self, factors: Mapping[str, Factor], *, seconds: bool, refuse: Callable[[Keys, str], None]) -> None:
-        self.factors = factors
-        self.seconds = seconds  # whether runs have a budget of seconds
-        self.refuse = refuse
+    factors: Mapping[str, Factor]
+    seconds: bool  # whether runs have a budget of seconds
+    refuse: Callable[[Keys, str], None]
 
     def run(self, design: DesignSettings, keys: Keys = ("design",)) -> None:
         for key, kinds in _MEANING.items():
@@ -111,13 +112,14 @@ class DesignCheck:
         if design.kind == "search":
             self._search(design, keys)
         for index, part in enumerate(design.of):
-            if part.kind == "union":
-                self.refuse((*keys, "of", index), "a union cannot hold another; name its designs here")
+            within = (*keys, "of", index)
             if part.kind == "search":
                 text = "a search goes by its results and shares no runs with a design; make it a study of its own"
-                self.refuse((*keys, "of", index), text)
+                self.refuse(within, text)
                 continue
-            self.run(part, (*keys, "of", index))
+            if part.kind == "union":
+                self.refuse(within, "a union cannot hold another; name its designs here")
+            self.run(part, within)
 
     def _on(self, design: DesignSettings, keys: Keys) -> None:
         for name, level in design.on.items():

@@ -169,10 +169,6 @@ _Loader.add_implicit_resolver(
 
 def _parse(content: str | bytes, source: str, *, numbered: bool) -> Marked:
     """The one document in `content`. Raises SpecError in one line for anything that is not plain data."""
-
-    def place(mark: yaml.Mark | None) -> str:
-        return f"{source}:{mark.line + 1}" if numbered and mark else source
-
     loader = None
     try:
         loader = _Loader(content)
@@ -180,7 +176,8 @@ def _parse(content: str | bytes, source: str, *, numbered: bool) -> Marked:
         return _Marker(loader, source, numbered).mark(node) if node else Marked(None, source, 1 if numbered else None)
     except yaml.MarkedYAMLError as error:
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        spot = place(error.problem_mark or error.context_mark)
+        mark = error.problem_mark or error.context_mark
+        spot = Marked(None, source, mark.line + 1 if numbered and mark else None).place
         raise SpecError(f"{spot}: not readable as YAML: {_one_line(what)}; mend this line or the one before") from None
     except RecursionError:
         raise SpecError(f"{source}: nested too deep or contains itself; write the values out") from None
@@ -193,20 +190,23 @@ def _parse(content: str | bytes, source: str, *, numbered: bool) -> Marked:
             loader.dispose()
 
 
+@dataclass
 class _Marker:
     """Turns composed YAML nodes into marked values."""
 
-    def __init__(self, loader: _Loader, source: str, numbered: bool) -> None:
-        self.loader = loader
-        self.source = source
-        self.numbered = numbered
-        self.count = 0
+    loader: _Loader
+    source: str
+    numbered: bool
+    count: int = 0
+
+    def empty(self, node: yaml.Node) -> Marked:
+        return Marked(None, self.source, node.start_mark.line + 1 if self.numbered else None)
 
     def mark(self, node: yaml.Node) -> Marked:
         self.count += 1
         if self.count > MOST_VALUES:
             raise SpecError(f"{self.source}: more than {MOST_VALUES} values; write a smaller spec, without aliases")
-        here = Marked(None, self.source, node.start_mark.line + 1 if self.numbered else None)
+        here = self.empty(node)
         if isinstance(node, yaml.MappingNode) and node.tag.endswith(":map"):
             return replace(here, value=self.entries(node))
         if isinstance(node, yaml.SequenceNode) and node.tag.endswith(":seq"):
@@ -219,23 +219,19 @@ class _Marker:
     def entries(self, node: yaml.MappingNode) -> dict[str, Marked]:
         self._refuse_repeated(node.value)
         self.loader.flatten_mapping(node)  # resolves `<<`
-        entries = {}
-        for key, child in node.value:
-            # The key as written, not as YAML reads it: `on` and `null` are names here.
-            entries[key.value] = replace(self.mark(child), line=key.start_mark.line + 1 if self.numbered else None)
-        return entries
+        # The key as written, not as YAML reads it: `on` and `null` are names here.
+        return {key.value: replace(self.mark(child), line=self.empty(key).line) for key, child in node.value}
 
     def _refuse_repeated(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]]) -> None:
-        seen: dict[str, int] = {}
+        seen: dict[str, int | None] = {}
         for key, _ in pairs:
-            line = key.start_mark.line + 1
-            place = f"{self.source}:{line}" if self.numbered else self.source
+            here = self.empty(key)
             if not isinstance(key, yaml.ScalarNode):
-                raise SpecError(f"{place}: a key must be a plain name, not a list or mapping")
+                raise SpecError(f"{here.place}: a key must be a plain name, not a list or mapping")
             if key.value in seen and key.value != "<<":
                 where = f", first on line {seen[key.value]}" if self.numbered else ""
-                raise SpecError(f"{place}: key '{key.value}' is given twice{where}; keep one of them")
-            seen[key.value] = line
+                raise SpecError(f"{here.place}: key '{key.value}' is given twice{where}; keep one of them")
+            seen[key.value] = here.line
 
 
 def _one_line(text: str) -> str:

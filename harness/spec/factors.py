@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -94,20 +95,18 @@ def spelled(level: Level) -> str:
     return level if isinstance(level, str) else shown(level)
 
 
+@dataclass(frozen=True, eq=False)
 class Sections:
     """The sections `train` and `data` of a recipe with some settings assigned, each combination validated once."""
 
-    def __init__(self, recipe: Recipe, raw: Mapping[Section, Mapping[str, Any]]) -> None:
-        self.recipe = recipe
-        self.raw = raw
-        self._built: dict[tuple[Section, str], tuple[BaseModel | None, list[Refusal]]] = {}
+    recipe: Recipe
+    raw: Mapping[Section, Mapping[str, Any]]
+    _built: dict[tuple[Section, str], tuple[BaseModel | None, list[Refusal]]] = field(default_factory=dict, init=False)
 
     def at(self, values: Assigned) -> tuple[BaseModel | None, BaseModel | None, list[tuple[Section, Refusal]]]:
         """Both sections with `values` assigned, None where that is refused, and every refusal with its section."""
-        train, refused = self._section("train", values)
-        data, refused_data = self._section("data", values)
-        by_section: list[tuple[Section, Refusal]] = [("train", refusal) for refusal in refused]
-        return train, data, by_section + [("data", refusal) for refusal in refused_data]
+        (train, of_train), (data, of_data) = self._section("train", values), self._section("data", values)
+        return train, data, [*(("train", each) for each in of_train), *(("data", each) for each in of_data)]
 
     def _section(self, section: Section, values: Assigned) -> tuple[BaseModel | None, list[Refusal]]:
         own = {setting: value for (where, setting), value in values.items() if where == section}
@@ -120,11 +119,11 @@ class Sections:
 
 def assigned(factors: Mapping[str, Factor], levels: Mapping[str, Level], recipe: Recipe) -> Assigned:
     """Section and setting -> value, for every factor at its level in `levels`."""
-    values: Assigned = {}
-    for name, level in levels.items():
-        for setting, value in factors[name].settings(name, level).items():
-            values[resolve(setting, recipe)] = value
-    return values
+    return {
+        resolve(setting, recipe): value
+        for name, level in levels.items()
+        for setting, value in factors[name].settings(name, level).items()
+    }
 
 
 def resolve(setting: str, recipe: Recipe) -> tuple[Section, str]:
@@ -149,21 +148,14 @@ def resolve(setting: str, recipe: Recipe) -> tuple[Section, str]:
     raise LookupError(f"the recipe and the data have no setting '{setting}'; {nearest(setting, known)}")
 
 
+@dataclass(frozen=True)
 class FactorCheck:
     """Checks all factors of a spec and reports each mistake through `refuse(keys, text)`."""
 
-    def __init__(
-        self,
-        factors: Mapping[str, Factor],
-        sections: Sections,
-        refuse: Callable[[Keys, str], None],
-        same_source: Callable[[Keys, Keys], bool],
-    ) -> None:
-        self.factors = factors
-        self.sections = sections
-        self.recipe = sections.recipe
-        self.refuse = refuse
-        self.same_source = same_source
+    factors: Mapping[str, Factor]
+    sections: Sections
+    refuse: Callable[[Keys, str], None]
+    same_source: Callable[[Keys, Keys], bool]
 
     def run(self) -> None:
         # Values are judged only where all names are right: a wrong name would make wrong values of right ones.
@@ -172,38 +164,35 @@ class FactorCheck:
         for name, factor in named.items():
             self._against_base(name, factor)
             self._values(name, named)
-            self._others(name, factor, "requires", factor.requires)
-            self._others(name, factor, "exclude", factor.exclude)
+            for rule, others in (("requires", factor.requires), ("exclude", factor.exclude)):
+                self._others(name, rule, others)
 
     def _names(self, name: str, factor: Factor) -> bool:
         """Whether every setting that the factor names exists, and its levels can be told apart."""
         good = True
         for keys, setting in self._mentions(name, factor):
             try:
-                resolve(setting, self.recipe)
+                resolve(setting, self.sections.recipe)
             except LookupError as error:
                 self.refuse(keys, str(error.args[0]))
                 good = False
         if not good:
             return False
+        where: Keys = ("factors", name, "levels")
         if not factor.levels:
-            self.refuse(
-                ("factors", name, "levels"), "there is no level; name at least one to compare with the baseline"
-            )
-        levels = factor.every_level
+            self.refuse(where, "there is no level; name at least one to compare with the baseline")
         for index, level in enumerate(factor.levels):
-            where: Keys = ("factors", name, "levels", index)
-            before = levels[: index + 1]
+            before = factor.every_level[: index + 1]
             if among(level, before):
                 first = "the baseline" if same(level, factor.baseline) else "a level before it"
-                self.refuse(where, f"{spelled(level)} is {first} already; name it once")
+                self.refuse((*where, index), f"{spelled(level)} is {first} already; name it once")
                 good = False
             elif alike := [each for each in before if label(each) == label(level)]:
                 text = (
                     f"{shown(level)} and {shown(alike[0])} would both be called '{label(level)}' in every table; give "
                     "one of them another name as a level, and say under sets what it means"
                 )
-                self.refuse(where, text)
+                self.refuse((*where, index), text)
                 good = False
         return good
 
@@ -230,7 +219,7 @@ class FactorCheck:
     def _shared(self, named: Mapping[str, Factor]) -> None:
         owner: dict[tuple[Section, str], str] = {}
         for name, factor in named.items():
-            for target in {resolve(setting, self.recipe): None for _, setting in self._mentions(name, factor)}:
+            for target in {resolve(setting, self.sections.recipe): None for _, setting in self._mentions(name, factor)}:
                 if target in owner:
                     text = f"sets {'.'.join(target)}, which factor '{owner[target]}' sets too; leave it to one of them"
                     self.refuse(("factors", name), text)
@@ -238,14 +227,13 @@ class FactorCheck:
 
     def _against_base(self, name: str, factor: Factor) -> None:
         """A fixed setting that the factor's baseline overrules would have no effect, and say nothing of it."""
-        for (section, setting), value in assigned({name: factor}, {name: factor.baseline}, self.recipe).items():
+        for (section, setting), value in assigned(
+            {name: factor}, {name: factor.baseline}, self.sections.recipe
+        ).items():
             fixed = self.sections.raw[section].get(setting, value)
             if fixed != value:
-                self.refuse(
-                    (section, setting),
-                    f"{shown(fixed)} has no effect: factor '{name}' sets it, its baseline is {shown(value)};"
-                    f" change factors.{name}.baseline instead",
-                )
+                text = f"{shown(fixed)} has no effect: factor '{name}' sets it, its baseline is {shown(value)}; change"
+                self.refuse((section, setting), f"{text} factors.{name}.baseline instead")
 
     def _values(self, name: str, named: Mapping[str, Factor]) -> None:
         """Every level of the factor, validated as the complete settings of its cell."""
@@ -254,8 +242,8 @@ class FactorCheck:
         control: tuple[BaseModel | None, BaseModel | None] | None = None
         for index, level in enumerate(factor.every_level):
             keys: Keys = ("factors", name, "baseline") if index == 0 else ("factors", name, "levels", index - 1)
-            own = assigned({name: factor}, {name: level}, self.recipe)
-            train, data, refused = self.sections.at(assigned(named, {**baseline, name: level}, self.recipe))
+            own = assigned({name: factor}, {name: level}, self.sections.recipe)
+            train, data, refused = self.sections.at(assigned(named, {**baseline, name: level}, self.sections.recipe))
             for section, (inner, text) in refused:
                 # Refusals of other settings are reported where those are; of the whole, when the cell is planned.
                 if inner and (section, inner[0]) in own:
@@ -266,11 +254,10 @@ class FactorCheck:
             elif control == (train, data):
                 key = nearest(spelled(level), factor.sets) if isinstance(factor.sets, dict) and not own else ""
                 why = f" (sets has: {key.removeprefix('allowed: ')})" if key else ""
-                self.refuse(
-                    keys, f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
-                )
+                text = f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
+                self.refuse(keys, text)
 
-    def _others(self, name: str, factor: Factor, rule: str, others: Mapping[str, tuple[Level, ...]]) -> None:
+    def _others(self, name: str, rule: str, others: Mapping[str, tuple[Level, ...]]) -> None:
         for other, levels in others.items():
             keys: Keys = ("factors", name, rule, other)
             if other not in self.factors or other == name:

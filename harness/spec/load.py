@@ -107,9 +107,8 @@ class _Check:
         if sections and factors is not None:
             FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
-            DesignCheck(factors, seconds=self.mapping("budget").get("seconds") is not None, refuse=self.refuse).run(
-                design
-            )
+            timed = self.mapping("budget").get("seconds") is not None
+            DesignCheck(factors=factors, seconds=timed, refuse=self.refuse).run(design)
         if self.refused or not (data and evaluate and design and budget and recipe and sections and train and factors):
             raise SpecError("\n".join(self.refused))
         return Spec(
@@ -148,9 +147,8 @@ class _Check:
         if "study" not in self.raw:
             self.refuse(("study",), "is missing; give the study a name, like study: tricks")
         elif not isinstance(study, str) or not NAME.fullmatch(study):
-            self.refuse(
-                ("study",), f"{shown(study)} is not allowed: must be a name of letters, digits, '-', '_' and '.'"
-            )
+            rule = "must be a name of letters, digits, '-', '_' and '.'"
+            self.refuse(("study",), f"{shown(study)} is not allowed: {rule}")
         return str(study)
 
     def seeds(self) -> tuple[int, ...]:

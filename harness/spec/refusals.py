@@ -67,8 +67,8 @@ def _worded(details: dict[str, Any], keys: tuple[str | int, ...], model: type[Ba
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden" and len(keys) == 1:
         return f"unknown key; {nearest(str(keys[0]), model.model_fields)}"
-    reason = str(details.get("ctx", {}).get("error") or details["msg"]).replace("Value error, ", "")
-    reason = " ".join(reason.split())
+    said = str(details.get("ctx", {}).get("error") or details["msg"])
+    reason = " ".join(said.replace("Value error, ", "").split())
     if not keys:
         return reason
     if kind == "literal_error" and (options := re.findall(r"'([^']+)'", details["ctx"]["expected"])):
@@ -104,9 +104,8 @@ def _schema(model: type[BaseModel], keys: tuple[str | int, ...]) -> dict[str, An
 
 
 def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" not in schema:
-        return schema
-    return {**whole.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **schema}
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return {**whole.get("$defs", {}).get(name, {}), **schema}
 
 
 def _options(schema: dict[str, Any]) -> list[str]:

@@ -8,26 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Epochs 0, 200, 300 and 400 of the notebook's 620.
-SCHEDULE = ((0.0, 0.9), (200 / 620, 0.99), (300 / 620, 0.999), (400 / 620, 0.9999))
+# From epochs 400, 300, 200 and 0 of the notebook's 620 on.
+SCHEDULE = ((400 / 620, 0.9999), (300 / 620, 0.999), (200 / 620, 0.99), (0.0, 0.9))
 
 Beta = Callable[[float, int], float]
 Average = Callable[[float, float], tuple[float, Beta]]
 
 
-def _swa(start: float, beta: float) -> tuple[float, Beta]:
-    return start, lambda fraction, count: count / (count + 1)
-
-
-def _ema(start: float, beta: float) -> tuple[float, Beta]:
-    return start, lambda fraction, count: beta
-
-
-def _schedule(start: float, beta: float) -> tuple[float, Beta]:
-    return 0.0, lambda fraction, count: next(b for begins, b in reversed(SCHEDULE) if fraction >= begins)
-
-
-AVERAGES: dict[str, Average | None] = {"none": None, "swa": _swa, "ema": _ema, "schedule": _schedule}
+AVERAGES: dict[str, Average | None] = {
+    "none": None,
+    "swa": lambda start, beta: (start, lambda fraction, count: count / (count + 1)),
+    "ema": lambda start, beta: (start, lambda fraction, count: beta),
+    "schedule": lambda start, beta: (0.0, lambda fraction, _: next(b for at, b in SCHEDULE if fraction >= at)),
+}
 """Start fraction and beta of the settings -> the start and the beta of each step, by fraction and count."""
 
 

@@ -91,17 +91,14 @@ class Evaluator:
         that a learning curve needs scores of equally many.
         """
         scores: dict[str, float] = {}
-        features: dict[str, torch.Tensor] = {}
-        for position, yardstick in enumerate(self.yardsticks):
-            if yardstick.extractor.name not in features:
-                features[yardstick.extractor.name] = yardstick.extractor(images)
-            result = yardstick.reference.score(
-                features[yardstick.extractor.name], tau=yardstick.tau, kid=full, manifold=full, interval=full
-            )
-            suffix = "" if position == 0 else f"/{yardstick.name}"
+        networks = {yardstick.extractor.name: yardstick.extractor for yardstick in self.yardsticks}
+        features = {name: network(images) for name, network in networks.items()}
+        for yardstick in self.yardsticks:
+            own, tau = features[yardstick.extractor.name], yardstick.tau
+            result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, interval=full)
+            suffix = "" if yardstick is self.objective else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
         if first is not None:
-            first_of_all, tau = self.objective, self.objective.tau
-            few = features[first_of_all.extractor.name][:first]
-            scores["mifid_interim"] = first_of_all.reference.score(few, tau=tau, kid=False, manifold=False).mifid
+            few, tau = features[self.objective.extractor.name][:first], self.objective.tau
+            scores["mifid_interim"] = self.objective.reference.score(few, tau=tau, kid=False, manifold=False).mifid
         return scores

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-from harness.recipes.dcgan.normalization import GroupedBatchNorm
+from torch.nn import functional as F
 
 
 def _widths(width: int, size: int) -> list[int]:
     """Channels of the strided stages from 4 px up: 32, 16, 8, 4, 2 times `width` at 64 px; one stage fewer at 32."""
     stages = (size // 4).bit_length()
     return [width * 2**power for power in range(stages, 0, -1)]
+
+
+class GroupedBatchNorm(nn.BatchNorm2d):
+    """Batch norm whose batch may be several equal groups, each normalised with its own statistics.
+
+    Affine weights and running buffers are shared; the buffers are updated by the first group, then the second, as two
+    separate forwards would.
+    """
+
+    def forward(self, x: Tensor, groups: int = 1) -> Tensor:
+        if groups == 1 or not self.training:
+            return self._normalise(x)
+        return torch.cat([self._normalise(part) for part in x.chunk(groups)])
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        mean, variance, momentum = self.running_mean, self.running_var, self.momentum or 0.0
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training, momentum, self.eps)
 
 
 class Generator(nn.Module):

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import harness.data
 from harness.data.settings import DataSettings
+from harness.data.sources import SOURCES
+from harness.errors import SpecError
 from harness.measures import Measure, RunState
 from harness.recipes.dcgan.measures import MEMORIZATION, MIFID, measures
-from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings, reference_data
+from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,24 @@ class Dcgan:
 
     def references(self, data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
         """Name -> the data of each reference set of a study that trains on `data`. Raises SpecError."""
-        return reference_data(data, evaluate)
+        size = evaluate.size or data.size
+        found: dict[str, DataSettings] = {}
+        for each in evaluate.references:
+            if isinstance(each, str):
+                found[each] = data.model_copy(update={"crop": each, "size": size})
+                continue
+            source = each.source or data.source
+            if each.root is not None and SOURCES[source].drawn:
+                others = sorted(name for name, other in SOURCES.items() if not other.drawn)
+                raise SpecError(
+                    f"reference set '{each.name}': {source} has no root; give the source of {each.root}: "
+                    f"{' or '.join(others)}"
+                )
+            crop = "square" if SOURCES[source].boxes else "resize"
+            own = {"crop": crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
+            elsewhere = each.source not in (None, data.source)
+            found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)
+        return found
 
     def check(self, data: Sequence[DataSettings], evaluate: EvaluateSettings) -> None:
         """Refuse data that cannot be read and extractors that are not to be had. Raises DataError and MetricError."""

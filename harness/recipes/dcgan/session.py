@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +14,7 @@ import harness.data
 from harness.errors import DataError
 from harness.files.atomic import write_text
 from harness.files.images import save_grid, save_pairs
-from harness.machine.devices import device_name, resolve_device
-from harness.machine.memory import peak_memory_mb, reset_peak_memory
+from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
 from harness.recipes import Interrupted, RunContext, checkpoint
 from harness.recipes.dcgan.evaluation import Evaluator
 from harness.recipes.dcgan.networks import Generator
@@ -46,23 +46,23 @@ def train(settings: DcganSettings, run: RunContext) -> dict[str, float]:
         total_images=run.budget.images,
         total_seconds=run.budget.seconds,
     )
-    identity = _identity(settings, run, prepared.fingerprint)
+    # Which run a checkpoint belongs to.
+    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, prepared.fingerprint]
+    identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     saved = run.directory / "checkpoint.pt"
     state = checkpoint.load(saved, identity=identity)
-    if state is not None:
-        trainer.restore(state["trainer"])
     session = _Session(run, trainer, evaluator, saved, identity)
     if state is not None:
+        trainer.restore(state["trainer"])
         session.peak, session.scored = state["peak"], state["scored"]
-    session.announce(
-        {
-            "device.name": device_name(device),
-            "precision": "bf16" if trainer.bf16 else "fp32",
-            "data.fingerprint": prepared.fingerprint,
-            **evaluator.facts,
-        },
-        _data(run, prepared.fingerprint, evaluator),
-    )
+    about = {
+        "device.name": device_name(device),
+        "precision": "bf16" if trainer.bf16 else "fp32",
+        "data.fingerprint": prepared.fingerprint,
+        **evaluator.facts,
+    }
+    data = _data(run, prepared.fingerprint, evaluator)
+    run.emit(Started(facts=about, data=data, resumed_at=trainer.images_shown))
     scores = session.train()
     _keep_generator(trainer, settings, run)
     return {
@@ -100,17 +100,17 @@ def _data(run: RunContext, training: str, evaluator: Evaluator) -> tuple[DataUse
     )
 
 
+@dataclass
 class _Session:
     """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
 
-    def __init__(self, run: RunContext, trainer: Trainer, evaluator: Evaluator, saved: Path, identity: str) -> None:
-        self.run, self.trainer, self.evaluator = run, trainer, evaluator
-        self.saved, self.identity = saved, identity
-        self.peak = 0.0
-        self.scored = 0
-
-    def announce(self, facts: dict[str, str], data: tuple[DataUsed, ...]) -> None:
-        self.run.emit(Started(facts=facts, data=data, resumed_at=self.trainer.images_shown))
+    run: RunContext
+    trainer: Trainer
+    evaluator: Evaluator
+    saved: Path
+    identity: str
+    peak: float = 0.0
+    scored: int = 0
 
     def train(self) -> dict[str, float]:
         times = self.run.evaluate.times
@@ -122,7 +122,8 @@ class _Session:
             for means in self.trainer.train_until(part / times, self.run.should_stop):
                 self._progress(means)
             if self.run.should_stop() and self.trainer.fraction < part / times:
-                self._stop()
+                self._checkpoint()
+                raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
             self.peak = max(self.peak, peak_memory_mb(device))
             self._checkpoint()
             scores = self._score(final=part == times)
@@ -142,10 +143,6 @@ class _Session:
             )
         )
 
-    def _stop(self) -> None:
-        self._checkpoint()
-        raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
-
     def _checkpoint(self) -> None:
         state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
         checkpoint.save({"identity": self.identity, **state}, self.saved)
@@ -153,11 +150,11 @@ class _Session:
 
     def _score(self, *, final: bool) -> dict[str, float]:
         evaluate, trainer = self.run.evaluate, self.trainer
-        images = trainer.sample(max(evaluate.samples if final else evaluate.interim_samples, evaluate.grid**2))
+        count = evaluate.samples if final else evaluate.interim_samples
+        images = trainer.sample(max(count, evaluate.grid**2))
         grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
         save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
         self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
-        count = evaluate.samples if final else evaluate.interim_samples
         first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
         scores = self.evaluator.score(images[:count], full=final, first=first)
         self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
@@ -181,12 +178,6 @@ class _Session:
         }
         write_text(self.run.directory / "nearest.json", json.dumps(about))
         self.run.emit(Artifact(images=self.trainer.images_shown, path=str(path), kind="nearest"))
-
-
-def _identity(settings: DcganSettings, run: RunContext, data: str) -> str:
-    """Which run a checkpoint belongs to."""
-    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, data]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _keep_generator(trainer: Trainer, settings: DcganSettings, run: RunContext) -> None:

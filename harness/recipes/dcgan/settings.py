@@ -7,9 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from harness.data.settings import Crop, DataSettings, Size, Source, Split
-from harness.data.sources import SOURCES
-from harness.errors import SpecError, nearest
+from harness.data.settings import Crop, Size, Source, Split
+from harness.errors import nearest
 from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS
 from harness.recipes.dcgan.averaging import AVERAGES
 from harness.recipes.dcgan.losses import LOSSES
@@ -135,25 +134,3 @@ class EvaluateSettings(Settings):
             if not isinstance(each, str) and names[index] in (*names[:index], *names[index + 1 :]):
                 raise ValueError(f"two reference sets are called '{names[index]}'; give one of them another name")
         return references
-
-
-def reference_data(data: DataSettings, evaluate: EvaluateSettings) -> dict[str, DataSettings]:
-    """Name -> the data of each reference set of a study that trains on `data`. Raises SpecError."""
-    size = evaluate.size or data.size
-    found: dict[str, DataSettings] = {}
-    for each in evaluate.references:
-        if isinstance(each, str):
-            found[each] = data.model_copy(update={"crop": each, "size": size})
-            continue
-        source = each.source or data.source
-        if each.root is not None and SOURCES[source].drawn:
-            others = sorted(name for name, other in SOURCES.items() if not other.drawn)
-            raise SpecError(
-                f"reference set '{each.name}': {source} has no root; give the source of {each.root}: "
-                f"{' or '.join(others)}"
-            )
-        crop = "square" if SOURCES[source].boxes else "resize"
-        own = {"crop": crop, **each.model_dump(exclude={"name"}, exclude_none=True), "size": size}
-        elsewhere = each.source not in (None, data.source)
-        found[each.name] = DataSettings(**own) if elsewhere else data.model_copy(update=own)
-    return found

@@ -32,14 +32,8 @@ def recalibrate(network: nn.Module, noise: Noise) -> nn.Module:
     return network.eval()
 
 
-def running(network: nn.Module, noise: Noise) -> nn.Module:
-    """The buffers of training."""
-    return network.eval()
-
-
-def batch(network: nn.Module, noise: Noise) -> nn.Module:
-    """Each batch's own, as the notebook does."""
-    return network.train()
-
-
-STATISTICS = {"recalibrate": recalibrate, "running": running, "batch": batch}
+STATISTICS: dict[str, Callable[[nn.Module, Noise], nn.Module]] = {
+    "recalibrate": recalibrate,
+    "running": lambda network, noise: network.eval(),  # the buffers of training
+    "batch": lambda network, noise: network.train(),  # each batch's own, as the notebook does
+}

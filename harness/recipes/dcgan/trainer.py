@@ -55,8 +55,7 @@ class Trainer:
         self.seed = seed
         self.device = torch.device(device)
         self.bf16 = resolve_precision(s.precision, self.device) == "bf16"
-        self.total_images = total_images
-        self.total_seconds = total_seconds
+        self.total_images, self.total_seconds = total_images, total_seconds
         size = images.shape[-1]
         self.data = images.to(self.device)
         generator = Generator(width=s.generator_width or s.width, latent=s.latent, size=size, depth=s.depth)
@@ -70,6 +69,9 @@ class Trainer:
             torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
             for network in (self.discriminator, self.generator)
         )
+        self._learned: dict[str, Any] = {
+            name: getattr(self, name) for name in ("generator", "discriminator", "g_optimiser", "d_optimiser")
+        }
         self.averager: Averager | None = None
         if (average := AVERAGES[s.averaging]) is not None:
             self.averager = Averager(average, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
@@ -78,8 +80,6 @@ class Trainer:
         self._timed_from: tuple[int, float] | None = None
         self._sums = torch.zeros(len(CURVES), device=self.device)
         self._summed = 0
-
-    # ------------------------------------------------------------------ one step
 
     @property
     def images_shown(self) -> int:
@@ -134,8 +134,6 @@ class Trainer:
             self._sums += torch.stack([d_loss.detach(), g_loss.detach(), *scores])
         self._summed += 1
 
-    # ------------------------------------------------------------------ many steps
-
     def train_until(self, fraction: float, should_stop: Callable[[], bool]) -> Iterator[dict[str, float]]:
         """Train to a share of the budget; after each chunk of steps, its mean losses and scores.
 
@@ -182,8 +180,6 @@ class Trainer:
         elapsed = self.seconds - first_seconds
         return (self.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0
 
-    # ------------------------------------------------------------------ samples
-
     def sampling_generator(self) -> nn.Module:
         """A copy of the generator to draw samples from: averaged weights, batch norm as `sample_bn` says."""
         network = deepcopy(self.generator).requires_grad_(False)
@@ -204,15 +200,10 @@ class Trainer:
         noise = torch.randn(count, self.settings.latent, generator=latents)
         return draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
 
-    # ------------------------------------------------------------------ checkpoints
-
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
         return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_optimiser": self.g_optimiser.state_dict(),
-            "d_optimiser": self.d_optimiser.state_dict(),
+            **{name: part.state_dict() for name, part in self._learned.items()},
             "average": self.averager and {"average": self.averager.average, "count": self.averager.count},
             "order": self.order.state(),
             "latents": self.latents.get_state(),
@@ -226,10 +217,8 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.g_optimiser.load_state_dict(state["g_optimiser"])
-        self.d_optimiser.load_state_dict(state["d_optimiser"])
+        for name, part in self._learned.items():
+            part.load_state_dict(state[name])
         if self.averager is not None:
             self.averager.average = [tensor.to(self.device) for tensor in state["average"]["average"]]
             self.averager.count = state["average"]["count"]

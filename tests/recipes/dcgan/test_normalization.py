@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.recipes.dcgan.losses import adversarial_loss
-from harness.recipes.dcgan.networks import Discriminator, initialise
-from harness.recipes.dcgan.normalization import GroupedBatchNorm
+from harness.recipes.dcgan.networks import Discriminator, GroupedBatchNorm, initialise
 from harness.recipes.dcgan.passes import PASSES
 
 
