@@ -20,9 +20,8 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis import Verdict, answer, effects
-from harness.analysis.factorial import fitted
+from harness.analysis.interplay import fitted, shapley
 from harness.analysis.outcomes import Outcomes
-from harness.analysis.shapley import shapley
 from harness.analysis.space import Space
 from harness.design import Cell, Contrast, Plan, PlannedRun
 from harness.measures import Measure

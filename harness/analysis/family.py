@@ -3,62 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from harness.analysis import paired, verdicts
 from harness.analysis.effects import measured
-from harness.analysis.factorial import fitted
+from harness.analysis.interplay import fitted, shapley, side_by_side
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.space import Space
-from harness.analysis.types import NAN, Effect, Factorial, Term, View
+from harness.analysis.types import NAN, Answer, Effect, Term, View
 from harness.spec import label
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claims:
-    """The parts of an answer that make claims, judged."""
-
-    effects: tuple[Effect, ...]
-    factorial: Factorial | None
-    views: tuple[View, ...]
-
-
-def claims(quality: Outcomes, space: Space, views: Sequence[View]) -> Claims:
-    """Every claim on the objective, corrected over all tests of the report.
+def claims(quality: Outcomes) -> Answer:
+    """The part of the answer that makes claims on the objective, corrected over all tests of the report.
 
     The family is every contrast's t test and, of a factorial, every interaction that is not confounded with another
     term; without a factorial, whether each trick does alone what it does in the full recipe, where both were run. A
     main effect is no test of its own: it has the verdict of the trick's contrast.
     """
-    effects, factorial = measured(quality), fitted(space)
+    space = Space.of(quality)
+    shares = shapley(space)
+    effects, factorial, views = measured(quality), fitted(space), side_by_side(space, shares)
     interactions = [term for term in factorial.terms if len(term.factors) == 2] if factorial else []
     clear = [term for term in interactions if not term.aliases]
     asked = [] if factorial else [view for view in views if view.alone and view.full]
     raw = [*(effect.p for effect in effects), *(term.p for term in clear), *(view.p for view in asked)]
     p = paired.holm(np.array(raw)).tolist()
-    of_effects, of_others = p[: len(effects)], p[len(effects) :]
-    judged = tuple(verdicts.judged(effect, q, len(p)) for effect, q in zip(effects, of_effects, strict=True))
-    if factorial is None:
-        by_factor = dict(zip((view.factor for view in asked), of_others, strict=True))
-        found = (replace(view, p_adjusted=by_factor.get(view.factor, NAN)) for view in views)
-        disagreeing = tuple(replace(view, disagree=view.p_adjusted < paired.ALPHA) for view in found)
-        return Claims(effects=judged, factorial=None, views=disagreeing)
-    corrected = dict(zip((term.factors for term in clear), of_others, strict=True))
-    terms = tuple(
-        _main(term, space, judged)
-        if len(term.factors) == 1
-        else verdicts.interaction(
-            term, corrected.get(term.factors, NAN), quality.measure.improves(term.estimate.value), space.endings
+    tested = [*range(len(effects)), *(term.factors for term in clear), *(view.factor for view in asked)]
+    adjusted = dict(zip(tested, p, strict=True))
+    judged = tuple(verdicts.judged(effect, adjusted[place], len(p)) for place, effect in enumerate(effects))
+    if factorial:
+        terms = tuple(
+            _main(term, space, judged)
+            if len(term.factors) == 1
+            else verdicts.interaction(
+                term, adjusted.get(term.factors, NAN), quality.measure.improves(term.estimate.value), space.endings
+            )
+            for term in factorial.terms
         )
-        for term in factorial.terms
-    )
-    return Claims(
-        effects=judged,
-        factorial=replace(factorial, terms=terms),
-        views=tuple(_by_interactions(view, terms) for view in views),
-    )
+        factorial = replace(factorial, terms=terms)
+        views = tuple(_by_interactions(view, terms) for view in views)
+    else:
+        found = (replace(view, p_adjusted=adjusted.get(view.factor, NAN)) for view in views)
+        views = tuple(replace(view, disagree=view.p_adjusted < paired.ALPHA) for view in found)
+    return Answer(plan=quality.plan, effects=judged, factorial=factorial, shapley=shares, views=views)
 
 
 def _main(term: Term, space: Space, effects: Sequence[Effect]) -> Term:

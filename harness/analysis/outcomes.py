@@ -97,10 +97,11 @@ class Outcomes:
         """The rows of cells by name."""
         return np.array([self.index[cell] for cell in cells], dtype=np.int64)
 
-    def sides(self, contrast: Contrast) -> tuple[Matrix, Matrix]:
-        """[pair, seed] of the treated and of the control runs."""
+    def sides(self, contrast: Contrast, values: Matrix | None = None) -> tuple[Matrix, Matrix]:
+        """[pair, seed] of the treated and of the control runs; of `values` [cell, seed] other than the measure's."""
         treated, control = zip(*contrast.pairs, strict=True)
-        return self.values[self.rows(treated)], self.values[self.rows(control)]
+        values = self.values if values is None else values
+        return values[self.rows(treated)], values[self.rows(control)]
 
     def endings(self, cells: Iterable[str]) -> Endings:
         """How the runs of these cells ended."""

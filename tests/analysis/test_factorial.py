@@ -15,7 +15,6 @@ from scipy import stats
 from harness.analysis import answer
 from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
-from harness.analysis.space import Space
 from harness.analysis.types import Factorial
 from harness.design import Plan
 
@@ -29,7 +28,7 @@ study, everything, name = studies.study, studies.everything, studies.name
 
 def factorial(runs: pd.DataFrame, plan: Plan) -> Factorial:
     quality = Outcomes.of(runs, plan, plan.objective)
-    found = claims(quality, Space.of(quality), ()).factorial
+    found = claims(quality).factorial
     assert found is not None
     return found
 
