@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import pandas as pd
 
-from harness.analysis import verdicts
 from harness.analysis.agreement import agreement
 from harness.analysis.cells import failure_rates, prices, tried
 from harness.analysis.effects import bought, measured
 from harness.analysis.equal import Curves, at_equal
-from harness.analysis.family import claims
 from harness.analysis.notes import notes
 from harness.analysis.outcomes import Outcomes, measure, settled
 from harness.analysis.types import Answer, Effect
+from harness.analysis.verdicts import claims, leaning
 from harness.design import Plan
 from harness.measures import COSTS, IMAGES_PER_SECOND, TRAIN_SECONDS, Measure
 
@@ -59,4 +58,4 @@ def effects(runs: pd.DataFrame, plan: Plan, metric: str) -> tuple[Effect, ...]:
 
 
 def _untested(outcomes: Outcomes) -> tuple[Effect, ...]:
-    return tuple(map(verdicts.leaning, measured(outcomes)))
+    return tuple(map(leaning, measured(outcomes)))

@@ -55,13 +55,13 @@ class Outcomes:
         """Line up the runs of the plan's cells. Where a cell and seed has several rows, a complete one counts."""
         index = {cell.name: position for position, cell in enumerate(plan.cells)}
         table = runs[runs["cell"].isin(list(index))]
-        seeds = {int(seed): position for position, seed in enumerate(sorted(set(table["seed"])))}
+        seeds = sorted({int(seed) for seed in table["seed"]})
         values: Matrix = np.full((len(index), len(seeds)), np.nan)
         states = np.full((len(index), len(seeds)), RunState.MISSING, dtype=object)
-        order = table["state"].map({RunState.COMPLETE: 2, RunState.DIVERGED: 1}).fillna(0)
-        table = table.iloc[np.argsort(order.to_numpy(), kind="stable")]
+        order = {RunState.COMPLETE: 2, RunState.DIVERGED: 1}
+        table = table.sort_values("state", key=lambda states: states.map(order).fillna(0), kind="stable")
         rows = table["cell"].map(index).to_numpy(dtype=int)
-        columns = table["seed"].map(seeds).to_numpy(dtype=int)
+        columns = np.searchsorted(seeds, table["seed"].to_numpy(dtype=int))
         states[rows, columns] = table["state"].to_numpy(dtype=object)
         numbers = _column(table, measure.name)
         complete = (table["state"] == RunState.COMPLETE).to_numpy() & np.isfinite(numbers)

@@ -58,7 +58,6 @@ class Endings:
 
     @property
     def ended(self) -> int:
-        """Runs that ended in any way."""
         return self.complete + self.diverged + self.failed
 
 

@@ -13,9 +13,9 @@ import statsmodels.formula.api as formulas
 from scipy import stats
 
 from harness.analysis import answer
-from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.types import Factorial
+from harness.analysis.verdicts import claims
 from harness.design import Plan
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))

@@ -15,9 +15,9 @@ from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import Verdict, answer, compare
 from harness.analysis.cells import shrunken
-from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.paired import holm
+from harness.analysis.verdicts import claims
 from harness.design import Alias, Contrast, Plan, fractions
 from harness.measures import Measure
 from harness.recipes.dcgan.measures import MIFID, measures
