@@ -152,7 +152,6 @@ def holm(p: Vector) -> Vector:
 
     Counting those too keeps the correction from growing as the missing runs of a study come in.
     """
-    family, adjusted = len(p), np.empty(len(p))
-    order = np.argsort(p, kind="stable")  # those without a p last
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(family, 0, -1) * p[order]))
+    adjusted, order = np.empty(len(p)), np.argsort(p, kind="stable")  # those without a p last
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(len(p), 0, -1) * p[order]))
     return adjusted

@@ -37,12 +37,10 @@ class Space:
         plan = outcomes.plan
         baselines = {contrast.factor: contrast.baseline for contrast in plan.contrasts}
         levels = {factor: _commonest(plan, factor, baseline) for factor, baseline in baselines.items()}
-        named = np.array(
-            [[label(cell.levels.get(factor)) for factor in baselines] for cell in plan.cells], dtype=object
-        )
-        named = named.reshape(len(plan.cells), len(baselines))
-        on = named == [label(level) for level in levels.values()]
-        kept = (on | (named == [label(level) for level in baselines.values()])).all(axis=1)
+        shape = len(plan.cells), len(baselines)
+        named = np.array([label(cell.levels.get(factor)) for cell in plan.cells for factor in baselines]).reshape(shape)
+        on = named == list(map(label, levels.values()))
+        kept = (on | (named == list(map(label, baselines.values())))).all(axis=1)
         names = tuple(cell.name for cell, keep in zip(plan.cells, kept, strict=True) if keep)
         return cls(
             factors=tuple(baselines),
