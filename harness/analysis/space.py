@@ -60,7 +60,7 @@ class Space:
 
 
 def _commonest(plan: Plan, factor: str, baseline: Level) -> Level:
-    named = {label(level): level for cell in plan.cells for level in [cell.levels.get(factor, baseline)]}
-    counts = Counter(label(cell.levels.get(factor, baseline)) for cell in plan.cells)
+    levels = [cell.levels.get(factor, baseline) for cell in plan.cells]
+    named, counts = {label(level): level for level in levels}, Counter(map(label, levels))
     del counts[label(baseline)]
     return named[counts.most_common(1)[0][0]] if counts else baseline
