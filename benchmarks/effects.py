@@ -20,9 +20,8 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis import Verdict, answer, effects
-from harness.analysis.factorial import fitted
+from harness.analysis.interplay import fitted, shapley
 from harness.analysis.outcomes import Outcomes
-from harness.analysis.shapley import shapley
 from harness.analysis.space import Space
 from harness.design import Cell, Contrast, Plan, PlannedRun
 from harness.measures import Measure
@@ -83,24 +82,20 @@ def runs_of(cells: Iterable[On], seeds: int, outcome: Callable[[On, int], float]
     return table.assign(state="complete", slots_per_device=1, train_seconds=10.0, images_per_second=100.0)
 
 
-def simulate(tricks: int, seeds: int, truth: float, studies: int, random: np.random.Generator) -> dict[str, float]:
+def simulate(tricks: int, seeds: int, truth: float, studies: int, random: np.random.Generator) -> list[float]:
     """Coverage of the t and bootstrap intervals, and how often any trick, and the first, is said to help or hurt."""
     cells = [frozenset(), *(frozenset({i}) for i in range(tricks))]
     plan = plan_of(tricks, cells, seeds)
-    covered = boot = 0
-    said = first = 0
+    order = {on: index for index, on in enumerate(cells)}
+    rows = []
     for _ in range(studies):
         levels, noise = random.normal(0, 10, seeds), random.normal(0, 5, (len(cells), seeds))
-        order = {on: index for index, on in enumerate(cells)}
         runs = runs_of(cells, seeds, lambda on, s: 100 + levels[s] + noise[order[on], s] + truth * (0 in on))  # noqa: B023
         found = effects(runs, plan, "mifid")
-        one, boots = found[0].change, found[0].bootstrap
-        covered += one.low <= truth <= one.high
-        boot += boots.low <= truth <= boots.high
+        covered = [each.low <= truth <= each.high for each in (found[0].change, found[0].bootstrap)]
         firm = [effect.verdict in (Verdict.HELPS, Verdict.HURTS) for effect in found]
-        said += any(firm)
-        first += firm[0]
-    return {"covered": covered / studies, "bootstrap": boot / studies, "any": said / studies, "first": first / studies}
+        rows.append([*covered, any(firm), firm[0]])
+    return np.mean(rows, axis=0).tolist()
 
 
 def interactions(studies: int, random: np.random.Generator) -> tuple[float, float, float]:
@@ -110,10 +105,10 @@ def interactions(studies: int, random: np.random.Generator) -> tuple[float, floa
     """
     cells = [frozenset(some) for size in range(4) for some in itertools.combinations(range(3), size)]
     plan = plan_of(3, cells, 3)
+    order = {on: index for index, on in enumerate(cells)}
     estimates, covered, error = [], 0, 0.0
     for _ in range(studies):
         noise = random.normal(0, 3, (8, 3))
-        order = {on: index for index, on in enumerate(cells)}
         runs = runs_of(cells, 3, lambda on, s: 100 + 10 * s + noise[order[on], s] - 8 * ({1, 2} <= on))  # noqa: B023
         space = Space.of(Outcomes.of(runs, plan, MIFID))
         factorial, shared = fitted(space), shapley(space)
@@ -162,12 +157,8 @@ def main() -> None:
     print("| seeds | truth of trick 0 | t interval covers | bootstrap covers | any verdict | verdict on trick 0 |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for seeds, truth in ((3, 0.0), (5, 0.0), (10, 0.0), (3, -20.0), (5, -20.0), (10, -20.0)):
-        found = simulate(6, seeds, truth, options.studies, random)
-        print(
-            f"| {seeds} | {truth:g} | {found['covered']:.3f} | {found['bootstrap']:.3f} | {found['any']:.3f} | "
-            f"{found['first']:.3f} |",
-            flush=True,
-        )
+        shares = " | ".join(f"{share:.3f}" for share in simulate(6, seeds, truth, options.studies, random))
+        print(f"| {seeds} | {truth:g} | {shares} |", flush=True)
     mean, covered, error = interactions(options.studies, random)
     print(f"\nAn interaction of -4 in a 2^3 with 3 seeds: mean estimate {mean:.3f}, interval covers {covered:.3f}")
     print(f"Shapley shares add up to the total within {error:.1e}")

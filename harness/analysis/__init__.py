@@ -2,7 +2,6 @@
 
 from harness.analysis.answer import answer, effects
 from harness.analysis.compare import compare
-from harness.analysis.equal import Curves
 from harness.analysis.types import Answer, Effect, Estimate, Verdict
 
-__all__ = ["Answer", "Curves", "Effect", "Estimate", "Verdict", "answer", "compare", "effects"]
+__all__ = ["Answer", "Effect", "Estimate", "Verdict", "answer", "compare", "effects"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,15 @@ from scipy import stats
 
 from harness.analysis import paired
 from harness.analysis.effects import measured
-from harness.analysis.outcomes import Matrix, Outcomes
+from harness.analysis.outcomes import Outcomes
 from harness.analysis.types import NAN, Agreement, Effect, RankAgreement, UnderYardsticks
+
+_ORDERS = (
+    (0.8, "almost the same order"),
+    (0.5, "much the same order"),
+    (0.0, "loosely the same order"),
+    (-math.inf, "opposite orders"),
+)  # from the least tau
 
 
 def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Outcomes]) -> Agreement | None:
@@ -24,12 +32,11 @@ def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Out
     yardsticks = (quality, *others)
     rows = []
     for several in zip(effects, *map(measured, others), strict=True):
-        signs = [np.sign(effect.change.value) for effect in several]
         rows.append(
             UnderYardsticks(
                 contrast=several[0].contrast,
                 changes={effect.measure.name: effect.change for effect in several},
-                signs_differ=any(sign < 0 for sign in signs) and any(sign > 0 for sign in signs),
+                signs_differ={-1, 1} <= {np.sign(effect.change.value) for effect in several},
             )
         )
     ranks = (_ranks(one, other) for one, other in itertools.combinations(yardsticks, 2))
@@ -37,25 +44,16 @@ def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Out
 
 
 def _ranks(one: Outcomes, other: Outcomes) -> RankAgreement:
-    left, right = _means(one), _means(other)
-    both = ~np.isnan(left) & ~np.isnan(right)
-    found = stats.kendalltau(left[both], right[both]) if both.sum() >= 2 else None
+    left, right = (
+        np.array([mean.value for mean, _ in paired.means_beside(each.values, each.control)]) for each in (one, other)
+    )
+    both = ~np.isnan(left + right)
+    tau, p = map(float, stats.kendalltau(left[both], right[both])) if both.sum() >= 2 else (NAN, NAN)
     return RankAgreement(
         one=one.measure,
         other=other.measure,
-        tau=float(found.statistic) if found else NAN,
-        p=float(found.pvalue) if found else NAN,
+        tau=tau,
+        p=p,
         cells=int(both.sum()),
-        reading=_order(float(found.statistic)) if found and found.pvalue < paired.ALPHA else "",
+        reading=next(words for least, words in _ORDERS if tau >= least) if p < paired.ALPHA else "",
     )
-
-
-def _order(tau: float) -> str:
-    for least, words in ((0.8, "almost the same order"), (0.5, "much the same order"), (0.0, "loosely the same order")):
-        if tau >= least:
-            return words
-    return "opposite orders"
-
-
-def _means(outcomes: Outcomes) -> Matrix:
-    return np.array([mean.value for mean, _ in paired.means_beside(outcomes.values, outcomes.control)])

@@ -11,10 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from harness.analysis import paired
-from harness.analysis.answer import effects
 from harness.analysis.effects import log_ratios
 from harness.analysis.outcomes import Outcomes, settled
 from harness.analysis.types import NAN, Effect, Estimate
+from harness.analysis.verdicts import claims
 from harness.design import Contrast, Plan
 from harness.errors import StudyError
 from harness.measures import Measure
@@ -44,8 +44,8 @@ class Compared:
     same_sign: bool
     ratio_of_ratios: Estimate
     p: float
-    p_adjusted: float
-    differ: bool
+    p_adjusted: float = NAN
+    differ: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def compare(studies: Sequence[Study]) -> Comparison:
     for key in dict.fromkeys(key for table in tables.values() for key in table):
         found = {name: table[key] for name, table in tables.items() if key in table and table[key][0].n > 0}
         if len(found) > 1:
-            tricks.append(_compared(key, found))
+            tricks.append(_compared(key[-1], found))
     adjusted = paired.holm(np.array([trick.p for trick in tricks])).tolist()
     tricks = [replace(t, p_adjusted=p, differ=p < paired.ALPHA) for t, p in zip(tricks, adjusted, strict=True)]
     return Comparison(studies=tuple(tables), measure=first, tricks=tuple(tricks))
@@ -80,14 +80,12 @@ def compare(studies: Sequence[Study]) -> Comparison:
 
 def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[Key, tuple[Effect, Logs]]:
     outcomes = Outcomes.of(settled(runs, plan), plan, plan.objective)
-    return {
-        _key(effect.contrast, plan): (effect, log_ratios(outcomes, effect.contrast))
-        for effect in effects(runs, plan, plan.objective.name)
-    }
-
-
-def _key(contrast: Contrast, plan: Plan) -> Key:
-    return contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, _held(contrast, plan)
+    found: dict[Key, tuple[Effect, Logs]] = {}
+    for effect in claims(outcomes).effects:
+        contrast = effect.contrast
+        key = contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, _held(contrast, plan)
+        found[key] = effect, log_ratios(outcomes, contrast)
+    return found
 
 
 def _held(contrast: Contrast, plan: Plan) -> str:
@@ -102,24 +100,23 @@ def _held(contrast: Contrast, plan: Plan) -> str:
     )
 
 
-def _compared(key: Key, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
-    (first, first_logs), *others = found.values()
-    logs = [paired.mean(np.array(list(each.values()))) for _, each in found.values()]
-    tests = [_change(first_logs, other) for _, other in others]
+def _compared(held: str, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
+    several, logs = zip(*found.values(), strict=True)
+    means = [paired.mean(np.array(list(each.values()))) for each in logs]
+    tests = [_change(logs[0], other) for other in logs[1:]]
+    contrast = several[0].contrast
     farthest = max((change for change, _ in tests), key=lambda change: abs(change.value))
     p = [p for _, p in tests if not math.isnan(p)]
     return Compared(
-        factor=first.contrast.factor,
-        baseline=first.contrast.baseline,
-        level=first.contrast.level,
-        design=key[3],
-        held=key[4],
-        effects={name: effect for name, (effect, _) in found.items()},
-        same_sign=min(logs) > 0 or max(logs) < 0 or min(logs) == max(logs),
+        factor=contrast.factor,
+        baseline=contrast.baseline,
+        level=contrast.level,
+        design=contrast.design,
+        held=held,
+        effects=dict(zip(found, several, strict=True)),
+        same_sign=min(means) > 0 or max(means) < 0 or min(means) == max(means),
         ratio_of_ratios=Estimate(*np.exp((farthest.value, farthest.low, farthest.high)).tolist()),
         p=min(1.0, min(p) * len(p)) if p else NAN,  # of several studies Bonferroni's, against the first
-        p_adjusted=NAN,
-        differ=False,
     )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.analysis import paired
 from harness.analysis.outcomes import Mask, Matrix, Outcomes, seed_means, usable
-from harness.analysis.types import NAN, Effect, Estimate
+from harness.analysis.types import NAN, Bought, Effect, Estimate
 from harness.design import Contrast
 from harness.measures import RunState
 
@@ -29,13 +28,11 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
     with_it, without = outcomes.sides(contrast)
     both = usable(contrast, with_it, without)
     means_with, means_without = seed_means(with_it, both), seed_means(without, both)
-    mean_without = paired.mean(means_without)
     # Noise of summation must not pass for an effect: below this the differences are one number, or zero.
     scale = float(np.max(np.abs(np.concatenate((means_with, means_without))), initial=0.0))
     differences = paired.rounded(seed_means(with_it - without, both), scale)
     n = len(differences)
-    change = paired.estimate(differences)
-    size = math.nan
+    change, control_mean, size = paired.estimate(differences), paired.mean(means_without), math.nan
     if n >= 2:
         infinite = math.copysign(math.inf, change.value) if change.value else 0.0
         size = change.value / float(np.std(differences, ddof=1)) if np.ptp(differences) else infinite
@@ -45,12 +42,12 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         measure=outcomes.measure,
         n=n,
         treated_mean=paired.mean(means_with),
-        control_mean=mean_without,
+        control_mean=control_mean,
         control_sd=float(np.std(means_without, ddof=1)) if n >= 2 else math.nan,
         change=change,
-        bootstrap=Estimate(change.value, *paired.bootstrap_interval(differences)),
+        bootstrap=paired.bootstrap(differences),
         ratio=_ratio(with_it, without, both),
-        relative=change.value / abs(mean_without) if n and mean_without else math.nan,
+        relative=change.value / abs(control_mean) if n and control_mean else math.nan,
         size=size,
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
         p=paired.t_p(differences, outcomes.fixed),
@@ -60,6 +57,28 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         pairing=_correlation(means_with, means_without),
         identical=bool(n and not differences.any()),
     )
+
+
+def bought(quality: Outcomes, seconds: Outcomes) -> tuple[Bought, ...]:
+    """Per contrast the mean improvement over the mean extra training seconds, with Fieller's interval.
+
+    From seeds whose runs are complete and were alone on their device.
+    """
+    found = []
+    for contrast in quality.plan.contrasts:
+        (better, worse), (longer, shorter) = quality.sides(contrast), seconds.sides(contrast)
+        gained, extra = quality.measure.sign * (better - worse), longer - shorter
+        known = usable(contrast, gained, extra)
+        gains = seed_means(gained, known)
+        found.append(
+            Bought(
+                contrast=contrast,
+                n=len(gains),
+                gain=paired.ratio_of_means(gains, seed_means(extra, known)),
+                endings=quality.endings(cell for pair in contrast.pairs for cell in pair),
+            )
+        )
+    return tuple(found)
 
 
 def log_ratios(outcomes: Outcomes, contrast: Contrast) -> dict[int, float]:
@@ -93,10 +112,7 @@ def _correlation(one: Matrix, other: Matrix) -> float:
 def _wins(outcomes: Outcomes, contrast: Contrast) -> float:
     """Share of paired runs won by the treated one, ties half: keeps the runs that diverged, as the worst there is."""
     scores = np.where(outcomes.states == RunState.DIVERGED, -np.inf, outcomes.measure.sign * outcomes.values)
-    treated, control = zip(*contrast.pairs, strict=True)
-    with_it, without = scores[outcomes.rows(treated)], scores[outcomes.rows(control)]
-    both: NDArray[np.bool_] = ~np.isnan(with_it) & ~np.isnan(without)
-    if not both.any():
-        return math.nan
+    with_it, without = outcomes.sides(contrast, scores)
+    both = ~np.isnan(with_it) & ~np.isnan(without)
     won, tied = with_it[both] > without[both], with_it[both] == without[both]
-    return float(np.mean(won + 0.5 * tied))
+    return paired.mean(won + 0.5 * tied)

@@ -38,7 +38,7 @@ def at_equal(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> tuple[AtEqu
         for pair, (treated, control) in enumerate(contrast.pairs):
             for column, seed in enumerate(speed.seeds):
                 if (one := done.get((treated, seed))) and (other := done.get((control, seed))):
-                    changes[:, pair, column] = _at_equal_images(one, other), *_at_equal_time(one, other)
+                    changes[:, pair, column] = _differences(one, other)
         changes[:, np.isnan(changes[0])] = np.nan
         alike, timed = usable(contrast, changes[0]), usable(contrast, *changes)
         images, time, last = (seed_means(*each) for each in zip(changes, (alike, timed, timed), strict=True))
@@ -67,31 +67,25 @@ class _Learned:
 def _learned(curves: Curves, runs: pd.DataFrame, speed: Outcomes) -> dict[tuple[str, int], _Learned]:
     """(cell, seed) -> what each complete run learned."""
     interim, found = f"{speed.plan.objective.name}_interim", {}
-    column = {seed: position for position, seed in enumerate(speed.seeds)}
     for row in runs[runs["state"] == RunState.COMPLETE].to_dict("records"):
         key = row["cell"], int(row["seed"])
         curve = np.array(curves.get(key, ()), dtype=float).reshape(-1, 2)
-        alike = curve
+        alike = curve.copy()
         if interim in row:
-            last = row[interim]
-            alike = curve[:-1] if np.isnan(last) else np.vstack([curve[:-1], [(x, last) for x, _ in curve[-1:]]])
-        found[key] = _Learned(curve, alike, float(speed.values[speed.index[key[0]], column[key[1]]]))
+            alike[-1:, 1] = row[interim]
+            alike = alike[:-1] if np.isnan(row[interim]) else alike
+        found[key] = _Learned(curve, alike, float(speed.values[speed.index[key[0]], speed.seeds.index(key[1])]))
     return found
 
 
-def _at_equal_images(treated: _Learned, control: _Learned) -> float:
-    """Difference at the last common images; NaN where there are none."""
+def _differences(treated: _Learned, control: _Learned) -> tuple[float, float, float]:
+    """The difference at the last common images, that at the last common training second, and that second; or NaN."""
+    by_images, _ = _at_last_common(treated.alike, control.alike)
     if len(treated.curve) and len(control.curve) and treated.curve[-1, 0] == control.curve[-1, 0]:
-        return float(treated.curve[-1, 1] - control.curve[-1, 1])  # the final scores are made alike
-    difference, _ = _at_last_common(treated.alike, control.alike)
-    return difference
-
-
-def _at_equal_time(treated: _Learned, control: _Learned) -> tuple[float, float]:
-    """Difference at the last common training second, and that second; NaN where there is none."""
+        by_images = float(treated.curve[-1, 1] - control.curve[-1, 1])  # the final scores are made alike
     if not treated.rate > 0 or not control.rate > 0:
-        return np.nan, np.nan
-    return _at_last_common(treated.alike / (treated.rate, 1), control.alike / (control.rate, 1))
+        return by_images, np.nan, np.nan
+    return by_images, *_at_last_common(treated.alike / (treated.rate, 1), control.alike / (control.rate, 1))
 
 
 def _at_last_common(treated: NDArray[np.float64], control: NDArray[np.float64]) -> tuple[float, float]:

@@ -12,8 +12,10 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
     """Warnings that belong beside the answer, the most important first."""
     plan, title = quality.plan, quality.measure.title
     planned = {(run.cell, run.seed) for run in plan.runs}
-    ended = {state: _runs(quality, state) for state in RunState}
-    missing = planned - set().union(
+    ended: dict[RunState, set[tuple[str, int]]] = {state: set() for state in RunState}
+    for (row, column), state in np.ndenumerate(quality.states):
+        ended[state].add((plan.cells[row].name, quality.seeds[column]))
+    missing = planned.difference(
         *(ended[state] for state in (RunState.COMPLETE, RunState.DIVERGED, RunState.FAILED, RunState.PRUNED))
     )
     lines = []
@@ -52,11 +54,6 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
             "seconds"
         )
     return tuple(lines)
-
-
-def _runs(outcomes: Outcomes, state: RunState) -> set[tuple[str, int]]:
-    cells = list(outcomes.index)
-    return {(cells[row], outcomes.seeds[column]) for row, column in np.argwhere(outcomes.states == state)}
 
 
 def _some(runs: set[tuple[str, int]], most: int = 4) -> str:

@@ -55,13 +55,13 @@ class Outcomes:
         """Line up the runs of the plan's cells. Where a cell and seed has several rows, a complete one counts."""
         index = {cell.name: position for position, cell in enumerate(plan.cells)}
         table = runs[runs["cell"].isin(list(index))]
-        seeds = {int(seed): position for position, seed in enumerate(sorted(set(table["seed"])))}
+        seeds = sorted({int(seed) for seed in table["seed"]})
         values: Matrix = np.full((len(index), len(seeds)), np.nan)
         states = np.full((len(index), len(seeds)), RunState.MISSING, dtype=object)
-        order = table["state"].map({RunState.COMPLETE: 2, RunState.DIVERGED: 1}).fillna(0)
-        table = table.iloc[np.argsort(order.to_numpy(), kind="stable")]
+        order = {RunState.COMPLETE: 2, RunState.DIVERGED: 1}
+        table = table.sort_values("state", key=lambda states: states.map(order).fillna(0), kind="stable")
         rows = table["cell"].map(index).to_numpy(dtype=int)
-        columns = table["seed"].map(seeds).to_numpy(dtype=int)
+        columns = np.searchsorted(seeds, table["seed"].to_numpy(dtype=int))
         states[rows, columns] = table["state"].to_numpy(dtype=object)
         numbers = _column(table, measure.name)
         complete = (table["state"] == RunState.COMPLETE).to_numpy() & np.isfinite(numbers)
@@ -97,10 +97,11 @@ class Outcomes:
         """The rows of cells by name."""
         return np.array([self.index[cell] for cell in cells], dtype=np.int64)
 
-    def sides(self, contrast: Contrast) -> tuple[Matrix, Matrix]:
-        """[pair, seed] of the treated and of the control runs."""
+    def sides(self, contrast: Contrast, values: Matrix | None = None) -> tuple[Matrix, Matrix]:
+        """[pair, seed] of the treated and of the control runs; of `values` [cell, seed] other than the measure's."""
         treated, control = zip(*contrast.pairs, strict=True)
-        return self.values[self.rows(treated)], self.values[self.rows(control)]
+        values = self.values if values is None else values
+        return values[self.rows(treated)], values[self.rows(control)]
 
     def endings(self, cells: Iterable[str]) -> Endings:
         """How the runs of these cells ended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +18,6 @@ _ROUNDING = 1e-12  # of the numbers' size
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
 
 
-class Interval(NamedTuple):
-    """A 95 % interval; NaN where the sample cannot give one."""
-
-    low: float
-    high: float
-
-
-NONE = Interval(math.nan, math.nan)
-
-
 def rounded(differences: Vector, scale: float) -> Vector:
     """The differences of numbers as large as `scale`: one number, or 0, where they are that but for rounding."""
     if len(differences) < 2 or float(np.std(differences, ddof=1)) > _ROUNDING * scale:
@@ -37,14 +26,9 @@ def rounded(differences: Vector, scale: float) -> Vector:
     return np.full(len(differences), 0.0 if abs(middle) <= _ROUNDING * scale else middle)
 
 
-def t_interval(differences: Vector) -> Interval:
-    """Student's 95 % interval of the mean; NaN for fewer than two differences, a point where all are equal."""
-    n = len(differences)
-    if n < 2:
-        return NONE
-    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(n)
-    middle = float(np.mean(differences))
-    return Interval(middle - half, middle + half)
+def known(values: Vector) -> Vector:
+    """Those values that are not NaN."""
+    return np.asarray(values[~np.isnan(values)])
 
 
 def mean(values: Vector) -> float:
@@ -53,8 +37,12 @@ def mean(values: Vector) -> float:
 
 
 def estimate(differences: Vector) -> Estimate:
-    """The mean with Student's 95 % interval."""
-    return Estimate(mean(differences), *t_interval(differences))
+    """The mean with Student's 95 % interval: none for fewer than two differences, a point where all are equal."""
+    n, middle = len(differences), mean(differences)
+    if n < 2:
+        return Estimate(middle)
+    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(n)
+    return Estimate(middle, middle - half, middle + half)
 
 
 def means_beside(values: NDArray[np.float64], control: int | None) -> list[tuple[Estimate, int]]:
@@ -63,16 +51,15 @@ def means_beside(values: NDArray[np.float64], control: int | None) -> list[tuple
     The change is paired, over the seeds that a row shares with the control, so that a cell which lacks the hard seeds
     is no better for it, and the interval is that of the change. Plain means where `control` is None or has no value.
     """
-
-    def known(row: Vector) -> tuple[Estimate, int]:
-        return estimate(row[~np.isnan(row)]), int(np.sum(~np.isnan(row)))
-
     if control is None or np.isnan(values[control]).all():
-        return [known(row) for row in values]
-    own, n = known(values[control])
-    changes = [known(change) for change in values - values[control]]
-    beside = [(Estimate(*(own.value + end for end in (each.value, each.low, each.high))), m) for each, m in changes]
-    return [*beside[:control], (own, n), *beside[control + 1 :]]
+        return [(estimate(row), len(row)) for row in map(known, values)]
+    own = known(values[control])
+    found = []
+    for change in map(known, values - values[control]):
+        each, middle = estimate(change), mean(own)
+        found.append((Estimate(middle + each.value, middle + each.low, middle + each.high), len(change)))
+    found[control] = estimate(own), len(own)
+    return found
 
 
 def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
@@ -82,7 +69,7 @@ def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
     cost is not shown to be above 0: the ratio is then anything.
     """
     n = len(extra)
-    if not t_interval(extra).low > 0:
+    if not estimate(extra).low > 0:
         return Estimate()
     gain, cost = float(np.mean(gained)), float(np.mean(extra))
     ratio = gain / cost
@@ -93,29 +80,26 @@ def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
     return Estimate(ratio, float((b - root) / a), float((b + root) / a))
 
 
-def bootstrap_interval(differences: Vector, *, resamples: int = 4000) -> Interval:
-    """Bias-corrected and accelerated bootstrap 95 % interval of the mean (Efron 1987), from a fixed generator.
+def bootstrap(differences: Vector) -> Estimate:
+    """The mean with its bias-corrected and accelerated bootstrap 95 % interval (Efron 1987), from a fixed generator.
 
     Falls back to percentiles where the acceleration is undefined. It is too narrow for a handful of seeds: the t
     interval carries the verdict.
     """
+    middle = mean(differences)
     if len(differences) < 2:
-        return NONE
+        return Estimate(middle)
     if np.ptp(differences) == 0:
-        return Interval(float(differences[0]), float(differences[0]))
+        return Estimate(middle, float(differences[0]), float(differences[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for method in ("BCa", "percentile"):
-            result = stats.bootstrap(
-                (differences,),
-                np.mean,
-                n_resamples=resamples,
-                method=method,
-                rng=np.random.default_rng(0),
-            ).confidence_interval
-            if math.isfinite(result.low) and math.isfinite(result.high):
-                return Interval(float(result.low), float(result.high))
-    return NONE
+            random = np.random.default_rng(0)
+            drawn = stats.bootstrap((differences,), np.mean, n_resamples=4000, method=method, rng=random)
+            found = Estimate(middle, *map(float, drawn.confidence_interval))
+            if found.bounded:
+                return found
+    return Estimate(middle)
 
 
 def sign_flip_p(differences: Vector) -> float:
@@ -168,12 +152,6 @@ def holm(p: Vector) -> Vector:
 
     Counting those too keeps the correction from growing as the missing runs of a study come in.
     """
-    family = len(p)
-    adjusted = np.full(family, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (family - rank) * float(p[index])))
-        adjusted[index] = highest
+    adjusted, order = np.empty(len(p)), np.argsort(p, kind="stable")  # those without a p last
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(len(p), 0, -1) * p[order]))
     return adjusted

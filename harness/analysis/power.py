@@ -51,9 +51,9 @@ def power(size: float, n: int, alpha: float = ALPHA) -> float:
     return 1 - float(special.nctdtr(n - 1, shift, critical)) + (far if far > 0 else 0.0)
 
 
-def size_interval(size: float, n: int, level: float = 0.80) -> tuple[float, float]:
-    """The interval of a standardised effect that was seen as `size` >= 0, by inversion of the noncentral t."""
-    t, tail = size * math.sqrt(n), (1 - level) / 2
+def size_interval(size: float, n: int) -> tuple[float, float]:
+    """The 80 % interval of a standardised effect that was seen as `size` >= 0, by inversion of the noncentral t."""
+    t, tail = size * math.sqrt(n), (1 - 0.80) / 2
     low, high = (_noncentrality(t, n - 1, share) / math.sqrt(n) for share in (1 - tail, tail))
     return low, high
 

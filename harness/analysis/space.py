@@ -37,33 +37,30 @@ class Space:
         plan = outcomes.plan
         baselines = {contrast.factor: contrast.baseline for contrast in plan.contrasts}
         levels = {factor: _commonest(plan, factor, baseline) for factor, baseline in baselines.items()}
-        kept = [
-            cell
-            for cell in plan.cells
-            if all(label(cell.levels.get(f)) in (label(baselines[f]), label(levels[f])) for f in baselines)
-        ]
-        names = tuple(cell.name for cell in kept)
-        on = np.array([[label(cell.levels.get(f)) == label(levels[f]) for f in baselines] for cell in kept], dtype=bool)
+        shape = len(plan.cells), len(baselines)
+        named = np.array([label(cell.levels.get(factor)) for cell in plan.cells for factor in baselines]).reshape(shape)
+        on = named == list(map(label, levels.values()))
+        kept = (on | (named == list(map(label, baselines.values())))).all(axis=1)
+        names = tuple(cell.name for cell, keep in zip(plan.cells, kept, strict=True) if keep)
         return cls(
             factors=tuple(baselines),
             levels=levels,
             cells=names,
-            on=on.reshape(len(kept), len(baselines)),
-            values=outcomes.values[outcomes.rows(names)],
+            on=on[kept],
+            values=outcomes.values[kept],
             endings=outcomes.endings(names),
-            left_out=len(plan.cells) - len(kept),
+            left_out=len(plan.cells) - len(names),
             fixed=outcomes.fixed,
         )
 
-    def position(self, on: set[str]) -> int | None:
-        """The cell in which exactly the factors `on` are on; None where there is none."""
-        wanted = np.array([factor in on for factor in self.factors])
-        found = np.flatnonzero((self.on == wanted).all(axis=1))
-        return int(found[0]) if len(found) else None
+    def outcomes(self, on: set[str]) -> Matrix:
+        """[seed] of the cell in which exactly the factors `on` are on; NaN where there is none."""
+        rows = self.values[(self.on == [factor in on for factor in self.factors]).all(axis=1)]
+        return rows[0] if len(rows) else np.full(self.values.shape[1], np.nan)
 
 
 def _commonest(plan: Plan, factor: str, baseline: Level) -> Level:
     levels = [cell.levels.get(factor, baseline) for cell in plan.cells]
-    named = {label(level): level for level in levels if label(level) != label(baseline)}
-    counts = Counter(label(level) for level in levels if label(level) in named)
+    named, counts = {label(level): level for level in levels}, Counter(map(label, levels))
+    del counts[label(baseline)]
     return named[counts.most_common(1)[0][0]] if counts else baseline

@@ -58,7 +58,6 @@ class Endings:
 
     @property
     def ended(self) -> int:
-        """Runs that ended in any way."""
         return self.complete + self.diverged + self.failed
 
 
@@ -120,9 +119,9 @@ class Term:
     factors: tuple[str, ...]
     estimate: Estimate
     p: float
-    p_adjusted: float
-    verdict: Verdict
-    reading: str
+    p_adjusted: float = NAN
+    verdict: Verdict = Verdict.UNDECIDED
+    reading: str = ""
     aliases: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -175,9 +174,9 @@ class View:
     full: Estimate | None
     share: Estimate | None
     p: float
-    p_adjusted: float
-    disagree: bool
-    partner: str
+    p_adjusted: float = NAN
+    disagree: bool = False
+    partner: str = ""
     endings: Endings
 
 

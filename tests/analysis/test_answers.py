@@ -132,6 +132,7 @@ def test_a_final_score_on_more_samples_takes_no_part_in_a_curve() -> None:
     assert cut.images.value == -3  # of the final scores, which are alike
     assert not cut.time.known
     runs["mifid_interim"] = 110.0
+    assert of("A", answer(runs, plan).equal).n_images == 0  # no curve: nothing to compare, whatever its interim score
     whole = of("A", answer(runs, plan, curves).equal)
     assert whole.images.value == -3
     # A straight line on logarithmic scales through (500, 135) and (1000, 110), at the 800 images that A has in 10 s.

@@ -13,10 +13,9 @@ import statsmodels.formula.api as formulas
 from scipy import stats
 
 from harness.analysis import answer
-from harness.analysis.family import claims
 from harness.analysis.outcomes import Outcomes
-from harness.analysis.space import Space
 from harness.analysis.types import Factorial
+from harness.analysis.verdicts import claims
 from harness.design import Plan
 
 _SPEC = importlib.util.spec_from_file_location("studies", Path(__file__).with_name("studies.py"))
@@ -29,7 +28,7 @@ study, everything, name = studies.study, studies.everything, studies.name
 
 def factorial(runs: pd.DataFrame, plan: Plan) -> Factorial:
     quality = Outcomes.of(runs, plan, plan.objective)
-    found = claims(quality, Space.of(quality), ()).factorial
+    found = claims(quality).factorial
     assert found is not None
     return found
 

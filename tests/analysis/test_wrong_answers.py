@@ -14,12 +14,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import Verdict, answer, compare
-from harness.analysis.family import claims
+from harness.analysis.cells import shrunken
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.paired import holm
-from harness.analysis.space import Space
-from harness.analysis.tried import shrunken
-from harness.analysis.views import side_by_side
+from harness.analysis.verdicts import claims
 from harness.design import Alias, Contrast, Plan, fractions
 from harness.measures import Measure
 from harness.recipes.dcgan.measures import MIFID, measures
@@ -251,8 +249,7 @@ def test_a_null_factorial_makes_any_claim_in_at_most_5_percent_of_its_reports_an
     for _ in range(made):
         runs["mifid"] = random.normal(100, 3, len(runs)) + runs["seed"]
         quality = Outcomes.of(runs, plan, MIFID)
-        space = Space.of(quality)
-        found = claims(quality, space, side_by_side(space, None))
+        found = claims(quality)
         assert found.factorial is not None
         for effect, term in zip(found.effects, found.factorial.terms[:4], strict=True):
             assert (effect.verdict, effect.reading, effect.p_adjusted) == (term.verdict, term.reading, term.p_adjusted)
