@@ -36,7 +36,7 @@ def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Out
             UnderYardsticks(
                 contrast=several[0].contrast,
                 changes={effect.measure.name: effect.change for effect in several},
-                signs_differ={-1, 1} <= {np.sign(effect.change.value) for effect in several},
+                signs_differ={-1, 1} <= {effect.measure.sign * np.sign(effect.change.value) for effect in several},
             )
         )
     ranks = (_ranks(one, other) for one, other in itertools.combinations(yardsticks, 2))
@@ -45,7 +45,8 @@ def agreement(effects: Sequence[Effect], quality: Outcomes, others: Sequence[Out
 
 def _ranks(one: Outcomes, other: Outcomes) -> RankAgreement:
     left, right = (
-        np.array([mean.value for mean, _ in paired.means_beside(each.values, each.control)]) for each in (one, other)
+        np.array([each.measure.sign * mean.value for mean, _ in paired.means_beside(each.values, each.control)])
+        for each in (one, other)
     )
     both = ~np.isnan(left + right)
     tau, p = map(float, stats.kendalltau(left[both], right[both])) if both.sum() >= 2 else (NAN, NAN)

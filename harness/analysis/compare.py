@@ -60,13 +60,16 @@ class Comparison:
 def compare(studies: Sequence[Study]) -> Comparison:
     """The tricks that at least two of the studies (name, runs, plan) have, side by side.
 
-    Raises StudyError where the studies are about other measures.
+    Raises StudyError where the studies are about other measures, or two have one name.
     """
     first = studies[0][2].objective
     for name, _, plan in studies:
         if plan.objective.name != first.name:
             text = f"study '{name}' is about {plan.objective.title}, '{studies[0][0]}' about {first.title}"
             raise StudyError(f"{text}; compare studies of one objective")
+    names = [name for name, *_ in studies]
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise StudyError(f"study '{repeated[0]}' is named twice; a comparison needs different ones")
     tables = {name: _by_trick(runs, plan) for name, runs, plan in studies}
     tricks = []
     for key in dict.fromkeys(key for table in tables.values() for key in table):
@@ -102,10 +105,9 @@ def _held(contrast: Contrast, plan: Plan) -> str:
 
 def _compared(held: str, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
     several, logs = zip(*found.values(), strict=True)
-    means = [paired.mean(np.array(list(each.values()))) for each in logs]
     tests = [_change(logs[0], other) for other in logs[1:]]
     contrast = several[0].contrast
-    farthest = max((change for change, _ in tests), key=lambda change: abs(change.value))
+    farthest = max((change for change, _ in tests), key=lambda change: abs(change.value) if change.known else -1.0)
     p = [p for _, p in tests if not math.isnan(p)]
     return Compared(
         factor=contrast.factor,
@@ -114,7 +116,7 @@ def _compared(held: str, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
         design=contrast.design,
         held=held,
         effects=dict(zip(found, several, strict=True)),
-        same_sign=min(means) > 0 or max(means) < 0 or min(means) == max(means),
+        same_sign=len({float(np.sign(effect.change.value)) for effect in several}) == 1,
         ratio_of_ratios=Estimate(*np.exp((farthest.value, farthest.low, farthest.high)).tolist()),
         p=min(1.0, min(p) * len(p)) if p else NAN,  # of several studies Bonferroni's, against the first
     )

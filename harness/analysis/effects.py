@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import stats
 
 from harness.analysis import paired
 from harness.analysis.outcomes import Mask, Matrix, Outcomes, seed_means, usable
-from harness.analysis.types import NAN, Bought, Effect, Estimate
+from harness.analysis.types import NAN, Bought, Effect, Endings, Estimate
 from harness.design import Contrast
 from harness.measures import RunState
 
@@ -29,14 +30,14 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
     both = usable(contrast, with_it, without)
     means_with, means_without = seed_means(with_it, both), seed_means(without, both)
     # Noise of summation must not pass for an effect: below this the differences are one number, or zero.
-    scale = float(np.max(np.abs(np.concatenate((means_with, means_without))), initial=0.0))
+    scale = np.maximum(np.abs(means_with), np.abs(means_without))
     differences = paired.rounded(seed_means(with_it - without, both), scale)
     n = len(differences)
     change, control_mean, size = paired.estimate(differences), paired.mean(means_without), math.nan
     if n >= 2:
         infinite = math.copysign(math.inf, change.value) if change.value else 0.0
         size = change.value / float(np.std(differences, ddof=1)) if np.ptp(differences) else infinite
-    treated, control = zip(*contrast.pairs, strict=True)
+    ended_with, ended_without = map(outcomes.endings, zip(*contrast.pairs, strict=True))
     return Effect(
         contrast=contrast,
         measure=outcomes.measure,
@@ -50,13 +51,24 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         relative=change.value / abs(control_mean) if n and control_mean else math.nan,
         size=size,
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
-        p=paired.t_p(differences, outcomes.fixed),
+        p=paired.t_p(differences, outcomes.fixed) if n else _p_of_endings(ended_with, ended_without),
         p_signs=paired.sign_flip_p(differences),
-        treated=outcomes.endings(treated),
-        control=outcomes.endings(control),
+        treated=ended_with,
+        control=ended_without,
         pairing=_correlation(means_with, means_without),
         identical=bool(n and not differences.any()),
     )
+
+
+def _p_of_endings(treated: Endings, control: Endings) -> float:
+    """Fisher's exact p of a side whose runs all diverged against the other's; NaN where some may still train.
+
+    Of several cells a side the runs of a seed are taken for independent.
+    """
+    if treated.planned < 2 or treated.diverged < treated.planned:
+        return NAN
+    table = np.array([[treated.diverged, treated.complete], [control.diverged, control.complete]])
+    return float(stats.fisher_exact(table).pvalue)
 
 
 def bought(quality: Outcomes, seconds: Outcomes) -> tuple[Bought, ...]:

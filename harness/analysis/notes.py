@@ -31,11 +31,11 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
             f"{len(missing)} of {len(planned)} planned runs are still missing: this is an interim look; "
             "stopping as soon as it pleases would make false verdicts likelier than 5 %"
         )
-    if any(contrast.aliases for contrast in plan.contrasts):
+    if below := sorted({contrast.design or plan.design for contrast in plan.contrasts if contrast.aliases}):
         lines.append(
-            "the design is below resolution IV: every effect may be that of an interaction of two other tricks, so "
-            "that none is said to help or hurt; `fold_over: true` under `design` adds the mirror image of every cell "
-            "and tells them apart"
+            f"{' and '.join(below)}: below resolution IV an effect may be that of an interaction of two other tricks, "
+            "so that none of these is said to help or hurt; `fold_over: true` under `design` adds the mirror image of "
+            "every cell and tells them apart"
         )
     for state, words in (
         (RunState.DIVERGED, "diverged"),

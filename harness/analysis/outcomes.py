@@ -23,9 +23,11 @@ Mask = NDArray[np.bool_]
 
 def settled(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The run table with complete runs whose objective is not finite as diverged, which is what they are."""
+    if runs.empty:
+        return pd.DataFrame(columns=["cell", "seed", "state"])
     if plan.objective.name not in runs:
         return runs
-    lost = (runs["state"] == RunState.COMPLETE) & ~np.isfinite(_column(runs, plan.objective.name))
+    lost = (runs["state"] == RunState.COMPLETE) & ~np.isfinite(column(runs, plan.objective.name))
     return runs.assign(state=runs["state"].mask(lost, RunState.DIVERGED))
 
 
@@ -63,11 +65,11 @@ class Outcomes:
         rows = table["cell"].map(index).to_numpy(dtype=int)
         columns = np.searchsorted(seeds, table["seed"].to_numpy(dtype=int))
         states[rows, columns] = table["state"].to_numpy(dtype=object)
-        numbers = _column(table, measure.name)
+        numbers = column(table, measure.name)
         complete = (table["state"] == RunState.COMPLETE).to_numpy() & np.isfinite(numbers)
         note = ""
         if measure.kind is Kind.COST:
-            alone = np.nan_to_num(_column(table, "slots_per_device", 1.0), nan=1.0) == 1
+            alone = np.nan_to_num(column(table, "slots_per_device", 1.0), nan=1.0) == 1
             shared = int(np.sum(complete & ~alone))
             if shared:
                 note = (
@@ -84,8 +86,8 @@ class Outcomes:
 
     @cached_property
     def fixed(self) -> bool:
-        """Whether outcomes do not vary with the seed: several seeds of some cell, and one value in each cell."""
-        several = self.values[(~np.isnan(self.values)).sum(axis=1) > 1]
+        """Whether outcomes do not vary with the seed: three seeds or more of some cell, and one value in each cell."""
+        several = self.values[(~np.isnan(self.values)).sum(axis=1) > 2]
         return bool(len(several)) and bool((np.nanmax(several, axis=1) == np.nanmin(several, axis=1)).all())
 
     @property
@@ -128,7 +130,8 @@ def seed_means(values: Matrix, use: Mask) -> Matrix:
     return np.asarray(sums[counts > 0] / counts[counts > 0])
 
 
-def _column(table: pd.DataFrame, name: str, default: float = math.nan) -> Matrix:
+def column(table: pd.DataFrame, name: str, default: float = math.nan) -> Matrix:
+    """A column of the run table as numbers, `default` where the table has it not, NaN for what is no number."""
     if name not in table:
         return np.full(len(table), default)
     column = pd.to_numeric(table[name], errors="coerce")

@@ -18,12 +18,12 @@ _ROUNDING = 1e-12  # of the numbers' size
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
 
 
-def rounded(differences: Vector, scale: float) -> Vector:
-    """The differences of numbers as large as `scale`: one number, or 0, where they are that but for rounding."""
-    if len(differences) < 2 or float(np.std(differences, ddof=1)) > _ROUNDING * scale:
+def rounded(differences: Vector, scale: Vector | float) -> Vector:
+    """The differences of numbers each as large as `scale`: one number, or 0, where they are that but for rounding."""
+    middle, least = mean(differences), _ROUNDING * np.broadcast_to(scale, differences.shape)
+    if len(differences) < 2 or (np.abs(differences - middle) > least).any():
         return differences
-    middle = mean(differences)
-    return np.full(len(differences), 0.0 if abs(middle) <= _ROUNDING * scale else middle)
+    return np.full(len(differences), 0.0 if (np.abs(differences) <= least).all() else middle)
 
 
 def known(values: Vector) -> Vector:
@@ -71,13 +71,16 @@ def ratio_of_means(gained: Vector, extra: Vector) -> Estimate:
     n = len(extra)
     if not estimate(extra).low > 0:
         return Estimate()
+    # One run's blow-up must not overflow where it is squared.
+    size = max(1.0, float(np.max(np.abs(gained))) / 1e100)
+    gained = gained / size
     gain, cost = float(np.mean(gained)), float(np.mean(extra))
-    ratio = gain / cost
+    ratio = gain / cost * size
     half = np.cov(gained, extra) * (float(stats.t.ppf(1 - ALPHA / 2, n - 1)) ** 2 / n)
     # The ends are the roots of a r^2 - 2 b r + c, the t test's statistic less its critical value, both squared.
     a, b, c = cost**2 - half[1, 1], gain * cost - half[0, 1], gain**2 - half[0, 0]
     root = math.sqrt(max(0.0, b**2 - a * c))
-    return Estimate(ratio, float((b - root) / a), float((b + root) / a))
+    return Estimate(ratio, float((b - root) / a) * size, float((b + root) / a) * size)
 
 
 def bootstrap(differences: Vector) -> Estimate:

@@ -32,9 +32,9 @@ def fewest_seeds(size: float, more_than: int = 1, alpha: float = ALPHA) -> int |
         return None
     low, high = 1, 2
     while power(size, high, alpha) < POWER:
-        low, high = high, high * 2
-        if high > _MOST_SEEDS:
+        if high == _MOST_SEEDS:
             return None
+        low, high = high, min(high * 2, _MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(size, middle, alpha) >= POWER else (middle, high)

@@ -27,7 +27,7 @@ def claims(quality: Outcomes) -> Answer:
 
     The family is every contrast's t test and, of a factorial, every interaction that is not confounded with another
     term; without a factorial, whether each trick does alone what it does in the full recipe, where both were run. A
-    main effect is no test of its own: it has the verdict of the trick's contrast.
+    main effect is no test of its own: it has the number and the verdict of the trick's contrast.
     """
     space = Space.of(quality)
     shares = shapley(space)
@@ -53,12 +53,13 @@ def claims(quality: Outcomes) -> Answer:
         views = tuple(_by_interactions(view, terms) for view in views)
     else:
         found = (replace(view, p_adjusted=adjusted.get(view.factor, NAN)) for view in views)
-        views = tuple(replace(view, disagree=view.p_adjusted < paired.ALPHA) for view in found)
+        sure = paired.ALPHA  # of runs that diverged what is left may be the lucky ones
+        views = tuple(replace(v, disagree=v.p_adjusted < sure and not v.endings.diverged) for v in found)
     return Answer(plan=quality.plan, effects=judged, factorial=factorial, shapley=shares, views=views)
 
 
 def _main(term: Term, space: Space, effects: Sequence[Effect]) -> Term:
-    """A main effect with what is said of the factor at that level over several settings of the others."""
+    """A main effect with the number and the words of the factor's contrast, so that every table says the same."""
     (factor,) = term.factors
     same = [
         effect
@@ -68,9 +69,10 @@ def _main(term: Term, space: Space, effects: Sequence[Effect]) -> Term:
         and len(effect.contrast.pairs) > 1
     ]
     if not same:
-        return replace(term, p=NAN)
+        return replace(term, p=NAN, reading="not tested")
     effect = max(same, key=lambda each: len(each.contrast.pairs))
-    return replace(term, p=effect.p, p_adjusted=effect.p_adjusted, verdict=effect.verdict, reading=effect.reading)
+    said = replace(term, p_adjusted=effect.p_adjusted, verdict=effect.verdict, reading=effect.reading)
+    return replace(said, estimate=effect.change, p=effect.p)
 
 
 def _by_interactions(view: View, terms: Sequence[Term]) -> View:
@@ -79,7 +81,7 @@ def _by_interactions(view: View, terms: Sequence[Term]) -> View:
     if not own:
         return replace(view, p=NAN)
     surest = min(own, key=lambda term: (term.p_adjusted, term.p))
-    shown = [term for term in own if term.p_adjusted < paired.ALPHA]
+    shown = [term for term in own if term.verdict is not Verdict.UNDECIDED]
     if not shown:
         return replace(view, p=surest.p, p_adjusted=surest.p_adjusted)
     largest = max(shown, key=lambda term: abs(term.estimate.value))
@@ -130,14 +132,17 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
     treated, control = effect.treated, effect.control
     if effect.n == 0:
         if treated.planned and treated.diverged == treated.planned:
-            trains = treated.planned > 1 and control.complete >= treated.planned
-            return Verdict.HURTS if trains else Verdict.UNDECIDED, None, f"diverged in all {treated.diverged} runs"
+            words = f"diverged in all {treated.diverged} runs"
+            if p_adjusted < paired.ALPHA and not effect.contrast.aliases:
+                return Verdict.HURTS, None, words
+            held = f", as an alias of it may do ({_named(effect.contrast.aliases)})" if effect.contrast.aliases else ""
+            return Verdict.UNDECIDED, Verdict.HURTS if control.complete else None, f"{words}{held}"
         if control.planned and control.diverged == control.planned:
             lean = Verdict.HELPS if treated.complete else None
             return Verdict.UNDECIDED, lean, f"control diverged in all {control.diverged} runs"
         return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
     if effect.identical:
-        whole = effect.n > 1 and not treated.diverged and not control.diverged
+        whole = effect.n > 2 and not treated.diverged and not control.diverged
         return Verdict.NEGLIGIBLE if whole else Verdict.UNDECIDED, None, "identical"
     if effect.n == 1:
         return Verdict.UNDECIDED, None, "one seed says nothing"

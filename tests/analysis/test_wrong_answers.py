@@ -130,15 +130,15 @@ def test_one_law_for_both_arms_never_says_hurts_where_the_control_alone_diverges
 @pytest.mark.parametrize(
     ("control", "verdict", "reading"),
     [
-        ((1.0, 2.0, 3.0), Verdict.HURTS, "diverged in all 3 runs"),
-        ((1.0, "diverged", 3.0), Verdict.UNDECIDED, "diverged in all 3 runs; control: 1 of 3 diverged"),
-        (("diverged",) * 3, Verdict.UNDECIDED, "diverged in all 3 runs; control: 3 of 3 diverged"),
+        ((1.0, 2.0, 3.0, 4.0), Verdict.HURTS, "diverged in all 4 runs"),
+        ((1.0, "diverged", 3.0, 4.0), Verdict.UNDECIDED, "diverged in all 4 runs; control: 1 of 4 diverged"),
+        (("diverged",) * 4, Verdict.UNDECIDED, "diverged in all 4 runs; control: 4 of 4 diverged"),
     ],
 )
 def test_a_trick_that_always_diverges_hurts_where_the_control_always_trains(
     control: tuple[float | str, ...], verdict: Verdict, reading: str
 ) -> None:
-    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: "diverged" if on else control[seed])
+    plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: "diverged" if on else control[seed], 4)
     (effect,) = answer(runs, plan).effects
     assert (effect.verdict, effect.reading) == (verdict, reading)
 
