@@ -20,7 +20,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def csv(report: Report) -> dict[str, str]:
     """Name -> that table: the answer (effects, or what a search tried) first, the runs last."""
-    return {name: _csv(frame) for name, frame in frames(report).items()}
+    safe = {name: frame.map(_defused).rename(columns=_defused) for name, frame in frames(report).items()}
+    return {name: str(frame.to_csv(index=False, lineterminator="\n")) for name, frame in safe.items()}
 
 
 def frames(report: Report) -> dict[str, pd.DataFrame]:
@@ -30,7 +31,9 @@ def frames(report: Report) -> dict[str, pd.DataFrame]:
         effect for effects in (found.effects, *found.parts.values(), *found.costs.values()) for effect in effects
     )
     tables: dict[str, Iterable[Mapping[str, Any]]] = {
-        "tried": ({**_flat(cell), **_states(cell.states)} for cell in found.tried),
+        "tried": (
+            {**_flat(cell), **{str(state): cell.states.get(state, 0) for state in RunState}} for cell in found.tried
+        ),
         "effects": (_effect(report, position, effect) for position, effect in enumerate(found.effects)),
         "statistics": ({**_contrast(report, e.contrast), "measure": e.measure.name, **_flat(e)} for e in several),
         "views": map(_flat, found.views),
@@ -85,10 +88,6 @@ def _spread(name: str, estimate: Estimate | None) -> dict[str, float]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _states(states: Mapping[RunState, int]) -> dict[str, int]:
-    return {str(state): states.get(state, 0) for state in RunState}
-
-
 def _changes(changes: Mapping[str, Estimate]) -> dict[str, float]:
     return {key: value for name, estimate in changes.items() for key, value in _spread(name, estimate).items()}
 
@@ -114,11 +113,6 @@ def _flat(record: Any) -> dict[str, Any]:
         elif isinstance(value, str | int | float | None):
             row[name] = value
     return row
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    safe = frame.map(_defused).rename(columns=_defused)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _defused(cell: Any) -> Any:

@@ -38,14 +38,8 @@ def closest_pairs(scored: Scored, count: int = CLOSEST) -> list[Pair]:
     theirs = torch.nn.functional.normalize(scored.real.features[nearest[kept]].cpu().double(), dim=1)
     distances = 1 - (ours * theirs).sum(dim=1).abs()
     order = distances.argsort(stable=True)[:count].tolist()
-    return [
-        Pair(
-            scored.images.names[int(kept[i])],
-            scored.real.names[int(nearest[kept[i]])],
-            max(0.0, float(distances[i])),
-        )
-        for i in order
-    ]
+    found = ((int(kept[i]), max(0.0, float(distances[i]))) for i in order)
+    return [Pair(scored.images.names[n], scored.real.names[int(nearest[n])], distance) for n, distance in found]
 
 
 def render(scored: Sequence[Scored]) -> str:
