@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
 from typing import Any
@@ -48,17 +49,11 @@ def style() -> Iterator[None]:
 
 def draw(prepared: Prepared, width: float, *, titled: bool = True) -> Figure:
     """A figure so many pixels (of 1/72 inch) wide, under `style()`; `titled` where no heading says what it shows."""
-    match prepared:
-        case Lanes():
-            figure, axes = _lanes(prepared, width)
-        case Heat():
-            figure, axes = _heat(prepared, width)
-        case Waterfall():
-            figure, axes = _waterfall(prepared, width)
-        case Scatter():
-            figure, axes = _scatter(prepared, width)
-        case Panels():
-            return _panels(prepared, width)
+    if isinstance(prepared, Panels):
+        return _panels(prepared, width)
+    makers: dict[type[Prepared], Callable[[Any, float], tuple[Figure, Axes]]]
+    makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter}
+    figure, axes = makers[type(prepared)](prepared, width)
     if titled:
         axes.set_title("\n".join(wrap(prepared.title, int(width / 9))))
     return figure
@@ -142,11 +137,10 @@ def _lanes(prepared: Lanes, width: float) -> tuple[Figure, Axes]:
     else:
         axes.set_yticks([at + thick / 2 for at, _ in ticks], [lane.name for _, lane in ticks], color=INKS["ink"])
     if prepared.legend:
-        marks = [
-            axes.plot([], [], marker=shape, color=INKS[ink], linestyle="", label=name)[0]
-            for name, ink, shape in prepared.legend
-        ]
-        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), handletextpad=0.1, columnspacing=1)
+        for name, ink, shape in prepared.legend:
+            axes.plot([], [], marker=shape, color=INKS[ink], linestyle="", label=name)
+        columns = len(prepared.legend)
+        figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=1)
     return figure, axes
 
 
@@ -164,8 +158,7 @@ def _heat(prepared: Heat, width: float) -> tuple[Figure, Axes]:
             alpha = 0.12 + 0.88 * field.strength
             axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=INKS[field.ink], alpha=alpha, lw=0))
         if field.sure and row != column:
-            frame = Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, ec=INKS["ink"], lw=1.8)
-            axes.add_patch(frame)
+            axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, ec=INKS["ink"], lw=1.8))
         weight = "bold" if field.sure else "normal"
         axes.text(column, row, field.text, ha="center", va="center", weight=weight, size=size)
     axes.set_xlim(-0.5, len(factors) - 0.5)
@@ -209,9 +202,8 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
 def _scatter(prepared: Scatter, width: float) -> tuple[Figure, Axes]:
     figure, axes = _canvas(width, 400 if width < PHONE else 520)
     crowd = len(prepared.points) > 12
-    (left, right), (bottom, top) = prepared.frame
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
+    axes.set_xlim(*prepared.frame[0])
+    axes.set_ylim(*prepared.frame[1])
     axes.plot([x for x, _ in prepared.front], [y for _, y in prepared.front], color=INKS["accent"], lw=2.2, zorder=1)
     for point in prepared.points:
         ink = INKS["accent"] if point.on_front else INKS["open"]
@@ -248,7 +240,7 @@ def _numbers(axes: Axes, points: Sequence[Point], prepared: Scatter, width: floa
 
 def _panels(prepared: Panels, width: float) -> Figure:
     columns = min(3, len(prepared.panels))
-    lines = -(-len(prepared.panels) // columns)
+    lines = math.ceil(len(prepared.panels) / columns)
     figure = Figure(figsize=(width / 72, (230 * lines + 40) / 72))
     figure.set_layout_engine("constrained", w_pad=8 / 72, h_pad=6 / 72)
     several = figure.subplots(lines, columns, squeeze=False).flatten()
