@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any, cast
 
@@ -73,7 +74,7 @@ def _cell(cell: TriedCell) -> dict[str, Any]:
 
 
 def _spread(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": _finite(estimate.value), "low": _finite(estimate.low), "high": _finite(estimate.high)}
+    return {name: _finite(value) for name, value in asdict(estimate).items()}
 
 
 def _finite(value: float) -> float | None:

@@ -100,11 +100,9 @@ def _how(report: Report, position: int, *, first: bool) -> str:
     words = [] if str(effect.verdict) == effect.reading else [effect.reading]
     if effect.change.known:
         words.append(f"{spread(effect.change, places(each.change for each in effects))} {objective.title}")
-    if effect.change.known and decided:
-        words.append(f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}")
+        words += [f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}"] * decided
     seconds = seconds_of(report)
-    if seconds and seconds[position].change.known and decided:
-        cost = seconds[position]
+    if decided and seconds and (cost := seconds[position]).change.known:
         ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
         alone = f", n={cost.n}" if cost.n != effect.n else ""
         price = spread(cost.change, places(each.change for each in seconds))

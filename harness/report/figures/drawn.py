@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -26,7 +24,7 @@ INKS = {
     "ink": "#1d1f23", "soft": "#5d636d", "line": "#dfdcd6", "paper": "#fefefe",
 }
 """The page's colours on white by its CSS variables, each unlike all others, so that it can be found and replaced."""
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 13, "font.family": "sans-serif", "axes.titlesize": 14, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
     "axes.grid": True, "grid.color": INKS["line"], "axes.edgecolor": INKS["line"], "text.color": INKS["ink"],
@@ -36,19 +34,13 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "figure", "lines.markersize": 6.5, "axes.titlepad": 10, "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+"""The look of all figures, as the `rc_context` in which they are drawn and saved."""
 # fmt: on
 PHONE = 500  # pixels below which a figure is drawn for a phone
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of all figures, for drawing and for saving them."""
-    with rc_context(_STYLE):
-        yield
-
-
 def draw(prepared: Prepared, width: float, *, titled: bool = True) -> Figure:
-    """A figure so many pixels (of 1/72 inch) wide, under `style()`; `titled` where no heading says what it shows."""
+    """A figure so many pixels (of 1/72 inch) wide, in `rc_context(STYLE)`; `titled` where no heading says what it is."""
     if isinstance(prepared, Panels):
         return _panels(prepared, width)
     makers: dict[type[Prepared], Callable[[Any, float], tuple[Figure, Axes]]]
@@ -184,8 +176,8 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
         axes.barh(at, each.share.value, left=each.begin, height=0.5, color=INKS[each.ink])
         end = each.begin + each.share.value
         if each.share.bounded:
-            low, high = each.begin + each.share.low, each.begin + each.share.high
-            low, high = max(low, prepared.frame[0]), min(high, prepared.frame[1])
+            low = max(each.begin + each.share.low, prepared.frame[0])
+            high = min(each.begin + each.share.high, prepared.frame[1])
             axes.plot([low, high], [at, at], color=INKS["ink"], linewidth=1.2, marker="|", markersize=7)
         if each is not prepared.steps[-1]:
             axes.plot([end, end], [at + 0.25, at + step - 0.25], color=INKS["soft"], linestyle=":", linewidth=1)
