@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from harness.analysis.compare import Compared, Comparison
+from harness.analysis.compare import Comparison
 from harness.analysis.types import Effect
 from harness.report.numbers import ABSENT, NBSP, Spread, in_percent, p_value, spread
 from harness.report.sheets.sheet import Sheet, change, table
@@ -38,7 +38,7 @@ def sheet(comparison: Comparison) -> Sheet:
             *((f">{name}", [_relative(trick.effects.get(name)) for trick in tricks]) for name in comparison.studies),
             (">farthest to first", [spread(t.ratio_of_ratios, 2, signed=False, times=True) for t in tricks]),
             (">adjusted p", [p_value(trick.p_adjusted) for trick in tricks]),
-            ("together", [_agreement(trick) for trick in tricks]),
+            ("together", [("differ" if t.differ else "alike") + ", signs differ" * (not t.same_sign) for t in tricks]),
         ],
         f"A trick’s effect as a change in per cent of {comparison.measure.title} (the ratio of paired runs, "
         f"less 100 %), so that studies on different data compare; {better} 0 is better. “differ” holds after Holm’s "
@@ -54,8 +54,3 @@ def _relative(effect: Effect | None) -> Spread:
         return Spread(ABSENT)
     value, around = spread(in_percent(effect.ratio, less=1), 1)
     return Spread(f"{value}{NBSP}%", f"{around} n={effect.n}, {effect.reading}".strip())
-
-
-def _agreement(trick: Compared) -> str:
-    words = "differ" if trick.differ else "alike"
-    return words if trick.same_sign else f"{words}, signs differ"

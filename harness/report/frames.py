@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any
 
 import pandas as pd
@@ -84,8 +84,7 @@ def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
 
 
 def _spread(name: str, estimate: Estimate | None) -> dict[str, float]:
-    estimate = estimate or Estimate()
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return dict(zip((name, f"{name}_low", f"{name}_high"), astuple(estimate or Estimate()), strict=True))
 
 
 def _changes(changes: Mapping[str, Estimate]) -> dict[str, float]:

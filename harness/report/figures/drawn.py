@@ -40,7 +40,7 @@ PHONE = 500  # pixels below which a figure is drawn for a phone
 
 
 def draw(prepared: Prepared, width: float, *, titled: bool = True) -> Figure:
-    """A figure so many pixels (of 1/72 inch) wide, in `rc_context(STYLE)`; `titled` where no heading says what it is."""
+    """A figure so many pixels (of 1/72 inch) wide, in `rc_context(STYLE)`; `titled` where no heading says it."""
     if isinstance(prepared, Panels):
         return _panels(prepared, width)
     makers: dict[type[Prepared], Callable[[Any, float], tuple[Figure, Axes]]]

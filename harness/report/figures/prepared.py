@@ -176,16 +176,12 @@ def forest(report: Report) -> Lanes | None:
 
     lanes = []
     for effect in sorted(effects, key=order):
-        known = effect.change.known
-        lanes.append(
-            Lane(
-                cut(change(effect.contrast)),
-                (Mark(effect.change, tone(effect.verdict) or "open"),) if known else (),
-                str(spread(effect.change, digits)) if known else "",
-                "" if known else effect.reading,
-                design(report, effect.contrast),
-            )
-        )
+        name, group = cut(change(effect.contrast)), design(report, effect.contrast)
+        if effect.change.known:
+            mark = Mark(effect.change, tone(effect.verdict) or "open")
+            lanes.append(Lane(name, (mark,), str(spread(effect.change, digits)), group=group))
+        else:
+            lanes.append(Lane(name, (), remark=effect.reading, group=group))
     return _lanes(report, f"What each trick does to {objective.title}", lanes)
 
 

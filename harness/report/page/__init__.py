@@ -119,7 +119,7 @@ def _what_was_run(report: Report) -> dict[str, str]:
 
 
 def _seeds(report: Report) -> str:
-    return ", ".join(str(seed) for seed in sorted({run.seed for run in report.plan.runs}))
+    return ", ".join(map(str, sorted({run.seed for run in report.plan.runs})))
 
 
 def _settings(values: Mapping[str, Any]) -> str:

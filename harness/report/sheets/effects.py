@@ -20,7 +20,7 @@ from harness.report.numbers import (
     spread,
     spreads,
 )
-from harness.report.sheets.sheet import CI, Column, Sheet, by_trick, delta, ended, runs_column, tone, whole
+from harness.report.sheets.sheet import CI, Column, Sheet, by_trick, delta, ended, runs_column, tone
 
 
 def answer(report: Report) -> Sheet | None:
@@ -67,6 +67,7 @@ def statistics(report: Report) -> Sheet | None:
         return None
     digits = places(Estimate(low=e.bootstrap.low, high=e.bootstrap.high) for e in effects)
     deviation = places(e.control_sd for e in effects)
+    missing = any(side.complete < side.planned for e in effects for side in (e.treated, e.control))
     sides = [(f"{name} runs", [ended(getattr(e, name)) for e in effects]) for name in ("treated", "control")]
     return by_trick(
         report,
@@ -83,7 +84,7 @@ def statistics(report: Report) -> Sheet | None:
             (">size", [number(e.size, 2, signed=True) for e in effects]),
             (">control sd", [number(e.control_sd, deviation) for e in effects]),
             (">seeds needed", [_needed(e.seeds_needed) for e in effects]),
-            *(() if whole(effects) else sides),
+            *(sides if missing else ()),
         ],
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
         "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from harness.analysis.compare import Compared
-from harness.analysis.types import Effect, Endings, Verdict
+from harness.analysis.types import Endings, Verdict
 from harness.design import Contrast
 from harness.measures import Measure
 from harness.report import Report
@@ -130,14 +130,9 @@ def runs_column(several: Sequence[Endings]) -> tuple[list[Column], str]:
     return [], ""
 
 
-def whole(effects: Sequence[Effect]) -> bool:
-    """Whether every run behind the effects is complete."""
-    return all(side.complete == side.planned for each in effects for side in (each.treated, each.control))
-
-
-def left_out(count: int, most: int = MOST_ROWS) -> str:
+def left_out(count: int) -> str:
     """What a long table leaves out."""
-    return f" The first {most} of {count:,} are shown." if count > most else ""
+    return f" The first {MOST_ROWS} of {count:,} are shown." if count > MOST_ROWS else ""
 
 
 def joined(names: Sequence[str]) -> str:
