@@ -29,7 +29,7 @@ def question(report: Report) -> str:
     if plan.search:
         best = "lowest" if plan.objective.sign < 0 else "highest"
         return f"Where among the levels of {joined(list(plan.search.levels))} is {plan.objective.title} {best}?"
-    tricks = joined(list(dict.fromkeys(contrast.factor for contrast in plan.contrasts)))
+    tricks = joined([*dict.fromkeys(contrast.factor for contrast in plan.contrasts)])
     return f"Which of {tricks or 'these tricks'} earns its keep, by how much, how surely, and at what cost in run time?"
 
 

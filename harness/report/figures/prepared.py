@@ -53,6 +53,7 @@ class Lanes:
 class Field:
     """A field of the heat map: cool where the objective gains, warm where it loses, by its share of the strongest."""
 
+    value: float
     text: str
     ink: str
     strength: float
@@ -232,6 +233,7 @@ def interactions(report: Report) -> Heat | None:
             row, column = factors.index(term.factors[0]), factors.index(term.factors[-1])
             value = term.estimate.value
             fields[row, column] = fields[column, row] = Field(
+                value=value,
                 text=number(value, digits, signed=True),
                 ink="cool" if objective.improves(value) else "warm",
                 strength=0.0 if row == column else abs(value) / strongest,
