@@ -97,9 +97,7 @@ def band(seeds: Sequence[Points]) -> list[BandPoint]:
     """
     from harness.analysis.paired import estimate  # loads scipy, which only pages need
 
-    several = [dict(sorted(points)) for points in seeds if points]
-    if not several:
-        return []
+    several = [dict(sorted(points)) for points in seeds]
     counts = set.intersection(*(set(points) for points in several))
     if not counts:
         first, last = max(min(points) for points in several), min(max(points) for points in several)
