@@ -5,12 +5,11 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from harness.analysis.compare import Compared, Comparison
+from harness.analysis.compare import Comparison
 from harness.analysis.types import Effect
 from harness.report.numbers import ABSENT, NBSP, Spread, in_percent, p_value, spread
-from harness.report.sheets.sheet import Row, Sheet
+from harness.report.sheets.sheet import Sheet, change, table
 from harness.report.text import escape_markdown, sheet_markdown, sheet_terminal
-from harness.spec import label
 
 _NOTHING = "The studies have no trick at the same level in common."
 
@@ -30,23 +29,22 @@ def markdown(comparison: Comparison) -> str:
 
 def sheet(comparison: Comparison) -> Sheet:
     """A row a trick: its relative effect in every study, and whether these agree."""
-    rows = []
-    for trick in comparison.tricks:
-        values = [_relative(trick.effects.get(study)) for study in comparison.studies]
-        name = f"{trick.factor}: {label(trick.baseline)} → {label(trick.level)}"
-        held = f" (at {trick.held})" if trick.held else ""
-        values.append(spread(trick.ratio_of_ratios, 2, signed=False, times=True))
-        values.append(Spread(p_value(trick.p_adjusted)))
-        cells = (Spread(name + held), *values, Spread(_agreement(trick)))
-        rows.append(Row(cells, "bad" if trick.differ or not trick.same_sign else "", trick.design))
+    tricks = comparison.tricks
     better = "below" if comparison.measure.sign < 0 else "above"
-    return Sheet(
-        title="The same tricks in several studies",
-        heads=("trick", *(f">{name}" for name in comparison.studies), ">farthest to first", ">adjusted p", "together"),
-        rows=rows,
-        reading=f"A trick’s effect as a change in per cent of {comparison.measure.title} (the ratio of paired runs, "
+    return table(
+        "The same tricks in several studies",
+        [
+            ("trick", [change(trick) + (f" (at {trick.held})" if trick.held else "") for trick in tricks]),
+            *((f">{name}", [_relative(trick.effects.get(name)) for trick in tricks]) for name in comparison.studies),
+            (">farthest to first", [spread(t.ratio_of_ratios, 2, signed=False, times=True) for t in tricks]),
+            (">adjusted p", [p_value(trick.p_adjusted) for trick in tricks]),
+            ("together", [("differ" if t.differ else "alike") + ", signs differ" * (not t.same_sign) for t in tricks]),
+        ],
+        f"A trick’s effect as a change in per cent of {comparison.measure.title} (the ratio of paired runs, "
         f"less 100 %), so that studies on different data compare; {better} 0 is better. “differ” holds after Holm’s "
         "correction over the tricks; “alike” means only that no difference is shown.",
+        tones=["bad" if trick.differ or not trick.same_sign else "" for trick in tricks],
+        groups=[trick.design for trick in tricks],
     )
 
 
@@ -56,8 +54,3 @@ def _relative(effect: Effect | None) -> Spread:
         return Spread(ABSENT)
     value, around = spread(in_percent(effect.ratio, less=1), 1)
     return Spread(f"{value}{NBSP}%", f"{around} n={effect.n}, {effect.reading}".strip())
-
-
-def _agreement(trick: Compared) -> str:
-    words = "differ" if trick.differ else "alike"
-    return words if trick.same_sign else f"{words}, signs differ"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from harness.analysis.types import Effect, Estimate, TriedCell, Verdict
 from harness.report import Report
 from harness.report.sheets.sheet import design
 
-SCHEMA_VERSION = 1
-
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) that every document holds."""
-    found: dict[str, Any] = json.loads(files("harness.report").joinpath("schema.json").read_text(encoding="utf-8"))
-    return found
+    return cast(dict[str, Any], json.loads(files("harness.report").joinpath("schema.json").read_text("utf-8")))
 
 
 def decided(report: Report) -> bool:
@@ -30,16 +28,11 @@ def document(report: Report) -> dict[str, Any]:
     """Verdicts, intervals, n, costs and provenance as plain data; what is not a finite number is null."""
     plan, objective = report.plan, report.plan.objective
     found = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "study": plan.study,
         "recipe": plan.recipe,
         "design": plan.design,
-        "objective": {
-            "name": objective.name,
-            "title": objective.title,
-            "unit": objective.unit,
-            "direction": str(objective.direction),
-        },
+        "objective": {name: str(getattr(objective, name)) for name in ("name", "title", "unit", "direction")},
         "worth": None,
         "decided": decided(report),
         "effects": [_effect(report, position, effect) for position, effect in enumerate(report.answer.effects)],
@@ -53,7 +46,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
-    costs = {name: effects[position] for name, effects in report.answer.costs.items()}
+    costs = {name: several[position] for name, several in report.answer.costs.items()}
     return {
         "factor": effect.contrast.factor,
         "from": effect.contrast.baseline,
@@ -81,7 +74,7 @@ def _cell(cell: TriedCell) -> dict[str, Any]:
 
 
 def _spread(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": _finite(estimate.value), "low": _finite(estimate.low), "high": _finite(estimate.high)}
+    return {name: _finite(value) for name, value in asdict(estimate).items()}
 
 
 def _finite(value: float) -> float | None:

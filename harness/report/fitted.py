@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+import numpy as np
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
@@ -31,13 +32,11 @@ class FittedTable:
     styles: Sequence[str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        gap = _GAP
-        room = options.max_width - (1 + gap) * len(self.heads)
-        columns = list(range(len(self.heads)))
-        stacked = sum(self._least(column, " ") for column in columns) > room
-        between = "\n" if stacked else " "
-        if stacked:
-            gap, room = 0, options.max_width - len(self.heads) - 1
+        columns = range(len(self.heads))
+        between, gap = " ", _GAP
+        room = options.max_width - (1 + gap) * len(columns)
+        if sum(self._least(column, between) for column in columns) > room:
+            between, gap, room = "\n", 0, options.max_width - len(columns) - 1
         least = [self._least(column, between) for column in columns]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
         widths = self._widths(least, between, room)
@@ -52,35 +51,27 @@ class FittedTable:
             table.add_row(*map(Text, texts[:-1]), Text(texts[-1], style=style))
         yield table
 
-    def _cells(self, column: int) -> list[Spread]:
-        return [row[column] for row in self.rows if not isinstance(row, str)]
+    def _lines(self, column: int, between: str) -> list[str]:
+        cells = (_written(row[column], between) for row in self.rows if not isinstance(row, str))
+        return [line for cell in cells for line in cell.split("\n")]
 
     def _numeric(self, column: int) -> bool:
-        return self.right[column] or any(cell.interval for cell in self._cells(column))
+        return self.right[column] or any(row[column].interval for row in self.rows if not isinstance(row, str))
 
     def _least(self, column: int, between: str) -> int:
         """The width at which no number, interval, word or short label of a column is broken."""
-        lines = [line for cell in self._cells(column) for line in _written(cell, between).split("\n")]
+        lines = self._lines(column, between)
         kept = lines if self._numeric(column) else [word for line in lines for word in line.split()]
         short = min(_LABEL, max(map(len, lines), default=0))
-        head = self.heads[column].split(" ")
-        return max(short, *map(len, [*head, *kept]))
+        return max(short, *map(len, [*self.heads[column].split(" "), *kept]))
 
     def _widths(self, least: list[int], between: str, room: int) -> list[int]:
         """As wide as the texts are; where that is too wide, narrowed down to `least`, and only then to less."""
-        widths = [
-            max(
-                len(head),
-                *(len(line) for cell in self._cells(column) for line in _written(cell, between).split("\n")),
-                1,
-            )
-            for column, head in enumerate(self.heads)
-        ]
+        widths = [max(1, *map(len, [head, *self._lines(column, between)])) for column, head in enumerate(self.heads)]
         words = [width if self._numeric(column) else min(width, _LEAST) for column, width in enumerate(least)]
         for floors in (least, words, [_LEAST] * len(widths)):
-            while sum(widths) > room and any(width > floor for width, floor in zip(widths, floors, strict=True)):
-                slack = [width - floor for width, floor in zip(widths, floors, strict=True)]
-                widths[slack.index(max(slack))] -= 1
+            while sum(widths) > room and max(slack := np.subtract(widths, floors)) > 0:
+                widths[slack.argmax()] -= 1
         return widths
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def csv(report: Report) -> dict[str, str]:
     """Name -> that table: the answer (effects, or what a search tried) first, the runs last."""
-    return {name: _csv(frame) for name, frame in frames(report).items()}
+    safe = {name: frame.map(_defused).rename(columns=_defused) for name, frame in frames(report).items()}
+    return {name: str(frame.to_csv(index=False, lineterminator="\n")) for name, frame in safe.items()}
 
 
 def frames(report: Report) -> dict[str, pd.DataFrame]:
@@ -30,7 +31,9 @@ def frames(report: Report) -> dict[str, pd.DataFrame]:
         effect for effects in (found.effects, *found.parts.values(), *found.costs.values()) for effect in effects
     )
     tables: dict[str, Iterable[Mapping[str, Any]]] = {
-        "tried": ({**_flat(cell), **_states(cell.states)} for cell in found.tried),
+        "tried": (
+            {**_flat(cell), **{str(state): cell.states.get(state, 0) for state in RunState}} for cell in found.tried
+        ),
         "effects": (_effect(report, position, effect) for position, effect in enumerate(found.effects)),
         "statistics": ({**_contrast(report, e.contrast), "measure": e.measure.name, **_flat(e)} for e in several),
         "views": map(_flat, found.views),
@@ -81,12 +84,7 @@ def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
 
 
 def _spread(name: str, estimate: Estimate | None) -> dict[str, float]:
-    estimate = estimate or Estimate()
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def _states(states: Mapping[RunState, int]) -> dict[str, int]:
-    return {str(state): states.get(state, 0) for state in RunState}
+    return dict(zip((name, f"{name}_low", f"{name}_high"), astuple(estimate or Estimate()), strict=True))
 
 
 def _changes(changes: Mapping[str, Estimate]) -> dict[str, float]:
@@ -114,11 +112,6 @@ def _flat(record: Any) -> dict[str, Any]:
         elif isinstance(value, str | int | float | None):
             row[name] = value
     return row
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    safe = frame.map(_defused).rename(columns=_defused)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _defused(cell: Any) -> Any:

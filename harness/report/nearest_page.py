@@ -28,8 +28,8 @@ class Pair:
     distance: float
 
 
-def closest_pairs(scored: Scored, count: int = CLOSEST) -> list[Pair]:
-    """The `count` generated images that are most like a real one, the most alike first."""
+def closest_pairs(scored: Scored) -> list[Pair]:
+    """The `CLOSEST` generated images that are most like a real one, the most alike first."""
     import torch
 
     nearest = scored.scores.nearest.cpu()
@@ -37,15 +37,9 @@ def closest_pairs(scored: Scored, count: int = CLOSEST) -> list[Pair]:
     ours = torch.nn.functional.normalize(scored.images.features.cpu()[kept].double(), dim=1)
     theirs = torch.nn.functional.normalize(scored.real.features[nearest[kept]].cpu().double(), dim=1)
     distances = 1 - (ours * theirs).sum(dim=1).abs()
-    order = distances.argsort(stable=True)[:count].tolist()
-    return [
-        Pair(
-            scored.images.names[int(kept[i])],
-            scored.real.names[int(nearest[kept[i]])],
-            max(0.0, float(distances[i])),
-        )
-        for i in order
-    ]
+    order = distances.argsort(stable=True)[:CLOSEST].tolist()
+    found = ((int(kept[i]), max(0.0, float(distances[i]))) for i in order)
+    return [Pair(scored.images.names[n], scored.real.names[int(nearest[n])], distance) for n, distance in found]
 
 
 def render(scored: Sequence[Scored]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import NamedTuple
 
 from harness.analysis.types import Estimate
@@ -33,14 +34,10 @@ def decimals(values: Iterable[float], significant: int = 3) -> int:
 
 def places(values: Iterable[float | Estimate], significant: int = 2) -> int:
     """Decimals for a column of changes and the ends of their intervals, one at least where these are below 100."""
-    ends = [end for each in values for end in _numbers(each) if math.isfinite(end)]
-    sizes = sorted(map(abs, ends))
+    ends = (end for each in values for end in (astuple(each) if isinstance(each, Estimate) else (each,)))
+    sizes = sorted(abs(end) for end in ends if math.isfinite(end))
     small = bool(sizes) and sizes[len(sizes) // 2] < 100
     return max(decimals(sizes, significant), int(small))
-
-
-def _numbers(value: float | Estimate) -> tuple[float, ...]:
-    return (value.value, value.low, value.high) if isinstance(value, Estimate) else (value,)
 
 
 def number(value: float | None, places: int, *, signed: bool = False) -> str:
@@ -68,7 +65,7 @@ def percent(value: float, places: int = 1, *, signed: bool = True) -> str:
 
 def in_percent(share: Estimate, *, less: float = 0.0) -> Estimate:
     """A share, or a ratio `less` 1, in per cent."""
-    return Estimate(*(100 * (value - less) for value in (share.value, share.low, share.high)))
+    return Estimate(*(100 * (value - less) for value in astuple(share)))
 
 
 def spread(estimate: Estimate | None, places: int, *, signed: bool = True, times: bool = False) -> Spread:
@@ -82,7 +79,7 @@ def spread(estimate: Estimate | None, places: int, *, signed: bool = True, times
 def spreads(several: Iterable[Estimate | None], digits: int | None = None, *, signed: bool = True) -> list[Spread]:
     """A column of estimates at one precision, that of changes where none is given."""
     column = list(several)
-    shown = places(each for each in column if each is not None) if digits is None else digits
+    shown = places(filter(None, column)) if digits is None else digits
     return [spread(each, shown, signed=signed) for each in column]
 
 

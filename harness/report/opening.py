@@ -29,20 +29,18 @@ def question(report: Report) -> str:
     if plan.search:
         best = "lowest" if plan.objective.sign < 0 else "highest"
         return f"Where among the levels of {joined(list(plan.search.levels))} is {plan.objective.title} {best}?"
-    tricks = list(dict.fromkeys(contrast.factor for contrast in plan.contrasts))
-    named = joined(tricks) or "these tricks"
-    return f"Which of {named} earns its keep, by how much, how surely, and at what cost in run time?"
+    tricks = joined([*dict.fromkeys(contrast.factor for contrast in plan.contrasts)])
+    return f"Which of {tricks or 'these tricks'} earns its keep, by how much, how surely, and at what cost in run time?"
 
 
 def what_was_run(report: Report) -> str:
     """Cells, seeds, budget and how many runs are complete."""
-    plan = report.plan
-    budget = plan.budget
+    plan, budget = report.plan, report.plan.budget
     size = f"{budget.images:,} images" if budget.images is not None else f"{budget.seconds:g} s of training"
     complete = int((report.runs["state"] == RunState.COMPLETE).sum())
     ended = f"{size} a run; {complete:,} of {plan.size:,} runs are complete."
     if plan.search:
-        space = math.prod(len(levels) for levels in plan.search.levels.values())
+        space = math.prod(map(len, plan.search.levels.values()))
         tried = f"tried {len(plan.cells):,} of {space:,} combinations of levels"
         return f"The {plan.search.sampler} sampler {tried}, {ended}"
     seeds = len({run.seed for run in plan.runs})
@@ -74,9 +72,7 @@ def lines(report: Report) -> list[Line]:
         effects = [report.answer.effects[position] for position in positions]
         kind, verdict = _kind(effects)
         # The effect that decides speaks for the trick; where designs contradict each other, each speaks.
-        telling = [p for p, effect in zip(positions, effects, strict=True) if effect.verdict is verdict][
-            :1
-        ] or positions
+        telling = [p for p in positions if report.answer.effects[p].verdict is verdict][:1] or positions
         how = "; ".join(_how(report, position, first=position == positions[0]) for position in telling)
         found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how))
     found.sort(key=lambda line: _KINDS.index(line.kind))
@@ -104,11 +100,9 @@ def _how(report: Report, position: int, *, first: bool) -> str:
     words = [] if str(effect.verdict) == effect.reading else [effect.reading]
     if effect.change.known:
         words.append(f"{spread(effect.change, places(each.change for each in effects))} {objective.title}")
-    if effect.change.known and decided:
-        words.append(f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}")
+        words += [f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}"] * decided
     seconds = seconds_of(report)
-    if seconds and seconds[position].change.known and decided:
-        cost = seconds[position]
+    if decided and seconds and (cost := seconds[position]).change.known:
         ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
         alone = f", n={cost.n}" if cost.n != effect.n else ""
         price = spread(cost.change, places(each.change for each in seconds))

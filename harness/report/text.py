@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -13,7 +13,7 @@ from harness.report.numbers import Spread
 from harness.report.opening import headline
 from harness.report.sheets import sheets
 from harness.report.sheets.effects import agreement_in_words
-from harness.report.sheets.sheet import Row, Sheet
+from harness.report.sheets.sheet import Sheet
 
 _MOST_ROWS = 12  # of a table on the terminal
 _STYLES = {"good": "bold green", "bad": "bold red", "": ""}
@@ -43,16 +43,12 @@ def sheet_terminal(sheet: Sheet) -> RenderableType:
     rows: list[list[Spread] | str] = []
     styles = []
     for name, several in shown.groups:
-        rows += [name] * bool(name) + [[_spread(cell) for cell in row.cells] for row in several]
+        rows += [name] * bool(name) + [row.spreads for row in several]
         styles += [""] * bool(name) + [_STYLES[row.tone] for row in several]
     parts.append(FittedTable(sheet.names, sheet.right, rows, styles))
     if left > 0:
         parts.append(Text(f"and {left} more {'row' if left == 1 else 'rows'}, which the other formats have"))
     return Group(*parts, Text(sheet.reading, style="dim"))
-
-
-def _spread(cell: str | Spread) -> Spread:
-    return cell if isinstance(cell, Spread) else Spread(cell)
 
 
 def markdown(report: Report) -> str:
@@ -84,13 +80,11 @@ def _line(cells: Iterable[str]) -> str:
 
 def escape_markdown(text: str) -> str:
     """`text` with nothing in it that Markdown reads as its own."""
-    for character in "\\|*_`<[":
-        text = text.replace(character, "\\" + character)
-    return text.replace("\n", " ")
+    return text.translate(_MARKDOWN)
 
 
-LATEX_NEEDS = "% needs \\usepackage{booktabs}\n"
-_LATEX = {
+_MARKDOWN = str.maketrans({**{character: f"\\{character}" for character in "\\|*_`<["}, "\n": " "})
+_LATEX: dict[str, str | int | None] = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -111,12 +105,12 @@ _LATEX = {
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return text.translate(str.maketrans(_LATEX))
 
 
 def latex(report: Report) -> str:
     """Every table with the rules of booktabs."""
-    return LATEX_NEEDS + "\n".join(map(sheet_latex, sheets(report)))
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(map(sheet_latex, sheets(report)))
 
 
 def sheet_latex(sheet: Sheet) -> str:
@@ -133,15 +127,11 @@ def sheet_latex(sheet: Sheet) -> str:
         lines.append("    \\midrule")
         if name:
             lines.append(f"    \\multicolumn{{{len(sheet.heads)}}}{{l}}{{\\emph{{{_latex(name)}}}}} \\\\")
-        lines += _latex_rows(rows)
+        # A line that began with [ would be read as the optional argument of the \\\\ before it.
+        written = (_latex_line(map(str, row.cells)) for row in rows)
+        lines += [f"    {'{}' if line.startswith('[') else ''}{line}" for line in written]
     lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
-
-
-def _latex_rows(rows: Sequence[Row]) -> list[str]:
-    """Lines of cells; one that began with [ would be read as the optional argument of the \\\\ before it."""
-    written = (_latex_line([str(cell) for cell in row.cells]) for row in rows)
-    return [f"    {{}}{line}" if line.startswith("[") else f"    {line}" for line in written]
 
 
 def _latex_line(cells: Iterable[str]) -> str:

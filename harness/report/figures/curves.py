@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -95,11 +95,9 @@ def band(seeds: Sequence[Points]) -> list[BandPoint]:
 
     Runs of equal time are scored at other counts each: those are interpolated where all curves overlap.
     """
-    from scipy.special import stdtrit
+    from harness.analysis.paired import estimate  # loads scipy, which only pages need
 
-    several = [dict(sorted(points)) for points in seeds if points]
-    if not several:
-        return []
+    several = [dict(sorted(points)) for points in seeds]
     counts = set.intersection(*(set(points) for points in several))
     if not counts:
         first, last = max(min(points) for points in several), min(max(points) for points in several)
@@ -107,10 +105,7 @@ def band(seeds: Sequence[Points]) -> list[BandPoint]:
     found = []
     for images in thinned(sorted(counts)):
         values = np.array([float(np.interp(images, list(points), list(points.values()))) for points in several])
-        mean, half = float(values.mean()), math.nan
-        if len(values) > 1:
-            half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))
-        found.append(BandPoint(images, mean, mean - half, mean + half))
+        found.append(BandPoint(images, *astuple(estimate(values))))
     return found
 
 

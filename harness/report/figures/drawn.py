@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -25,7 +24,7 @@ INKS = {
     "ink": "#1d1f23", "soft": "#5d636d", "line": "#dfdcd6", "paper": "#fefefe",
 }
 """The page's colours on white by its CSS variables, each unlike all others, so that it can be found and replaced."""
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 13, "font.family": "sans-serif", "axes.titlesize": 14, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
     "axes.grid": True, "grid.color": INKS["line"], "axes.edgecolor": INKS["line"], "text.color": INKS["ink"],
@@ -35,30 +34,18 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "figure", "lines.markersize": 6.5, "axes.titlepad": 10, "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+"""The look of all figures, as the `rc_context` in which they are drawn and saved."""
 # fmt: on
 PHONE = 500  # pixels below which a figure is drawn for a phone
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of all figures, for drawing and for saving them."""
-    with rc_context(_STYLE):
-        yield
-
-
 def draw(prepared: Prepared, width: float, *, titled: bool = True) -> Figure:
-    """A figure so many pixels (of 1/72 inch) wide, under `style()`; `titled` where no heading says what it shows."""
-    match prepared:
-        case Lanes():
-            figure, axes = _lanes(prepared, width)
-        case Heat():
-            figure, axes = _heat(prepared, width)
-        case Waterfall():
-            figure, axes = _waterfall(prepared, width)
-        case Scatter():
-            figure, axes = _scatter(prepared, width)
-        case Panels():
-            return _panels(prepared, width)
+    """A figure so many pixels (of 1/72 inch) wide, in `rc_context(STYLE)`; `titled` where no heading says it."""
+    if isinstance(prepared, Panels):
+        return _panels(prepared, width)
+    makers: dict[type[Prepared], Callable[[Any, float], tuple[Figure, Axes]]]
+    makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter}
+    figure, axes = makers[type(prepared)](prepared, width)
     if titled:
         axes.set_title("\n".join(wrap(prepared.title, int(width / 9))))
     return figure
@@ -142,11 +129,10 @@ def _lanes(prepared: Lanes, width: float) -> tuple[Figure, Axes]:
     else:
         axes.set_yticks([at + thick / 2 for at, _ in ticks], [lane.name for _, lane in ticks], color=INKS["ink"])
     if prepared.legend:
-        marks = [
-            axes.plot([], [], marker=shape, color=INKS[ink], linestyle="", label=name)[0]
-            for name, ink, shape in prepared.legend
-        ]
-        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), handletextpad=0.1, columnspacing=1)
+        for name, ink, shape in prepared.legend:
+            axes.plot([], [], marker=shape, color=INKS[ink], linestyle="", label=name)
+        columns = len(prepared.legend)
+        figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=1)
     return figure, axes
 
 
@@ -164,8 +150,7 @@ def _heat(prepared: Heat, width: float) -> tuple[Figure, Axes]:
             alpha = 0.12 + 0.88 * field.strength
             axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=INKS[field.ink], alpha=alpha, lw=0))
         if field.sure and row != column:
-            frame = Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, ec=INKS["ink"], lw=1.8)
-            axes.add_patch(frame)
+            axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, ec=INKS["ink"], lw=1.8))
         weight = "bold" if field.sure else "normal"
         axes.text(column, row, field.text, ha="center", va="center", weight=weight, size=size)
     axes.set_xlim(-0.5, len(factors) - 0.5)
@@ -191,8 +176,8 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
         axes.barh(at, each.share.value, left=each.begin, height=0.5, color=INKS[each.ink])
         end = each.begin + each.share.value
         if each.share.bounded:
-            low, high = each.begin + each.share.low, each.begin + each.share.high
-            low, high = max(low, prepared.frame[0]), min(high, prepared.frame[1])
+            low = max(each.begin + each.share.low, prepared.frame[0])
+            high = min(each.begin + each.share.high, prepared.frame[1])
             axes.plot([low, high], [at, at], color=INKS["ink"], linewidth=1.2, marker="|", markersize=7)
         if each is not prepared.steps[-1]:
             axes.plot([end, end], [at + 0.25, at + step - 0.25], color=INKS["soft"], linestyle=":", linewidth=1)
@@ -209,9 +194,8 @@ def _waterfall(prepared: Waterfall, width: float) -> tuple[Figure, Axes]:
 def _scatter(prepared: Scatter, width: float) -> tuple[Figure, Axes]:
     figure, axes = _canvas(width, 400 if width < PHONE else 520)
     crowd = len(prepared.points) > 12
-    (left, right), (bottom, top) = prepared.frame
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
+    axes.set_xlim(*prepared.frame[0])
+    axes.set_ylim(*prepared.frame[1])
     axes.plot([x for x, _ in prepared.front], [y for _, y in prepared.front], color=INKS["accent"], lw=2.2, zorder=1)
     for point in prepared.points:
         ink = INKS["accent"] if point.on_front else INKS["open"]
@@ -248,7 +232,7 @@ def _numbers(axes: Axes, points: Sequence[Point], prepared: Scatter, width: floa
 
 def _panels(prepared: Panels, width: float) -> Figure:
     columns = min(3, len(prepared.panels))
-    lines = -(-len(prepared.panels) // columns)
+    lines = math.ceil(len(prepared.panels) / columns)
     figure = Figure(figsize=(width / 72, (230 * lines + 40) / 72))
     figure.set_layout_engine("constrained", w_pad=8 / 72, h_pad=6 / 72)
     several = figure.subplots(lines, columns, squeeze=False).flatten()

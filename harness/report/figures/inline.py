@@ -7,11 +7,12 @@ import re
 from html import escape
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from harness.report.figures.curves import Panels
-from harness.report.figures.drawn import INKS, draw, draw_panel, style
+from harness.report.figures.drawn import INKS, STYLE, draw, draw_panel
 from harness.report.figures.prepared import Prepared
 
 WIDE, NARROW, PANEL = 1080, 360, 340  # pixels
@@ -20,7 +21,7 @@ _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 
 def inline(name: str, prepared: Prepared) -> str:
     """HTML of a figure: for a wide screen and for a phone, of which the style sheet shows one; panels flow."""
-    with style():
+    with rc_context(STYLE):
         if isinstance(prepared, Panels):
             figures = "".join(
                 f"<figure>{_svg(draw_panel(prepared, panel, PANEL), f'curve-{n}', f'{prepared.down} of {panel.name}')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.analysis.types import Estimate
@@ -24,17 +24,9 @@ def _figure(prepared: Prepared) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    match prepared:
-        case Lanes():
-            _lanes(figure, prepared)
-        case Heat():
-            _heat(figure, prepared)
-        case Waterfall():
-            _waterfall(figure, prepared)
-        case Scatter():
-            _scatter(figure, prepared)
-        case Panels():
-            _panels(figure, prepared)
+    makers: dict[type[Prepared], Callable[[Any, Any], None]]
+    makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter, Panels: _panels}
+    makers[type(prepared)](figure, prepared)
     return figure.update_layout(title=prepared.title, template="plotly_white")
 
 
@@ -59,9 +51,7 @@ def _rows(figure: Any, names: Sequence[str], axis: str) -> None:
 
 
 def _lanes(figure: Any, prepared: Lanes) -> None:
-    looks = [(ink, shape) for _, ink, shape in prepared.legend] or [(ink, "o") for ink in ("good", "bad", "open")]
-    titles = {(ink, shape): name for name, ink, shape in prepared.legend}
-    for ink, shape in looks:
+    for name, ink, shape in prepared.legend or [("", ink, "o") for ink in ("good", "bad", "open")]:
         found = [
             (position + 0.2 * number * bool(prepared.legend), lane, mark.estimate)
             for position, lane in enumerate(prepared.lanes)
@@ -77,12 +67,11 @@ def _lanes(figure: Any, prepared: Lanes) -> None:
             mode="markers",
             marker={"size": 9, "color": INKS[ink], "symbol": _SHAPES[shape]},
             error_x=_errors(estimates, ink),
-            name=titles.get((ink, shape), ""),
-            showlegend=bool(titles),
+            name=name,
+            showlegend=bool(prepared.legend),
         )
-    _rows(
-        figure, [f"{lane.name} ({lane.group})" if lane.group else lane.name for lane in prepared.lanes], prepared.axis
-    )
+    names = [f"{lane.name} ({lane.group})" if lane.group else lane.name for lane in prepared.lanes]
+    _rows(figure, names, prepared.axis)
 
 
 def _heat(figure: Any, prepared: Heat) -> None:

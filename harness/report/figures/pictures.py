@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib import rc_context
+
 from harness.report import Report
-from harness.report.figures.drawn import draw, style
+from harness.report.figures.drawn import STYLE, draw
 from harness.report.figures.prepared import prepare
 
 DPI = 150
@@ -16,7 +18,7 @@ def pictures(report: Report, folder: Path) -> list[Path]:
     """One PNG of 150 dpi on white in `folder` per figure that the report has, by its name."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    with style():
+    with rc_context(STYLE):
         for name, prepared in prepare(report).items():
             made.append(folder / f"{name}.png")
             draw(prepared, _WIDTH).savefig(made[-1], dpi=DPI, facecolor="white")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
-from harness.analysis.types import Estimate, Term, Verdict
+from harness.analysis.types import Effect, Estimate, Verdict
 from harness.report import Report
 from harness.report.figures.curves import Panels, panels
 from harness.report.numbers import decimals, number, places, spread
@@ -172,22 +171,18 @@ def forest(report: Report) -> Lanes | None:
     groups = list(dict.fromkeys(design(report, effect.contrast) for effect in effects))
     digits = places(effect.change for effect in effects)
 
-    def order(position: int) -> tuple[int, float]:
-        value = -objective.sign * effects[position].change.value
-        return groups.index(design(report, effects[position].contrast)), value if value == value else math.inf
+    def order(effect: Effect) -> tuple[int, float]:
+        value = -objective.sign * effect.change.value
+        return groups.index(design(report, effect.contrast)), value if value == value else math.inf
 
     lanes = []
-    for effect in (effects[position] for position in sorted(range(len(effects)), key=order)):
-        known = effect.change.known
-        lanes.append(
-            Lane(
-                cut(change(effect.contrast)),
-                (Mark(effect.change, tone(effect.verdict) or "open"),) if known else (),
-                str(spread(effect.change, digits)) if known else "",
-                "" if known else effect.reading,
-                design(report, effect.contrast),
-            )
-        )
+    for effect in sorted(effects, key=order):
+        name, group = cut(change(effect.contrast)), design(report, effect.contrast)
+        if effect.change.known:
+            mark = Mark(effect.change, tone(effect.verdict) or "open")
+            lanes.append(Lane(name, (mark,), str(spread(effect.change, digits)), group=group))
+        else:
+            lanes.append(Lane(name, (), remark=effect.reading, group=group))
     return _lanes(report, f"What each trick does to {objective.title}", lanes)
 
 
@@ -232,20 +227,18 @@ def interactions(report: Report) -> Heat | None:
     factors = [term.factors[0] for term in terms if len(term.factors) == 1]
     strongest = max(abs(term.estimate.value) for term in between) or 1.0
     digits = min(3, decimals([strongest], 2))
-    fields: dict[tuple[int, int], Field] = {}
-
-    def field(term: Term) -> Field:
-        value = term.estimate.value
-        ink = "cool" if objective.improves(value) else "warm"
-        main = len(term.factors) == 1
-        sure = term.verdict in (Verdict.HELPS, Verdict.HURTS)
-        strength = 0.0 if main else abs(value) / strongest
-        return Field(value, number(value, digits, signed=True), ink, strength, sure)
-
+    fields = {}
     for term in terms:
         if set(term.factors) <= set(factors) and term.estimate.known:
-            for pair in itertools.permutations(term.factors) if len(term.factors) == 2 else [term.factors * 2]:
-                fields[factors.index(pair[0]), factors.index(pair[1])] = field(term)
+            row, column = factors.index(term.factors[0]), factors.index(term.factors[-1])
+            value = term.estimate.value
+            fields[row, column] = fields[column, row] = Field(
+                value=value,
+                text=number(value, digits, signed=True),
+                ink="cool" if objective.improves(value) else "warm",
+                strength=0.0 if row == column else abs(value) / strongest,
+                sure=term.verdict in (Verdict.HELPS, Verdict.HURTS),
+            )
     return Heat(
         title=f"Interactions on {objective.title}, main effects on the diagonal",
         note="blue: better together than their sum, orange: worse; framed and bold: holds after correction",
@@ -268,10 +261,7 @@ def shapley(report: Report) -> Waterfall | None:
         steps.append(Step(name, begin, share.estimate, number(value, digits, signed=True), ink))
         begin += value
     steps.append(Step("all of them", 0.0, whole.total, number(whole.total.value, digits, signed=True), "open"))
-    ends = (
-        Estimate(step.begin + step.share.value, step.begin + step.share.low, step.begin + step.share.high)
-        for step in steps
-    )
+    ends = (Estimate(*(step.begin + end for end in astuple(step.share))) for step in steps)
     title = "Shapley shares add up to the change from nothing on to everything on"
     return Waterfall(title=title, axis=_axis(report), steps=tuple(steps), frame=window(ends))
 
@@ -281,11 +271,8 @@ def pareto(report: Report) -> Scatter | None:
     plan, known = report.plan, numbered(report)
     if not known:
         return None
-    points = [
-        Point(n, price.cell, price.seconds, price.objective, price.on_front, price.cell == plan.control, price.n)
-        for n, price in known
-    ]
-    points = sorted(points, key=lambda point: not (point.on_front or point.control))[:MOST_ROWS]
+    every = (Point(n, p.cell, p.seconds, p.objective, p.on_front, p.cell == plan.control, p.n) for n, p in known)
+    points = sorted(every, key=lambda point: not (point.on_front or point.control))[:MOST_ROWS]
     frame = span(point.seconds for point in points), span(point.objective for point in points)
     return Scatter(
         title=f"{plan.objective.title} against training time",

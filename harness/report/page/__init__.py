@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -81,11 +82,8 @@ def _grids(report: Report) -> tuple[list[tuple[str, str]], str]:
     """Cells with their sample grids, and the sentence on what was left out."""
     names, sentence = cells.chosen(report, report.grids, MOST_GRIDS)
     found = [(name, source) for name in names if (source := address(report.grids[name]))]
-    light, size = [], 0
-    for name, source in found:
-        size += len(source)
-        if size <= MOST_BYTES:
-            light.append((name, source))
+    sizes = accumulate(len(source) for _, source in found)
+    light = [grid for grid, size in zip(found, sizes, strict=True) if size <= MOST_BYTES]
     if heavy := len(found) - len(light):
         sentence += f" {heavy} more would make the page too heavy; they are with their runs."
     return light, sentence
@@ -94,13 +92,9 @@ def _grids(report: Report) -> tuple[list[tuple[str, str]], str]:
 def _pairs(report: Report) -> list[tuple[str, str, float]]:
     """The pairs that are most alike, as many as the page can hold."""
     known = sorted(report.nearest.pairs, key=lambda pair: pair[2]) if report.nearest else []
-    shown, size = [], 0
-    for generated, real, distance in known[:MOST_PAIRS]:
-        left, right = address(generated), address(real)
-        size += len(left) + len(right)
-        if left and right and size <= MOST_BYTES:
-            shown.append((left, right, distance))
-    return shown
+    pairs = [(address(generated), address(real), distance) for generated, real, distance in known[:MOST_PAIRS]]
+    sizes = accumulate(len(left) + len(right) for left, right, _ in pairs)
+    return [pair for pair, size in zip(pairs, sizes, strict=True) if all(pair[:2]) and size <= MOST_BYTES]
 
 
 def _what_was_run(report: Report) -> dict[str, str]:
@@ -125,7 +119,7 @@ def _what_was_run(report: Report) -> dict[str, str]:
 
 
 def _seeds(report: Report) -> str:
-    return ", ".join(str(seed) for seed in sorted({run.seed for run in report.plan.runs}))
+    return ", ".join(map(str, sorted({run.seed for run in report.plan.runs})))
 
 
 def _settings(values: Mapping[str, Any]) -> str:

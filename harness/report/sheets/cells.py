@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ from harness.analysis.types import CellPrice
 from harness.measures import COSTS, TRAIN_SECONDS, RunState
 from harness.report import Report
 from harness.report.numbers import ABSENT, NBSP, Spread, decimals, in_percent, number, places, spreads
-from harness.report.sheets.sheet import CI, MOST_ROWS, Column, Sheet, left_out, runs_column, table
+from harness.report.sheets.sheet import CI, MOST_ROWS, Column, Sheet, left_out, runs_column, table, tallied
 from harness.spec import label
 
 
@@ -30,17 +29,13 @@ def tried(report: Report) -> Sheet | None:
             (f">{objective.heading} {CI}", spreads((cell.objective for cell in cells), digits, signed=False)),
             (">shrunk", [number(cell.shrunk, digits) for cell in cells]),
             (f">{TRAIN_SECONDS.heading}", [number(cell.seconds, seconds) for cell in cells]),
-            ("runs", [_states(cell.states) for cell in cells]),
+            ("runs", [tallied(cell.states) for cell in cells]),
         ],
         "The best mean first. The sampler came back to what looked good, of many means the best is lucky too "
         "(shrunk: the mean pulled towards that of all cells by how much of their spread is noise), and pruned runs "
         "are left out of a mean: a ranking says where to look, not what a trick is worth."
         + left_out(len(report.answer.tried)),
     )
-
-
-def _states(counts: Mapping[Any, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def numbered(report: Report) -> list[tuple[int, CellPrice]]:
@@ -92,9 +87,7 @@ def failures(report: Report) -> Sheet | None:
         "Runs that ended badly",
         [
             ("level", [f"{rate.factor}: {label(rate.level)}" for rate in rates]),
-            (">ended", [str(each.ended) for each in ends]),
-            (">diverged", [str(each.diverged) for each in ends]),
-            (">failed", [str(each.failed) for each in ends]),
+            *((f">{name}", [str(getattr(each, name)) for each in ends]) for name in ("ended", "diverged", "failed")),
             (f">rate {CI}", [Spread(f"{share}{NBSP}%", around) for share, around in shares]),
         ],
         "Of all runs at a level, whatever the other tricks: a run that diverged is an outcome of its tricks, one that "
@@ -116,7 +109,7 @@ def outcomes(report: Report) -> Sheet:
         "Cells",
         [
             ("cell", names),
-            ("runs", [_states(dict(counts)) for _, counts in states.iterrows()]),
+            ("runs", [tallied(dict(counts)) for _, counts in states.iterrows()]),
             *((f">{m.heading}", [number(value, digits[m.name]) for value in means[m.name]]) for m in measures),
         ],
         "Means over the complete runs of a cell. Effects come from paired runs only, so that their means can differ "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
-from harness.analysis.types import AtEqual, Bought, Effect, Estimate, RankAgreement, SeedsNeeded, UnderYardsticks
+from harness.analysis.types import AtEqual, Effect, Estimate, RankAgreement, SeedsNeeded
 from harness.design import Alias
 from harness.measures import TRAIN_SECONDS, Measure
 from harness.report import Report
@@ -21,15 +20,7 @@ from harness.report.numbers import (
     spread,
     spreads,
 )
-from harness.report.sheets.sheet import CI, Column, Sheet, change, delta, design, ended, runs_column, table, tone, whole
-
-Each = TypeVar("Each", Effect, Bought, AtEqual, UnderYardsticks)
-
-
-def _tricks(report: Report, several: Sequence[Each]) -> tuple[Column, list[str]]:
-    """The column of what each row is about, and the designs that the rows are grouped by."""
-    contrasts = [each.contrast for each in several]
-    return ("trick", [change(each) for each in contrasts]), [design(report, each) for each in contrasts]
+from harness.report.sheets.sheet import CI, Column, Sheet, by_trick, delta, ended, runs_column, tone
 
 
 def answer(report: Report) -> Sheet | None:
@@ -37,14 +28,14 @@ def answer(report: Report) -> Sheet | None:
     effects, objective, seconds = report.answer.effects, report.plan.objective, seconds_of(report)
     if report.plan.search:
         return None
-    tricks, groups = _tricks(report, effects)
     level = max(decimals((e.treated_mean for e in effects), 3), min(places(e.change for e in effects), 3))
     price = spreads(cost.change for cost in seconds)
     by_time = [(delta(TRAIN_SECONDS), [_own_n(*each) for each in zip(effects, seconds, price, strict=False)])]
-    return table(
+    return by_trick(
+        report,
+        [each.contrast for each in effects],
         "What each trick is worth",
         [
-            tricks,
             (">n", [str(e.n) for e in effects]),
             (f">{objective.heading}", [number(e.treated_mean, level) for e in effects]),
             (delta(objective), spreads(e.change for e in effects)),
@@ -55,7 +46,6 @@ def answer(report: Report) -> Sheet | None:
         "better. “helps” and “hurts” hold after Holm’s correction over all tests of the report: at most a 5 % chance "
         "of any false one. The intervals are not corrected.",
         tones=[tone(e.verdict) for e in effects],
-        groups=groups,
     )
 
 
@@ -75,17 +65,15 @@ def statistics(report: Report) -> Sheet | None:
     effects = report.answer.effects
     if not effects:
         return None
-    tricks, groups = _tricks(report, effects)
     digits = places(Estimate(low=e.bootstrap.low, high=e.bootstrap.high) for e in effects)
     deviation = places(e.control_sd for e in effects)
-    sides: list[Column] = [
-        ("treated runs", [ended(e.treated) for e in effects]),
-        ("control runs", [ended(e.control) for e in effects]),
-    ]
-    return table(
+    missing = any(side.complete < side.planned for e in effects for side in (e.treated, e.control))
+    sides = [(f"{name} runs", [ended(getattr(e, name)) for e in effects]) for name in ("treated", "control")]
+    return by_trick(
+        report,
+        [each.contrast for each in effects],
         "The effects in full",
         [
-            tricks,
             (">n", [str(e.n) for e in effects]),
             (">relative", [percent(e.relative) for e in effects]),
             (f">bootstrap {CI}", [interval(e.bootstrap, digits) or ABSENT for e in effects]),
@@ -96,7 +84,7 @@ def statistics(report: Report) -> Sheet | None:
             (">size", [number(e.size, 2, signed=True) for e in effects]),
             (">control sd", [number(e.control_sd, deviation) for e in effects]),
             (">seeds needed", [_needed(e.seeds_needed) for e in effects]),
-            *([] if whole(effects) else sides),
+            *(sides if missing else ()),
         ],
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
         "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "
@@ -106,7 +94,6 @@ def statistics(report: Report) -> Sheet | None:
         "of the mean over its cells where a design has several. Seeds needed: how many would show an effect of the "
         "size seen with 80 % power, after correction, and over the 80 % interval of that size; best fresh ones, since "
         "adding seeds until it shows would loosen the 5 %.",
-        groups=groups,
         folded=True,
     )
 
@@ -123,26 +110,25 @@ def parts(report: Report) -> Sheet | None:
     known = [effects for effects in report.answer.parts.values() if any(e.change.known for e in effects)]
     if not known:
         return None
-    tricks, groups = _tricks(report, known[0])
     title = report.plan.objective.title
     better = ", ".join(f"{effects[0].measure.better} {effects[0].measure.title}" for effects in known)
-    return table(
+    return by_trick(
+        report,
+        [each.contrast for each in known[0]],
         f"What {title} is made of",
         [
-            tricks,
-            (">n", _counts(known)),
+            _counts(*([e.n for e in effects] for effects in known)),
             *((delta(effects[0].measure), spreads(e.change for e in effects)) for effects in known),
         ],
         f"The same runs and pairs by the parts of {title}: {better} is better. They are not tested; they show where a "
         "change comes from.",
-        groups=groups,
         folded=True,
     )
 
 
-def _counts(known: Sequence[Sequence[Effect]]) -> list[str]:
+def _counts(*columns: Iterable[int]) -> Column:
     """How many seeds are behind each row, every count where its measures have several."""
-    return [", ".join(dict.fromkeys(str(e.n) for e in several)) for several in zip(*known, strict=True)]
+    return ">n", [", ".join(dict.fromkeys(map(str, counts))) for counts in zip(*columns, strict=True)]
 
 
 def costs(report: Report) -> Sheet | None:
@@ -150,8 +136,7 @@ def costs(report: Report) -> Sheet | None:
     known = [effects for effects in report.answer.costs.values() if any(e.ratio.known for e in effects)]
     if not known:
         return None
-    tricks, groups = _tricks(report, known[0])
-    columns: list[Column] = [tricks, (">n", _counts(known))]
+    columns = [_counts(*([e.n for e in effects] for effects in known))]
     for effects in known:
         ratios = [spread(e.ratio, 2, signed=False, times=True) for e in effects]
         columns.append((f">{effects[0].measure.title} {CI}", ratios))
@@ -168,7 +153,7 @@ def costs(report: Report) -> Sheet | None:
             f" {objective} gained per extra second: how much a trick improves it for each second that it adds to "
             f"training, with Fieller’s interval; only of tricks that are shown to take longer.{sentence}"
         )
-    return table("What each trick costs", columns, reading, groups=groups)
+    return by_trick(report, [each.contrast for each in known[0]], "What each trick costs", columns, reading)
 
 
 def equal(report: Report) -> Sheet | None:
@@ -176,15 +161,15 @@ def equal(report: Report) -> Sheet | None:
     rows, objective = report.answer.equal, report.plan.objective
     if not rows:
         return None
-    tricks, groups = _tricks(report, rows)
     digits = places(estimate for row in rows for estimate in (row.images, row.time))
     at = places((row.seconds for row in rows), 3)
     title = f">Δ {objective.heading}"
-    return table(
+    return by_trick(
+        report,
+        [each.contrast for each in rows],
         "At equal images and at equal time",
         [
-            tricks,
-            (">n", [", ".join(dict.fromkeys((str(row.n_images), str(row.n_time)))) for row in rows]),
+            _counts([row.n_images for row in rows], [row.n_time for row in rows]),
             (f"{title}, equal images {CI}", spreads((row.images for row in rows), digits)),
             (f"{title}, equal time {CI}", spreads((row.time for row in rows), digits)),
             (">at s", [number(row.seconds, at) for row in rows]),
@@ -194,7 +179,6 @@ def equal(report: Report) -> Sheet | None:
         "costs, since a slower run has seen fewer images by then. Both are read off the learning curves; a second n is "
         "that of equal time, which needs scores of equally many samples that overlap in time. The intervals are not "
         "corrected for several tricks, and make no claim of their own.",
-        groups=groups,
     )
 
 
@@ -206,9 +190,8 @@ def _either(row: AtEqual, objective: Measure) -> str:
 
     images, time = side(row.images), side(row.time)
     if images == time:
-        return f"{images} either way" if images else "open either way"
-    known = [f"{way} {by}" for way, by in ((images, "per image"), (time, "per second")) if way]
-    return ", ".join(known)
+        return f"{images or 'open'} either way"
+    return ", ".join(f"{way} {by}" for way, by in ((images, "per image"), (time, "per second")) if way)
 
 
 def yardsticks(report: Report) -> Sheet | None:
@@ -217,11 +200,11 @@ def yardsticks(report: Report) -> Sheet | None:
     if agreement is None or not agreement.rows:
         return None
     rows = agreement.rows
-    tricks, groups = _tricks(report, rows)
-    return table(
+    return by_trick(
+        report,
+        [each.contrast for each in rows],
         "The same effects by other yardsticks",
         [
-            tricks,
             *((delta(each), spreads(row.changes.get(each.name) for row in rows)) for each in agreement.measures),
             ("sign", ["flips" if row.signs_differ else "same" for row in rows]),
         ],
@@ -229,7 +212,6 @@ def yardsticks(report: Report) -> Sheet | None:
         "that changes its sign may be noise where both intervals hold 0; else it is a fact about the yardstick as much "
         "as about the trick.",
         tones=["bad" if row.signs_differ else "" for row in rows],
-        groups=groups,
     )
 
 
@@ -259,15 +241,15 @@ def aliases(report: Report) -> Sheet | None:
     known = [contrast for contrast in report.plan.contrasts if contrast.aliases]
     if not known:
         return None
-    return table(
+    return by_trick(
+        report,
+        known,
         "What an effect cannot be told from",
         [
-            ("trick", [change(contrast) for contrast in known]),
             ("holds these interactions too", [", ".join(map(_alias, contrast.aliases)) for contrast in known]),
         ],
         "The design runs only a share of all combinations, so that a trick’s effect is the sum of its own and of these "
         "shares of interactions of other tricks. A fold-over of the design takes them out.",
-        groups=[design(report, contrast) for contrast in known],
         folded=True,
     )
 

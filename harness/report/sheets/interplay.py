@@ -31,8 +31,7 @@ _READINGS = {
 
 def estimates(view: View) -> dict[str, Estimate]:
     """The ways to look at a trick that have a number, by the names in `VIEWS`."""
-    several = {"alone": view.alone, "full": view.full, "share": view.share}
-    return {name: estimate for name, estimate in several.items() if estimate is not None and estimate.known}
+    return {name: estimate for name in VIEWS if (estimate := getattr(view, name)) is not None and estimate.known}
 
 
 def shown_views(report: Report) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
-from harness.analysis.types import Effect, Endings, Verdict
+from harness.analysis.compare import Compared
+from harness.analysis.types import Endings, Verdict
 from harness.design import Contrast
 from harness.measures import Measure
 from harness.report import Report
@@ -25,6 +27,11 @@ class Row:
     cells: tuple[Text, ...]
     tone: str = ""
     group: str = ""
+
+    @property
+    def spreads(self) -> list[Spread]:
+        """The cells, those of text alone as numbers without an interval."""
+        return [cell if isinstance(cell, Spread) else Spread(cell) for cell in self.cells]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +75,18 @@ def table(
     folded: bool = False,
 ) -> Sheet:
     """A table of columns, each a heading and its cells; tones and groups are a row's, "" where not given."""
-    cells = list(zip(*(column for _, column in columns), strict=True))
-    styles = zip(cells, tones or [""] * len(cells), groups or [""] * len(cells), strict=True)
-    heads = tuple(head for head, _ in columns)
-    return Sheet(title=title, heads=heads, rows=[Row(*style) for style in styles], reading=reading, folded=folded)
+    heads, cells = zip(*columns, strict=True)
+    none = [""] * len(cells[0])
+    rows = [Row(*row) for row in zip(zip(*cells, strict=True), tones or none, groups or none, strict=True)]
+    return Sheet(title=title, heads=heads, rows=rows, reading=reading, folded=folded)
+
+
+def by_trick(
+    report: Report, contrasts: Sequence[Contrast], title: str, columns: Sequence[Column], reading: str, **shown: Any
+) -> Sheet:
+    """A table with a row a contrast, called by its trick and grouped by its design; `tones` and `folded` as there."""
+    tricks = ("trick", [change(each) for each in contrasts])
+    return table(title, [tricks, *columns], reading, groups=[design(report, each) for each in contrasts], **shown)
 
 
 def tone(verdict: Verdict) -> str:
@@ -79,7 +94,7 @@ def tone(verdict: Verdict) -> str:
     return {Verdict.HELPS: "good", Verdict.HURTS: "bad"}.get(verdict, "")
 
 
-def change(contrast: Contrast) -> str:
+def change(contrast: Contrast | Compared) -> str:
     """`margin: off → 0.8`."""
     return f"{contrast.factor}: {label(contrast.baseline)} → {label(contrast.level)}"
 
@@ -98,9 +113,13 @@ def ended(endings: Endings) -> str:
     """`12`, or where some are missing `9 of 12; 2 diverged, 1 failed`."""
     if endings.complete == endings.planned:
         return str(endings.complete)
-    bad = [(endings.diverged, "diverged"), (endings.failed, "failed")]
-    words = ", ".join(f"{count} {how}" for count, how in bad if count)
-    return f"{endings.complete} of {endings.planned}" + (f"; {words}" if words else "")
+    bad = tallied({"diverged": endings.diverged, "failed": endings.failed})
+    return f"{endings.complete} of {endings.planned}" + (f"; {bad}" if bad else "")
+
+
+def tallied(counts: Mapping[Any, int]) -> str:
+    """`9 complete, 2 diverged`, of what there is any."""
+    return ", ".join(f"{count} {how}" for how, count in counts.items() if count)
 
 
 def runs_column(several: Sequence[Endings]) -> tuple[list[Column], str]:
@@ -111,15 +130,9 @@ def runs_column(several: Sequence[Endings]) -> tuple[list[Column], str]:
     return [], ""
 
 
-def whole(effects: Sequence[Effect]) -> bool:
-    """Whether every run behind the effects is complete."""
-    sides = [side for effect in effects for side in (effect.treated, effect.control)]
-    return all(side.complete == side.planned for side in sides)
-
-
-def left_out(count: int, most: int = MOST_ROWS) -> str:
+def left_out(count: int) -> str:
     """What a long table leaves out."""
-    return f" The first {most} of {count:,} are shown." if count > most else ""
+    return f" The first {MOST_ROWS} of {count:,} are shown." if count > MOST_ROWS else ""
 
 
 def joined(names: Sequence[str]) -> str:
