@@ -18,8 +18,6 @@ from scipy.linalg.lapack import dsygst
 
 from harness.metrics.features import check_features, row_blocks
 
-_PANELS = 4
-
 
 @dataclass(frozen=True)
 class Moments:
@@ -81,21 +79,13 @@ def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     for rows in blocks:
         centred = np.subtract(given[rows], centre, out=room[: rows.stop - rows.start])
         products = dsyrk(1.0, centred.T, beta=1.0, c=products, lower=True, overwrite_c=True)
-    found = torch.from_numpy(products.T)
-    step = max(1, -(-dim // _PANELS))
-    for start in range(0, dim, step):
-        own, right = slice(start, start + step), slice(start + step, dim)
-        found[right, own] = found[own, right].T
-        found[own, own] += found[own, own].triu(1).T
-    return found
+    upper = torch.from_numpy(products.T)
+    return upper.add_(upper.triu(1).T)
 
 
 def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
     """L^T S L of [D, D] matrices, of which only the lower triangle is sure to be right; may overwrite `cov`."""
-    step = max(1, -(-len(cov) // _PANELS))
-    triangular = factor.shape == cov.shape and not any(
-        bool(factor[start : start + step].triu(start + 1).any()) for start in range(0, len(cov), step)
-    )
+    triangular = factor.shape == cov.shape and not bool(factor.triu(1).any())
     if cov.device.type != "cpu" or not triangular:
         return factor.T @ cov @ factor
     # By its symmetry a quarter of the work. Transposed, LAPACK needs no copies.
