@@ -58,7 +58,9 @@ def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = 
     def compute() -> tuple[torch.Tensor, list[str]]:
         if len(prepared.images) < 2:
             raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
-        return _features(prepared.images, extractor), list(prepared.names)
+        # Part by part, so that a memory-mapped data set need not fit in memory.
+        parts = (np.array(prepared.images[start : start + 1024]) for start in range(0, len(prepared.images), 1024))
+        return torch.cat([extractor(torch.from_numpy(part)) for part in parts]), list(prepared.names)
 
     return stored(prepared.fingerprint, extractor, compute, cache=cache)
 
@@ -88,12 +90,6 @@ def stored(
     except CacheError as error:  # what was computed is good without its copy
         warnings.warn(f"the reference is not kept: {error}", stacklevel=2)
     return computed
-
-
-def _features(images: np.ndarray[Any, Any], extractor: Extractor) -> torch.Tensor:
-    # Part by part, so that a memory-mapped data set need not fit in memory.
-    parts = [torch.from_numpy(np.array(images[start : start + 1024])) for start in range(0, len(images), 1024)]
-    return torch.cat([extractor(part) for part in parts])
 
 
 def _save(found: Reference, folder: Path) -> None:

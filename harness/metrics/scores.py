@@ -11,9 +11,8 @@ import torch
 
 from harness.errors import MetricError
 from harness.metrics.features import check_features
-from harness.metrics.frechet import Moments, frechet_distance, frechet_influence, moments
+from harness.metrics.frechet import Moments, frechet_distance, frechet_infinity, frechet_influence, moments
 from harness.metrics.gram import Reader, read_own_pairs, read_pairs
-from harness.metrics.infinity import frechet_infinity
 from harness.metrics.kernel import KernelSums, distance_of_sums, own_sums, part_count
 from harness.metrics.manifold import DENSITY_K, PRECISION_K, Balls, NearestOthers
 from harness.metrics.memorization import Memorization, NearestByAngle, memorization
