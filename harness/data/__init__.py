@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.data.prepared import Prepared, Skipped, prepare
+    from harness.data.prepared import Prepared, prepare
     from harness.data.sources import check
 
-__all__ = ["Prepared", "Skipped", "check", "prepare"]
+__all__ = ["Prepared", "check", "prepare"]
 
-_HOME = {"Prepared": "prepared", "Skipped": "prepared", "prepare": "prepared", "check": "sources"}
+_HOME = {"Prepared": "prepared", "prepare": "prepared", "check": "sources"}
 
 
 def __getattr__(name: str) -> Any:

@@ -84,12 +84,7 @@ def centre(size: Size, box: Box) -> Box | None:
 _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 CROPS: dict[str, Callable[[Size, Box], Box | None]] = {
-    "resize": resize,
-    "bbox": bbox,
-    "left": left,
-    "right": right,
-    "square": square,
-    "centre": centre,
+    crop.__name__: crop for crop in (resize, bbox, left, right, square, centre)
 }
 CUTS: dict[str, tuple[str, ...]] = {name: (name,) for name in CROPS} | {"all": ("left", "right", "square", "centre")}
 """A setting `crop` -> the crops of every box that it makes images of; of several one is drawn per access."""

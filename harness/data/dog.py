@@ -69,9 +69,8 @@ class _Pen:
             self.ys += [py - margin, py + margin]
         return placed
 
-    def ellipse(self, cx: float, cy: float, rx: float, ry: float, colour: Colour, *, mark: bool = True) -> None:
-        if mark:
-            self.place([(cx - rx, cy - ry), (cx + rx, cy + ry)])
+    def ellipse(self, cx: float, cy: float, rx: float, ry: float, colour: Colour) -> None:
+        self.place([(cx - rx, cy - ry), (cx + rx, cy + ry)])
         px, py = self.x + self.turn * self.scale * cx, self.y + self.scale * cy
         self.canvas.ellipse(
             (px - rx * self.scale, py - ry * self.scale, px + rx * self.scale, py + ry * self.scale), fill=colour
@@ -96,13 +95,13 @@ def _mix(first: Colour, second: Colour, share: float) -> Colour:
 def draw_dog(canvas: ImageDraw.ImageDraw, size: tuple[int, int], breed: Breed, random: np.random.Generator) -> Box:
     """Draw one dog somewhere in an image of `size` (width, height); the box of what it covers, within the image."""
     width, height = size
-    pose = ("sit", "stand", "lie", "portrait")[int(random.choice(4, p=(0.35, 0.15, 0.05, 0.45)))]
-    tall = height * (random.uniform(0.35, 0.55) if pose == "portrait" else random.uniform(0.3, 0.5))
+    pose = (_sit, _stand, _lie, _portrait)[int(random.choice(4, p=(0.35, 0.15, 0.05, 0.45)))]
+    tall = height * (random.uniform(0.35, 0.55) if pose is _portrait else random.uniform(0.3, 0.5))
     x = width * (random.uniform(0.25, 0.75) if random.random() < 0.6 else random.choice((0.15, 0.85)))
-    foot = height * (random.uniform(0.75, 1.05) if pose == "portrait" else random.uniform(0.6, 0.99))
+    foot = height * (random.uniform(0.75, 1.05) if pose is _portrait else random.uniform(0.6, 0.99))
     pen = _Pen(canvas, x, foot, tall, 1 if random.random() < 0.5 else -1)
     coat = _mix(breed.coat, (255, 255, 255) if random.random() < 0.5 else (0, 0, 0), random.uniform(0, 0.12))
-    {"sit": _sit, "stand": _stand, "lie": _lie, "portrait": _portrait}[pose](pen, breed, coat, random)
+    pose(pen, breed, coat, random)
     return Box(
         int(np.clip(min(pen.xs), 0, width - 2)),
         int(np.clip(min(pen.ys), 0, height - 2)),
@@ -175,14 +174,8 @@ def _head(pen: _Pen, breed: Breed, coat: Colour, cx: float, cy: float, r: float,
     look = random.uniform(0.0, 0.18) * r
     if breed.ears == "pointed":
         for side in (-1, 1):
-            pen.polygon(
-                [
-                    (cx + side * 0.85 * r, cy - 0.3 * r),
-                    (cx + side * 0.72 * r, cy - 1.4 * r),
-                    (cx + side * 0.12 * r, cy - 0.8 * r),
-                ],
-                ear,
-            )
+            corners = ((0.85, -0.3), (0.72, -1.4), (0.12, -0.8))
+            pen.polygon([(cx + side * x * r, cy + y * r) for x, y in corners], ear)
     elif breed.ears == "round":
         for side in (-1, 1):
             pen.ellipse(cx + side * 0.72 * r, cy - 0.72 * r, 0.36 * r, 0.36 * r, ear)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from harness.data.prepared import prepare
 from harness.data.settings import DataSettings
 from harness.data.sources import SOURCES, photos
@@ -19,7 +17,7 @@ def info(settings: DataSettings) -> dict[str, object]:
         "crop": settings.crop,
         "images": f"{len(prepared.images):,} of {settings.size}x{settings.size} px",
         "photos": f"{len(set(prepared.names)):,}",
-        "classes": len(Counter(name.rpartition("/")[0] for name in prepared.names)),
+        "classes": len({name.rpartition("/")[0] for name in prepared.names}),
         "skipped": len(prepared.skipped),
         "fingerprint": prepared.fingerprint,
     }

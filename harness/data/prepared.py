@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from PIL import Image
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
 from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
+from harness.data.processes import in_processes
 from harness.data.settings import DataSettings
 from harness.data.sources import SOURCES, Photo, check, fingerprint, photos
 from harness.errors import DataError
@@ -63,7 +62,8 @@ def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int =
     if SOURCES[settings.source].drawn:
         root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
     found = photos(settings, root)
-    identity = _identity(settings, found)
+    facts = [_VERSION, fingerprint(found), settings.crop, settings.size]
+    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     folder = cache / "prepared" / identity[:24]
     ready = _open(folder, identity)
     for _ in range(3):  # again where another process took it for the damaged one that it replaced
@@ -71,13 +71,14 @@ def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int =
             _make(settings, found, folder, identity, workers)
             ready = _open(folder, identity)
     assert ready is not None, f"{folder} was just written"
-    _refuse_too_many_skipped(settings, ready, len(found))
+    if len(ready.skipped) > settings.max_skipped * len(found):
+        first = ready.skipped[0]
+        raise DataError(
+            f"data.root: {len(ready.skipped)} of {len(found)} photos give no image, more than data.max_skipped="
+            f"{settings.max_skipped:g} allows; the first is {first.path}: {first.reason}; mend or remove them "
+            "(harness data prepare lists them), or raise data.max_skipped"
+        )
     return ready
-
-
-def _identity(settings: DataSettings, found: list[Photo]) -> str:
-    facts = [_VERSION, fingerprint(found), settings.crop, settings.size]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _open(folder: Path, identity: str) -> Prepared | None:
@@ -99,25 +100,19 @@ def _digest(images: np.ndarray[Any, Any]) -> str:
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
-    chunks = [found[start : start + _CHUNK] for start in range(0, len(found), _CHUNK)]
-    jobs = [(chunk, settings.crop, settings.size) for chunk in chunks]
-    results: list[_Result] = []
-    if workers > 1 and len(chunks) > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = [result for part in pool.map(_cut_chunk, jobs) for result in part]
-    else:
-        results = [result for job in jobs for result in _cut_chunk(job)]
-    images = [image for result in results for image in result.images]
-    skipped = [Skipped(result.name, result.reason) for result in results if not result.images]
+    results = in_processes(partial(_cut, crop=settings.crop, size=settings.size), found, workers, chunk=_CHUNK)
+    skipped = [Skipped(photo.name, cut) for photo, cut in zip(found, results, strict=True) if isinstance(cut, str)]
+    kept = [(photo.name, cut) for photo, cut in zip(found, results, strict=True) if not isinstance(cut, str)]
+    images = [image for _, cut in kept for image in cut]
     if not images:
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
     grouped = len(CUTS[settings.crop]) > 1
-    sizes = [len(result.images) for result in results if result.images] if grouped else [1] * len(images)
+    sizes = [len(cut) for _, cut in kept] if grouped else [1] * len(images)
     array = np.stack(images)
     about = {
         "identity": identity,
         "digest": _digest(array),
-        "names": [result.name for result in results for _ in result.images],
+        "names": [name for name, cut in kept for _ in cut],
         "skipped": [asdict(entry) for entry in skipped],
     }
     with filled(folder, sound=lambda: _open(folder, identity) is not None) as scratch:
@@ -126,20 +121,11 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class _Result:
-    name: str
-    images: list[np.ndarray[Any, Any]]
-    reason: str = ""
+def _cut(photo: Photo, crop: str, size: int) -> list[np.ndarray[Any, Any]] | str:
+    """All images that one photo gives: one per box, one for `resize`, every crop of every box for `all`.
 
-
-def _cut_chunk(job: tuple[Sequence[Photo], str, int]) -> list[_Result]:
-    chunk, crop, size = job
-    return [_cut(photo, crop, size) for photo in chunk]
-
-
-def _cut(photo: Photo, crop: str, size: int) -> _Result:
-    """All images that one photo gives: one per box, one for `resize`, every crop of every box for `all`."""
+    Or the reason why it gives none.
+    """
     try:
         image = read_rgb(photo.path)
         boxes = [Box(0, 0, *image.size)]
@@ -147,22 +133,12 @@ def _cut(photo: Photo, crop: str, size: int) -> _Result:
             assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"
             boxes = read_boxes(photo.annotation, image.size)
     except BadAnnotation as error:
-        return _Result(photo.name, [], str(error))
+        return str(error)
     except (OSError, ValueError) as error:
-        return _Result(photo.name, [], f"unreadable image: {error}".replace(str(photo.path), photo.name))
-    areas = [area for box in boxes for name in CUTS[crop] if (area := CROPS[name](image.size, box)) is not None]
-    areas = [area for area in areas if area.width > 0 and area.height > 0]
+        return f"unreadable image: {error}".replace(str(photo.path), photo.name)
+    crops = [CROPS[name](image.size, box) for box in boxes for name in CUTS[crop]]
+    areas = [area for area in crops if area is not None and area.width > 0 and area.height > 0]
     if not areas:
-        return _Result(photo.name, [], f"crop {crop} leaves nothing of its boxes")
+        return f"crop {crop} leaves nothing of its boxes"
     cut = [image.resize((size, size), Image.Resampling.LANCZOS, box=area) for area in areas]
-    return _Result(photo.name, [np.asarray(each).transpose(2, 0, 1) for each in cut])
-
-
-def _refuse_too_many_skipped(settings: DataSettings, ready: Prepared, total: int) -> None:
-    if len(ready.skipped) > settings.max_skipped * total:
-        first = ready.skipped[0]
-        raise DataError(
-            f"data.root: {len(ready.skipped)} of {total} photos give no image, more than data.max_skipped="
-            f"{settings.max_skipped:g} allows; the first is {first.path}: {first.reason}; mend or remove them "
-            "(harness data prepare lists them), or raise data.max_skipped"
-        )
+    return [np.asarray(each).transpose(2, 0, 1) for each in cut]

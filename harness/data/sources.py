@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,7 @@ def _stanford(root: Path) -> list[Photo]:
             raise DataError(
                 f"data.root: '{root}' has no folder {folder.name}/; Stanford Dogs has Images/ and Annotation/"
             )
-    found = []
-    for photo in _folder(images):
-        place = photo.path.relative_to(images).with_suffix("")
-        found.append(Photo(photo.path, annotations / place, photo.name))
-    return found
+    return [replace(photo, annotation=annotations / Path(photo.name).with_suffix("")) for photo in _folder(images)]
 
 
 @dataclass(frozen=True)
@@ -102,13 +99,9 @@ def _spread(found: list[Photo], limit: int) -> list[Photo]:
     classes: dict[str, list[Photo]] = {}
     for photo in found:
         classes.setdefault(photo.path.parent.name, []).append(photo)
-    ranked = sorted(
-        (rank, position, photo.name)
-        for position, members in enumerate(classes.values())
-        for rank, photo in enumerate(members)
-    )
-    kept = {name for _, _, name in ranked[:limit]}
-    return [photo for photo in found if photo.name in kept]
+    in_turn = [photo for rank in zip_longest(*classes.values()) for photo in rank if photo is not None]
+    kept = set(in_turn[:limit])
+    return [photo for photo in found if photo in kept]
 
 
 def fingerprint(found: list[Photo]) -> str:

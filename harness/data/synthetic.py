@@ -6,9 +6,8 @@ Every photo is drawn from a generator seeded by (seed, index), so that a set is 
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from harness.data.crops import Box
 from harness.data.dog import BREEDS, Breed, draw_dog
+from harness.data.processes import in_processes
 from harness.files.caching import filled
 
 _VERSION = 2  # of the drawing; a change of it is another data set
@@ -48,23 +48,15 @@ def synthesize(destination: Path, *, count: int, seed: int = 0, workers: int = 1
     for breed in BREEDS:
         for part in ("Images", "Annotation"):
             (destination / part / breed.folder).mkdir(parents=True, exist_ok=True)
-    jobs = [(destination, seed, range(start, min(start + _CHUNK, count))) for start in range(0, count, _CHUNK)]
-    if workers > 1 and len(jobs) > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(_write_chunk, jobs))
-    else:
-        for job in jobs:
-            _write_chunk(job)
+    in_processes(partial(_write, destination, seed), range(count), workers, chunk=_CHUNK)
 
 
-def _write_chunk(job: tuple[Path, int, range]) -> None:
-    destination, seed, indices = job
-    for index in indices:
-        photo = draw_photo(seed, index)
-        stem = f"{photo.breed.folder.partition('-')[0]}_{index:05d}"
-        photo.image.save(destination / "Images" / photo.breed.folder / f"{stem}.jpg", quality=90)
-        annotation = destination / "Annotation" / photo.breed.folder / stem
-        annotation.write_text(_annotation(photo, stem), encoding="utf-8")
+def _write(destination: Path, seed: int, index: int) -> None:
+    photo = draw_photo(seed, index)
+    stem = f"{photo.breed.folder.partition('-')[0]}_{index:05d}"
+    photo.image.save(destination / "Images" / photo.breed.folder / f"{stem}.jpg", quality=90)
+    annotation = destination / "Annotation" / photo.breed.folder / stem
+    annotation.write_text(_annotation(photo, stem), encoding="utf-8")
 
 
 def _annotation(photo: Drawn, stem: str) -> str:
@@ -94,10 +86,7 @@ def draw_photo(seed: int, index: int) -> Drawn:
         _clutter(canvas, size, horizon, random)
     if random.random() < 0.7:
         _person(canvas, size, random)
-    boxes = []
-    for _ in range(1 if random.random() < 0.85 else 2):
-        box = draw_dog(canvas, size, breed, random)
-        boxes.append(box)
+    boxes = [draw_dog(canvas, size, breed, random) for _ in range(1 if random.random() < 0.85 else 2)]
     if random.random() < 0.25:
         _clutter(canvas, size, size[1], random, small=True)
     return Drawn(_light(image, random), breed, boxes)

@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.metrics.extractors import Extractor, extractor
-    from harness.metrics.reference import Reference
     from harness.metrics.scores import Scores, mifid_from, score_features
 
-__all__ = ["Extractor", "Reference", "Scores", "extractor", "mifid_from", "score_features"]
-
-_HOME = {
-    "Extractor": "extractors",
-    "extractor": "extractors",
-    "Reference": "reference",
-    "Scores": "scores",
-    "mifid_from": "scores",
-    "score_features": "scores",
-}
+__all__ = ["Extractor", "Scores", "extractor", "mifid_from", "score_features"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'harness.metrics' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"harness.metrics.{_HOME[name]}"), name)
+    module = "extractors" if name in ("Extractor", "extractor") else "scores"
+    return getattr(importlib.import_module(f"harness.metrics.{module}"), name)

@@ -16,9 +16,11 @@ from scipy.linalg import eigvalsh
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dsygst
 
+from harness.errors import MetricError
 from harness.metrics.features import check_features, row_blocks
 
-_PANELS = 4
+_SIZES = 15
+_SMALLEST = 5000
 
 
 @dataclass(frozen=True)
@@ -31,25 +33,20 @@ class Moments:
 
     @cached_property
     def factor(self) -> torch.Tensor:
-        """A matrix L with L L^T the covariance, [D, D] float64, or [D, rank] where it is singular."""
-        return symmetric_factor(self.cov)
+        """L [D, D] float64 with L L^T the covariance, or [D, rank] where that is singular.
 
-
-def symmetric_factor(cov: torch.Tensor) -> torch.Tensor:
-    """L with L L^T = `cov`, a symmetric positive semidefinite [D, D] float64 matrix.
-
-    Cholesky's where the matrix is definite beyond rounding, else the eigenvectors times the roots of their values,
-    [D, rank]: rounding leaves the null space at about +-eps * largest, whose roots would be 1e-8 instead of 0.
-    """
-    factor: torch.Tensor
-    factor, failed = torch.linalg.cholesky_ex(cov)
-    if not bool(failed) and bool(factor.diagonal().square().min() > 1e-12 * cov.diagonal().max()):
+        Cholesky's where the matrix is definite beyond rounding, else the eigenvectors times the roots of their values:
+        rounding leaves the null space at about +-eps * largest, whose roots would be 1e-8 instead of 0.
+        """
+        factor: torch.Tensor
+        factor, failed = torch.linalg.cholesky_ex(self.cov)
+        if not bool(failed) and bool(factor.diagonal().square().min() > 1e-12 * self.cov.diagonal().max()):
+            return factor
+        values, vectors = torch.linalg.eigh(self.cov)
+        kept = values > len(self.cov) * torch.finfo(values.dtype).eps * values[-1]
+        kept[-1] = True
+        factor = vectors[:, kept] * values[kept].clamp(min=0).sqrt()
         return factor
-    values, vectors = torch.linalg.eigh(cov)
-    kept = values > len(cov) * torch.finfo(cov.dtype).eps * values[-1]
-    kept[-1] = True
-    root: torch.Tensor = vectors[:, kept] * values[kept].clamp(min=0).sqrt()
-    return root
 
 
 def moments(features: torch.Tensor) -> Moments:
@@ -81,21 +78,13 @@ def _scatter(features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     for rows in blocks:
         centred = np.subtract(given[rows], centre, out=room[: rows.stop - rows.start])
         products = dsyrk(1.0, centred.T, beta=1.0, c=products, lower=True, overwrite_c=True)
-    found = torch.from_numpy(products.T)
-    step = max(1, -(-dim // _PANELS))
-    for start in range(0, dim, step):
-        own, right = slice(start, start + step), slice(start + step, dim)
-        found[right, own] = found[own, right].T
-        found[own, own] += found[own, own].triu(1).T
-    return found
+    upper = torch.from_numpy(products.T)
+    return upper.add_(upper.triu(1).T)
 
 
 def _congruent(factor: torch.Tensor, cov: torch.Tensor) -> torch.Tensor:
     """L^T S L of [D, D] matrices, of which only the lower triangle is sure to be right; may overwrite `cov`."""
-    step = max(1, -(-len(cov) // _PANELS))
-    triangular = factor.shape == cov.shape and not any(
-        bool(factor[start : start + step].triu(start + 1).any()) for start in range(0, len(cov), step)
-    )
+    triangular = factor.shape == cov.shape and not bool(factor.triu(1).any())
     if cov.device.type != "cpu" or not triangular:
         return factor.T @ cov @ factor
     # By its symmetry a quarter of the work. Transposed, LAPACK needs no copies.
@@ -168,6 +157,34 @@ def frechet_influence(real: Moments, generated: torch.Tensor) -> tuple[float, to
             cross[rows] = scale * (centred @ whitened).square_().sum(dim=1)
     influence = 2 * along + squared - trace - (cross - roots.sum())
     return _distance(real, mean, trace, values, count), influence
+
+
+def frechet_infinity(real: Moments, generated: torch.Tensor) -> float:
+    """FID-infinity: least-squares value at 1 / M = 0 of the FID of subsets of [M, D] generated features.
+
+    The FID of M images is biased upwards by about a constant over M, and the constant depends on the generator, so that
+    a ranking at one M need not be the ranking (Chong and Forsyth 2020, arXiv:1911.07023).
+
+    15 sizes lie evenly from 5,000, the paper's smallest, to M; with fewer than 10,000 images from half of them, and
+    with few images fewer sizes. Every subset is drawn without replacement by one generator of seed 0, so the value
+    repeats. Only the bias of the generated side is removed. It may be negative. The bias is a line in 1 / M only where
+    M is several times the dimension. Costs up to 15 Frechet distances. Raises MetricError with fewer than 4 rows.
+    """
+    generated = check_features("generated", generated, dim=real.mean.shape[0])
+    count = generated.shape[0]
+    if count < 4:
+        raise MetricError(
+            f"FID-infinity was asked of {count} generated images; its line needs at least 4, and thousands to mean much"
+        )
+    smallest = min(_SMALLEST, count // 2)
+    sizes = sorted({round(smallest + i * (count - smallest) / (_SIZES - 1)) for i in range(_SIZES)})
+    dice = torch.Generator().manual_seed(0)
+    subsets = (torch.randperm(count, generator=dice)[:size].to(generated.device) for size in sizes)
+    values = [frechet_distance(real, generated[chosen]) for chosen in subsets]
+    line = torch.stack([torch.ones(len(sizes), dtype=torch.float64), 1 / torch.tensor(sizes, dtype=torch.float64)], 1)
+    # In units of 1 / M, so that both columns are of one size.
+    line[:, 1] *= count
+    return float(torch.linalg.lstsq(line, torch.tensor(values, dtype=torch.float64)[:, None]).solution[0])
 
 
 def _gram(factor: torch.Tensor, real: Moments) -> torch.Tensor:

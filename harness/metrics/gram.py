@@ -68,14 +68,9 @@ def squared_lengths(features: torch.Tensor) -> torch.Tensor:
     return found.square_().masked_fill_(found < _SLIGHT**2, 0.0)
 
 
-def is_dense(pairs: torch.Tensor, left: int, right: int) -> bool:
-    """Whether [P, 2] pairs are so many of left x right that one product is sooner done than the pairs."""
-    return pairs.shape[0] > max(_MANY, left * right * _SHARE)
-
-
 def squared_distances(left: torch.Tensor, right: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
     """float64 [P] squared Euclidean distances of [P, 2] pairs (row of `left`, row of `right`)."""
-    if is_dense(pairs, left.shape[0], right.shape[0]):
+    if len(pairs) > max(_MANY, len(left) * len(right) * _SHARE):  # so many that one product is sooner done
         return _all_squared_distances(left, right)[pairs[:, 0], pairs[:, 1]]
     found = torch.empty(pairs.shape[0], dtype=torch.float64, device=left.device)
     for block in row_blocks(pairs.shape[0], left.shape[1]):

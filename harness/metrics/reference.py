@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,14 @@ from harness.settings import cache_folder
 
 _FORMAT = 7
 _MANIFEST = "manifest.json"
-_ARRAYS = ("features", "mean", "cov", "factor", "radii", "kernel_sums")
+_ARRAYS = {  # a file's name -> the attribute of a Reference that is in it
+    "features": "features",
+    "mean": "moments.mean",
+    "cov": "moments.cov",
+    "factor": "moments.factor",
+    "radii": "radii",
+    "kernel_sums": "kernel_sums",
+}
 
 
 class Prepared(Protocol):
@@ -40,25 +48,8 @@ class Reference(RealSide):
     """The real features of one data set under one extractor, with everything precomputed and a fingerprint."""
 
     def __init__(self, features: torch.Tensor, fingerprint: str, names: Sequence[str] = ()) -> None:
-        super().__init__(features)
+        super().__init__(features, names)
         self.fingerprint = fingerprint
-        self.names = list(names)  # of the photos that the images are of, row by row; empty where they have none
-        self.origins = self.names
-
-    @property
-    def mean(self) -> torch.Tensor:
-        """[D] float64."""
-        return self.moments.mean
-
-    @property
-    def cov(self) -> torch.Tensor:
-        """[D, D] float64, ddof 1."""
-        return self.moments.cov
-
-    @property
-    def factor(self) -> torch.Tensor:
-        """[D, D] float64, a matrix L with L L^T the covariance, or [D, rank] where that is singular."""
-        return self.moments.factor
 
 
 def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = None) -> Reference:
@@ -67,7 +58,9 @@ def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = 
     def compute() -> tuple[torch.Tensor, list[str]]:
         if len(prepared.images) < 2:
             raise MetricError(f"the reference data hold {len(prepared.images)} image(s); a score needs at least 2")
-        return _features(prepared.images, extractor), list(prepared.names)
+        # Part by part, so that a memory-mapped data set need not fit in memory.
+        parts = (np.array(prepared.images[start : start + 1024]) for start in range(0, len(prepared.images), 1024))
+        return torch.cat([extractor(torch.from_numpy(part)) for part in parts]), list(prepared.names)
 
     return stored(prepared.fingerprint, extractor, compute, cache=cache)
 
@@ -99,19 +92,10 @@ def stored(
     return computed
 
 
-def _features(images: np.ndarray[Any, Any], extractor: Extractor) -> torch.Tensor:
-    # Part by part, so that a memory-mapped data set need not fit in memory.
-    parts = [torch.from_numpy(np.array(images[start : start + 1024])) for start in range(0, len(images), 1024)]
-    return torch.cat([extractor(part) for part in parts])
-
-
 def _save(found: Reference, folder: Path) -> None:
-    def sound() -> bool:
-        return _load(folder, found.fingerprint, torch.device("cpu")) is not None
-
-    with filled(folder, sound=sound) as aside:
-        for name in _ARRAYS:
-            np.save(aside / f"{name}.npy", getattr(found, name).cpu().numpy(), allow_pickle=False)
+    with filled(folder, sound=lambda: _load(folder, found.fingerprint, torch.device("cpu")) is not None) as aside:
+        for name, attribute in _ARRAYS.items():
+            np.save(aside / f"{name}.npy", attrgetter(attribute)(found).cpu().numpy(), allow_pickle=False)
         manifest = {
             "format": _FORMAT,
             "fingerprint": found.fingerprint,

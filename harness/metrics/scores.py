@@ -11,9 +11,8 @@ import torch
 
 from harness.errors import MetricError
 from harness.metrics.features import check_features
-from harness.metrics.frechet import Moments, frechet_distance, frechet_influence, moments
+from harness.metrics.frechet import Moments, frechet_distance, frechet_infinity, frechet_influence, moments
 from harness.metrics.gram import Reader, read_own_pairs, read_pairs
-from harness.metrics.infinity import frechet_infinity
 from harness.metrics.kernel import KernelSums, distance_of_sums, own_sums, part_count
 from harness.metrics.manifold import DENSITY_K, PRECISION_K, Balls, NearestOthers
 from harness.metrics.memorization import Memorization, NearestByAngle, memorization
@@ -49,10 +48,10 @@ class Scores:
 class RealSide:
     """The real features and everything about them that does not depend on the generated ones, computed when used."""
 
-    def __init__(self, features: torch.Tensor) -> None:
+    def __init__(self, features: torch.Tensor, names: Sequence[str] = ()) -> None:
         self.features = check_features("real", features)
-        self.origins: Sequence[str] = ()
-        """The photo that each row is of, where several may be of one."""
+        self.names = list(names)
+        """The photo that each row is of, where they have names; several rows may be of one."""
 
     @cached_property
     def moments(self) -> Moments:
@@ -86,11 +85,11 @@ class RealSide:
         """The memorisation distance of the photos 1, 3, 5... from the photos 0, 2, 4...: that of images not copied.
 
         A generator much below it copies. Nearest of half as many images, it is a little high for the whole set. Exact
-        or near duplicates among the real images lower it. Rows are taken for photos where no `origins` are known, or
+        or near duplicates among the real images lower it. Rows are taken for photos where no `names` are known, or
         all are of one.
         """
-        photos = {name: position for position, name in enumerate(dict.fromkeys(self.origins))}
-        positions = [photos[name] for name in self.origins] if len(photos) > 1 else range(len(self.features))
+        photos = {name: position for position, name in enumerate(dict.fromkeys(self.names))}
+        positions = [photos[name] for name in self.names] if len(photos) > 1 else range(len(self.features))
         odd = torch.tensor([position % 2 == 1 for position in positions], device=self.features.device)
         return memorization(self.features[odd], self.features[~odd]).distance
 
@@ -109,16 +108,19 @@ class RealSide:
         `kid` and `manifold` take the most time and may be left out; `interval` adds `mifid_error` for about another
         FID, `infinity` adds `fid_infinity` for about 15.
         """
-        _check_tau(tau)
+        if not 0 <= tau <= 1:
+            raise MetricError(
+                f"tau is {tau}; memorisation distances lie in 0..1, give a threshold there (0 = no penalty)"
+            )
         generated = check_features("generated", generated, dim=self.features.shape[1])
         if generated.device != self.features.device:
             generated = generated.to(self.features.device)
         # The Frechet distance first: its matrices and the blocks of products then do not lie in memory together.
-        influence: torch.Tensor | None = None
-        if interval:
-            fid, influence = frechet_influence(self.moments, generated)
-        else:
-            fid = frechet_distance(self.moments, generated)
+        fid, influence = (
+            frechet_influence(self.moments, generated)
+            if interval
+            else (frechet_distance(self.moments, generated), None)
+        )
         extrapolated = frechet_infinity(self.moments, generated) if infinity else math.nan
         memorized, more = self._against(generated, kid, manifold)
         if influence is not None:
@@ -194,8 +196,3 @@ def _mifid_error(fid: float, influence: torch.Tensor, memorized: Memorization, t
         penalty = memorized.distance + _EPSILON
         influence = (influence - fid / penalty * own) / penalty
     return math.sqrt(float(influence.square().mean()) / (len(influence) - 1))
-
-
-def _check_tau(tau: float) -> None:
-    if not 0 <= tau <= 1:
-        raise MetricError(f"tau is {tau}; memorisation distances lie in 0..1, give a threshold there (0 = no penalty)")

@@ -95,9 +95,8 @@ def score_sets(
     precision: Precision = "auto",
     infinity: bool = False,
     progress: Progress,
-    device: str | None = None,
 ) -> Iterator[Scored]:
-    """Every generated set under every extractor or preset. `device` defaults to the GPU where there is one.
+    """Every generated set under every extractor or preset, on the GPU where there is one.
 
     `tau` None means the preset's own, or 0.1; `precision` is the extractor's; `infinity` adds FID-infinity.
 
@@ -110,8 +109,8 @@ def score_sets(
 
     from harness.metrics import extractor
 
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    networks = {name: extractor(name, precision=precision, device=place) for name in extractors}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    networks = {name: extractor(name, precision=precision, device=device) for name in extractors}
     for name, network in networks.items():
         threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
         real = _real_side(real_files, network, progress)

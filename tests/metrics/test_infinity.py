@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from harness.errors import MetricError
-from harness.metrics import infinity, score_features
-from harness.metrics.frechet import Moments, frechet_distance
-from harness.metrics.infinity import frechet_infinity
+from harness.metrics import frechet, score_features
+from harness.metrics.frechet import Moments, frechet_distance, frechet_infinity
 
 DIM = 48
 
@@ -32,7 +31,7 @@ def test_it_is_nearer_the_true_distance_than_the_fid_of_the_same_images(count):
 )
 def test_a_bias_of_exactly_one_over_m_leaves_nothing_and_the_sizes_are_the_papers(monkeypatch, count, sizes):
     seen = []
-    monkeypatch.setattr(infinity, "frechet_distance", lambda real, x: seen.append(len(x)) or 3 + 70 / len(x))
+    monkeypatch.setattr(frechet, "frechet_distance", lambda real, x: seen.append(len(x)) or 3 + 70 / len(x))
     real = Moments(100, torch.zeros(1).double(), torch.eye(1).double())
     assert frechet_infinity(real, torch.arange(count).double()[:, None]) == pytest.approx(3, rel=1e-9)
     assert len(seen) == min(15, count // 2 + 1)

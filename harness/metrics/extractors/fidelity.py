@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from harness.errors import MetricError
-from harness.machine.precision import whole_float32
-from harness.metrics.extractors.network import Extractor, check_images
+from harness.metrics.extractors.network import BatchedNetwork, Extractor
 from harness.metrics.extractors.weights import Weights, file_sha256, load_state, state_sha256
 from harness.settings import Precision
 
@@ -34,7 +33,7 @@ CLIP = Weights(
 )
 
 
-class FidelityNetwork:
+class FidelityNetwork(BatchedNetwork):
     """An extractor made of one of torch-fidelity's, which maps uint8 [N, 3, H, W] to a tuple with [N, dim]."""
 
     def __init__(self, name: str, network: nn.Module, *, dim: int, about: str, device: str | torch.device) -> None:
@@ -47,18 +46,9 @@ class FidelityNetwork:
         self.batch = 16 if self.device.type == "cpu" else 128
         self.fingerprint = f"{name}; dim {dim}; {about}; precision fp32; torch-fidelity {torch_fidelity.__version__}"
 
-    @torch.inference_mode()
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        out = torch.empty(len(images), self.dim, dtype=torch.float32, device=self.device)
-        for start in range(0, len(images), self.batch):
-            batch = images[start : start + self.batch].to(self.device)
-            with whole_float32():
-                out[start : start + self.batch] = self.network(batch)[0]
-        return out
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(self.name, images)
-        return self._features(images).clone()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.network(images)[0]
+        return features
 
 
 @dataclass(frozen=True)
