@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.errors import StudyError
-from harness.measures import Measure, RunState
+from harness.measures import Measure
 from harness.recipes.events import Cause
 from harness.spec import Spec
 from harness.study.store import outcomes, searching
@@ -116,7 +116,7 @@ class StudyStore:
 
     @property
     def study(self) -> optuna.Study:
-        assert self._study is not None, "create or load the study first"
+        assert self._study is not None, "create or find the study first"
         return self._study
 
     # ------------------------------------------------------------------ ownership
@@ -136,17 +136,16 @@ class StudyStore:
         for trial in stale:
             self.study.tell(trial.number, state=TrialState.FAIL)
         plan = self.tried(plan)
-        states: dict[str, set[RunState]] = {}
-        attempts: dict[str, int] = {}
-        for key, trial in outcomes.keyed(self.study.get_trials(deepcopy=False)):
-            states.setdefault(key, set()).add(outcomes.state_of(trial))
-            attempts[key] = max(attempts.get(key, 0), int(trial.user_attrs.get("attempt", 1)))
-        done = {run.key for run in plan.runs if not states.get(run.key, set()).isdisjoint(outcomes.SETTLED)}
-        missing = [run for run in plan.runs if run.key not in done and RunState.WAITING not in states.get(run.key, ())]
+        trials = outcomes.keyed(self.study.get_trials(deepcopy=False))
+        attempts = {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in trials}  # the latest is the highest
+        settled = {key for key, trial in trials if outcomes.state_of(trial) in outcomes.SETTLED}
+        waiting = {key for key, trial in trials if trial.state == TrialState.WAITING}
+        missing = [run for run in plan.runs if run.key not in settled | waiting]
         for run in missing:
             self._enqueue(plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
-        pending = max(0, plan.size - len(done))
-        return {"done": len(done), "stale": len(stale), "added": len(missing), "pending": pending}
+        done = len(settled & {run.key for run in plan.runs})
+        pending = max(0, plan.size - done)
+        return {"done": done, "stale": len(stale), "added": len(missing), "pending": pending}
 
     def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
         # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
