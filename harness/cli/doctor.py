@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def doctor() -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "what", "found"):
         table.add_column(heading)
-    findings = examine()
+    findings = list(examine())
     for finding in findings:
         table.add_row("ok" if finding.ok else "--", finding.what, finding.found)
     Console().print(table)
@@ -40,7 +41,7 @@ class Finding:
     needed: bool = True
 
 
-def examine() -> list[Finding]:
+def examine() -> Iterator[Finding]:
     """Look at the machine; changes nothing."""
     import torch
 
@@ -48,34 +49,26 @@ def examine() -> list[Finding]:
     from harness.metrics import extractor
 
     facts = provenance.provenance()
-    findings = [Finding("processor", facts["processor"], True)]
+    yield Finding("processor", facts["processor"], True)
     for name, value in facts.items():
         if name.startswith("version."):
-            findings.append(Finding(name.removeprefix("version."), value, value != "not installed"))
+            yield Finding(name.removeprefix("version."), value, value != "not installed")
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(index)
-            findings.append(Finding(f"cuda:{index}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB", True))
+            yield Finding(f"cuda:{index}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB", True)
     else:
-        findings.append(Finding("GPU", "none that torch can use; runs train on the CPU", False, needed=False))
+        yield Finding("GPU", "none that torch can use; runs train on the CPU", False, needed=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    findings.append(Finding("precision auto", f"{'bf16' if fast_bf16(device) else 'fp32'} on {device}", True))
+    yield Finding("precision auto", f"{'bf16' if fast_bf16(device) else 'fp32'} on {device}", True)
     try:
-        findings.append(Finding("extractor", extractor("efficientnet-lite0").fingerprint, True))
+        yield Finding("extractor", extractor("efficientnet-lite0").fingerprint, True)
     except MetricError as error:
-        findings.append(Finding("extractor", str(error), False))
+        yield Finding("extractor", str(error), False)
     cache = cache_folder()
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
-    findings.append(Finding("cache", f"{cache}, {free:.0f} GiB free", free > 1))
-    leftovers = list(Path("mlruns").glob("*/meta.yaml"))
-    findings.append(
-        Finding(
-            "mlruns/",
-            f"{leftovers[0]} is of MLflow's old file store and hides sqlite:///mlflow.db from `mlflow ui`; move it away"
-            if leftovers
-            else "no leftovers of MLflow's file store",
-            not leftovers,
-        )
-    )
-    return findings
+    yield Finding("cache", f"{cache}, {free:.0f} GiB free", free > 1)
+    old = next(Path("mlruns").glob("*/meta.yaml"), None)
+    hides = f"{old} is of MLflow's old file store and hides sqlite:///mlflow.db from `mlflow ui`; move it away"
+    yield Finding("mlruns/", hides if old else "no leftovers of MLflow's file store", old is None)

@@ -19,9 +19,10 @@ def note(text: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """The text into a file, its folder made where it is missing. Raises HarnessError."""
+    """The text into a file, its folder made where it is missing, and a line that says so. Raises HarnessError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise HarnessError(f"{path}: cannot be written ({error.strerror}); name another file") from None
+    click.echo(f"wrote {path}", err=True)

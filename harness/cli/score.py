@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -65,7 +64,8 @@ def score(
 
     found: list[Scored] = []
     refusal: HarnessError | None = None
-    with _file_bar() as progress:
+    progress = _FileBar()
+    with progress.bar:
         try:
             for one in score_sets(
                 generated,
@@ -94,7 +94,6 @@ def _show(found: Sequence[Scored], *, as_json: bool, pairs: Path | None) -> None
         from harness.report import nearest_page
 
         write(pairs, nearest_page.render(found))
-        click.echo(f"wrote {pairs}", err=True)
 
 
 def _print(found: Sequence[Scored]) -> None:
@@ -118,30 +117,21 @@ def _print(found: Sequence[Scored]) -> None:
 
 
 class _FileBar:
-    """A bar over files on standard error, for work that goes through one set of them after the other."""
+    """A bar over files on standard error, where that is a terminal: one set of files after the other."""
 
-    def __init__(self, bar: bars.Progress) -> None:
-        self._bar = bar
-        self._task: bars.TaskID | None = None
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+        self.bar = bars.Progress(
+            *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        )
 
     def begin(self, what: str, files: int) -> None:
         """`files` files of `what` are next."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(what, total=files)
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
+        self.bar.add_task(what, total=files)
 
     def advance(self, count: int) -> None:
         """`count` more files are done with."""
-        if self._task is not None:
-            self._bar.advance(self._task, count)
-
-
-@contextmanager
-def _file_bar() -> Iterator[_FileBar]:
-    """A bar that is drawn on a terminal, is silent elsewhere, and leaves nothing behind."""
-    console = Console(stderr=True)
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
-    with bars.Progress(
-        *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        yield _FileBar(bar)
+        self.bar.advance(self.bar.task_ids[-1], count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,21 +51,19 @@ def ablate(
     The same command again adds nothing and finishes what is missing.
     """
     study = load(spec, overrides)
+    from harness.report import text
     from harness.study import ablate as main_job
+    from harness.study import preview
     from harness.study.placement import Options
 
     options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
     if dry_run:
-        from harness.study.preview import dry_run as preview
-
-        preview(study, options, note)
+        preview.dry_run(study, options, note)
         return
     outcome, found = main_job.ablate(study, options, note)
     if outcome.interrupted:
         click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
         sys.exit(130)
-    from harness.report import text
-
     _show(text.brief(found), found.notes)
     name = found.provenance["study"]
     click.echo(f"for curves, costs and samples: harness report {name} --format html --output report.html")
@@ -105,17 +103,15 @@ def report(
     from harness.study.answer import load_report
 
     found = load_report(storage, _named(study, overrides), pictures=kind == "html")
-    if kind == "table" and output is None:
+    if output is not None:
+        write(output, _render(found, kind, name))
+    elif kind == "table":
         from harness.report import text
 
         _show(text.terminal(found), found.notes)
     else:
         rendered = _render(found, kind, name)
-        if output is None:
-            click.echo(rendered, nl=not rendered.endswith("\n"))
-        else:
-            write(output, rendered)
-            click.echo(f"wrote {output}", err=True)
+        click.echo(rendered, nl=not rendered.endswith("\n"))
     if exit_code:
         from harness.report.document import decided
 
@@ -135,7 +131,10 @@ def _render(found: Report, kind: str, name: str | None) -> str:
     if kind == "csv":
         from harness.report import frames
 
-        return _table_of(frames.csv(found), name)
+        tables = frames.csv(found)
+        if name is not None and name not in tables:
+            raise HarnessError(f"--table {name}: this report has no such table; {nearest(name, tables)}")
+        return tables[name or next(iter(tables))]
     if kind == "html":
         from harness.report import page
 
@@ -147,12 +146,6 @@ def _render(found: Report, kind: str, name: str | None) -> str:
     from harness.report import text
 
     return text.latex(found) if kind == "latex" else text.markdown(found)
-
-
-def _table_of(tables: Mapping[str, str], name: str | None) -> str:
-    if name is not None and name not in tables:
-        raise HarnessError(f"--table {name}: this report has no such table; {nearest(name, tables)}")
-    return tables[name or next(iter(tables))]
 
 
 @click.command()

@@ -49,6 +49,15 @@ class _Worker:
     busy: bool = False
 
 
+def _start(threads: int | None) -> _Worker:
+    ours, theirs = _SPAWN.Pipe()
+    stop = _SPAWN.Event()
+    process = _SPAWN.Process(target=_serve, args=(theirs, stop, threads), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours, stop)
+
+
 class ProcessLauncher:
     """`slots` child processes, each with its share of the CPU's cores where it trains there."""
 
@@ -61,28 +70,15 @@ class ProcessLauncher:
     def submit(self, slot: int, description: RunDescription) -> None:
         worker = self._workers.get(slot)
         if worker is None or not worker.process.is_alive():
-            worker = self._start(description.threads)
-            self._workers[slot] = worker
+            worker = self._workers[slot] = _start(description.threads)
         worker.busy = True
         worker.stop.clear()
         worker.connection.send(description)
 
-    def _start(self, threads: int | None) -> _Worker:
-        ours, theirs = _SPAWN.Pipe()
-        stop = _SPAWN.Event()
-        process = _SPAWN.Process(target=_serve, args=(theirs, stop, threads), daemon=True)
-        process.start()
-        theirs.close()
-        return _Worker(process, ours, stop)
-
     def events(self, timeout: float) -> list[tuple[int, Event]]:
-        connections = {worker.connection: slot for slot, worker in self._workers.items() if worker.busy}
-        found: list[tuple[int, Event]] = []
-        for ready in wait(list(connections), timeout):
-            assert isinstance(ready, Connection)
-            slot = connections[ready]
-            found += [(slot, event) for event in self._read(slot)]
-        return found
+        busy = {slot: worker.connection for slot, worker in self._workers.items() if worker.busy}
+        ready = wait(list(busy.values()), timeout)
+        return [(slot, event) for slot, ours in busy.items() if ours in ready for event in self._read(slot)]
 
     def _read(self, slot: int) -> list[Event]:
         worker = self._workers[slot]

@@ -60,10 +60,7 @@ def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Pat
         name=recipe,
         recipe=recipe,
         seed=seed,
-        train=found["train"],
-        data=found["data"],
-        evaluate=found["evaluate"],
         references=references,
-        budget=found["budget"],
         directory=str(directory),
+        **found,
     )

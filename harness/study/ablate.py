@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from rich.console import Console
+
 from harness import recipes
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import Capped, cap
 from harness.machine import provenance
 from harness.report import Report
-from harness.runs.launchers import open_launcher
+from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
 from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
 from harness.study.calibration import calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options, Placement, place
-from harness.study.progress import open_display
+from harness.study.progress import Display
 from harness.study.publishing import publish
 from harness.study.store import StudyStore
 from harness.study.tracking import Tracker, origin
@@ -44,33 +46,30 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         if not counts["pending"]:
             note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
             if store.recall("published") == question(store.tried(plan)):
-                return Outcome(), gather(store, spec, plan, made_with(store))
+                return Outcome(), gather(store, spec, plan)
         else:
             note(_greeting(store, plan, counts, placement))
             store.remember(provenance=provenance.provenance())
         tracker = Tracker(options.tracking_uri)
-        facts = made_with(store)
-        tags = origin(facts, str(spec.path or spec.study))
+        tags = origin(made_with(store), str(spec.path or spec.study))
         tracker.open_study(spec.study, store.name, tags=tags | {"harness.design": plan.design})
         tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
         if diff := provenance.git_diff():
             tracker.text(tracker.parent, diff, "uncommitted.diff")
         status = "FAILED"
-        launcher = open_launcher(options.launch, placement.slots)
+        launcher = LAUNCHERS[options.launch](placement.slots)
         try:
-            coordinator = Coordinator(
-                plan,
-                store,
-                tracker,
-                launcher,
-                open_display(plan.objective, total=plan.size, done=counts["done"]),
-                devices=placement.devices,
-                threads=placement.threads,
+            outcome = Coordinator(
+                plan=plan,
+                store=store,
+                tracker=tracker,
+                launcher=launcher,
+                display=Display(Console(), plan.objective, total=plan.size, done=counts["done"]),
+                placement=placement,
                 tags=tags,
-            )
-            outcome = coordinator.run()
-            report = gather(store, spec, plan, facts, pictures=True)
+            ).run()
+            report = gather(store, spec, plan, pictures=True)
             publish(report, store, tracker)
             store.remember(published=question(report.answer.plan))
             status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
@@ -89,7 +88,7 @@ def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dic
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
     note(f"timing: {len(plan.cells)} cells, a few seconds each")
-    times = calibrate(plan, device=placement.devices[0], threads=placement.threads)
+    times = calibrate(plan, placement=placement)
     capped = cap(plan, run_seconds(times, placement), max_hours)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})
@@ -109,5 +108,4 @@ def cap_line(capped: Capped, max_hours: float) -> str:
 
 def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
     stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
-    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)} on {placement.where}"
-    return f"study {store.name}: {plan.size} runs, {counts['done']} done, {counts['pending']} to do{stale}; {slots}"
+    return f"study {store.name}: {plan.size} runs, {counts['done']} done, {counts['pending']} to do{stale}; {placement}"

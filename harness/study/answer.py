@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
 
 import pandas as pd
 import yaml
 
 from harness import recipes
 from harness.analysis import answer
-from harness.design import Plan, Search
+from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import keep
 from harness.errors import StudyError
@@ -24,6 +24,8 @@ from harness.runs.folder import RUNS
 from harness.spec import Spec, from_document
 from harness.spec.documents import plain
 from harness.study.store import StudyStore
+
+_SPACE = ("sampler", "trials", "prune", "levels", "seeds")
 
 
 def study_name(spec: Spec, plan: Plan) -> str:
@@ -45,29 +47,22 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "contrasts": [{"name": c.name, "pairs": c.pairs} for c in plan.contrasts],
         "runs": [{"cell": run.cell, "seed": run.seed, "key": run.key} for run in plan.runs],
         "dropped": [{"name": d.name, "reason": d.reason} for d in plan.dropped],
-        "search": _space(plan.search) if plan.search else None,
+        "search": {name: getattr(plan.search, name) for name in _SPACE} if plan.search else None,
         "budget": plan.budget.model_dump(),
         "evaluate": plan.evaluate.model_dump(mode="json"),
         "references": {name: value.model_dump(mode="json") for name, value in plan.references.items()},
     }
 
 
-def _space(search: Search) -> dict[str, object]:
-    return {
-        "sampler": search.sampler,
-        "trials": search.trials,
-        "prune": search.prune,
-        "levels": search.levels,
-        "seeds": search.seeds,
-    }
-
-
-def gather(store: StudyStore, spec: Spec, plan: Plan, facts: Mapping[str, str], *, pictures: bool = False) -> Report:
+def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False) -> Report:
     """What a report is made of. `pictures` are read only where they are shown: sample grids and nearest pairs."""
     results = store.results(plan)
     plan, runs = results.plan, results.runs
     answered = answer(runs, plan, results.curves)
-    unfinished = [f"{count} of {plan.size} runs {state}" for state, count in _unfinished(runs).items()]
+    counts = Counter(runs["state"])
+    # Those that ended badly are in the answer's own notes.
+    unfinished = (RunState.WAITING.value, RunState.RUNNING.value)
+    waits = [f"{counts[state]} of {plan.size} runs {state}" for state in unfinished if counts[state]]
     return Report(
         answer=answered,
         runs=runs,
@@ -75,8 +70,8 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, facts: Mapping[str, str], 
         grids=_grids(store.name, plan) if pictures else {},
         nearest=_nearest(store.name, runs) if pictures else None,
         importances=results.importances,
-        provenance={"study": store.name, "storage": store.storage, **facts},
-        notes=(*unfinished, *answered.notes, *recipes.get(plan.recipe).notes(runs, plan.evaluate)),
+        provenance={"study": store.name, "storage": store.storage, **made_with(store)},
+        notes=(*waits, *answered.notes, *recipes.get(plan.recipe).notes(runs, plan.evaluate)),
         spec_text=_repeatable(spec, plan),
     )
 
@@ -94,12 +89,6 @@ def question(plan: Plan) -> str:
     """A digest of the runs and contrasts of a plan: equal where the answer is to the same question."""
     asked = [plan.design, *(contrast.name for contrast in plan.contrasts), *sorted(run.key for run in plan.runs)]
     return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
-
-
-def _unfinished(runs: pd.DataFrame) -> dict[str, int]:
-    """How many runs wait or run still; those that ended badly are in the answer's own notes."""
-    counts = {state.value: int((runs["state"] == state).sum()) for state in (RunState.WAITING, RunState.RUNNING)}
-    return {state: count for state, count in counts.items() if count}
 
 
 def _grids(study: str, plan: Plan) -> dict[str, Picture]:
@@ -138,8 +127,7 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
     if isinstance(name_or_spec, Spec):
         spec = name_or_spec
         plan = make_plan(spec)
-        store = StudyStore(storage, study_name(spec, plan))
-        store.load()
+        store = StudyStore.find(storage, study_name(spec, plan))
     else:
         store = StudyStore.find(storage, name_or_spec)
         document = store.recall("spec")
@@ -147,7 +135,7 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
             raise StudyError(f"study '{store.name}' in {storage} was not made by harness; report one that was")
         spec = from_document(document, origin=f"study {store.name}")
         plan = make_plan(spec)
-    return gather(store, spec, decided(plan, spec, store) or plan, made_with(store), pictures=pictures)
+    return gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -14,8 +14,9 @@ from types import FrameType
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
-from harness.runs.description import Launcher, RunDescription
+from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
+from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
 from harness.study.store import Claim, StudyStore
 from harness.study.tracking import Tracker
@@ -63,35 +64,23 @@ def _terminate_like_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@dataclass(kw_only=True)
 class Coordinator:
     """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: StudyStore,
-        tracker: Tracker,
-        launcher: Launcher,
-        display: Display,
-        *,
-        devices: list[str],
-        threads: int | None,
-        tags: dict[str, str],
-    ) -> None:
-        self.plan = plan
-        self.store = store
-        self.tracker = tracker
-        self.launcher = launcher
-        self.display = display
-        self.devices = devices
-        self.threads = threads
-        self.tags = tags
-        self.outcome = Outcome()
-        self._busy: dict[int, _Running] = {}
+    plan: Plan
+    store: StudyStore
+    tracker: Tracker
+    launcher: Launcher
+    display: Display
+    placement: Placement
+    tags: Mapping[str, str]
+    outcome: Outcome = field(default_factory=Outcome)
+    _busy: dict[int, _Running] = field(default_factory=dict)
 
     def run(self) -> Outcome:
         """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
-        with _terminate_like_interrupt(), self.display:
+        with _terminate_like_interrupt(), self.display.live():
             try:
                 self._loop()
             except KeyboardInterrupt:
@@ -121,14 +110,12 @@ class Coordinator:
                     "mend that and start again, what is missing is run then"
                 )
 
-    # ------------------------------------------------------------------ placing
-
     def _place(self, slot: int, claim: Claim) -> None:
         planned, cell = claim.run, claim.cell
-        name = f"{cell.name} · seed {planned.seed}"
-        device = self.devices[slot % len(self.devices)]
-        share = -(-self.launcher.slots // len(self.devices))
         directory = RUNS / self.store.name / planned.key
+        description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory)
+        name, device = description.name, description.device
+        share = -(-self.launcher.slots // len(self.placement.devices))
         levels = {f"factor.{factor}": str(level) for factor, level in cell.levels.items()}
         budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
         evaluate = {f"evaluate.{k}": v for k, v in self.plan.evaluate.model_dump(mode="json").items()}
@@ -156,25 +143,7 @@ class Coordinator:
         )
         self._busy[slot] = _Running(claim, name, mlflow_run, directory)
         self.display.started(slot, name)
-        self.launcher.submit(
-            slot,
-            RunDescription(
-                key=planned.key,
-                name=name,
-                recipe=self.plan.recipe,
-                seed=planned.seed,
-                train=cell.train,
-                data=cell.data,
-                evaluate=self.plan.evaluate,
-                references=self.plan.references,
-                budget=self.plan.budget,
-                directory=str(directory),
-                device=None if device == "auto" else device,
-                threads=self.threads,
-            ),
-        )
-
-    # ------------------------------------------------------------------ forwarding
+        self.launcher.submit(slot, description)
 
     def _forward(self, slot: int, event: Event) -> None:
         running = self._busy[slot]
@@ -208,8 +177,7 @@ class Coordinator:
 
     def _finish(self, slot: int, running: _Running, event: Finished) -> None:
         summary, objective = event.summary, self.plan.objective
-        last = running.last
-        scored = last.scores if last is not None and last.images == event.images else {}
+        scored = running.last.scores if running.last and running.last.images == event.images else {}
         new = [(name, value, event.images) for name, value in summary.items() if name not in scored]
         self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
@@ -242,25 +210,20 @@ class Coordinator:
         del self._busy[slot]
         self.display.finished(slot, outcome, failed=failed)
 
-    # ------------------------------------------------------------------ stopping
-
     def _drain(self) -> None:
         """Let the running runs save a checkpoint. A second Ctrl-C, or too long a wait, gives up on that."""
         if not self._busy:
             return
         self.display.note(f"stopping: {len(self._busy)} run(s) save a checkpoint (Ctrl-C again to give up on them)")
-        try:
+        with suppress(KeyboardInterrupt):
             self.launcher.interrupt()
             until = time.monotonic() + _GRACE
             while self._busy and time.monotonic() < until:
                 for slot, event in self.launcher.events(timeout=0.5):
                     self._forward(slot, event)
-        except KeyboardInterrupt:
-            pass
 
     def _abandon(self) -> None:
         """Whatever still runs is failed here, so that neither store shows it as running."""
+        lost = Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
         for slot, running in list(self._busy.items()):
-            self._fail(
-                slot, running, Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
-            )
+            self._fail(slot, running, lost)

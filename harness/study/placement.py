@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.design import Plan
+from harness.design import Cell, Plan, PlannedRun
 from harness.errors import StudyError
 from harness.machine import provenance
+from harness.runs.description import RunDescription
 
 _MOST_CPU_SLOTS = 4
 
@@ -30,12 +32,12 @@ class Placement:
     slots: int
     threads: int | None
 
-    @property
-    def where(self) -> str:
-        """The devices in words."""
-        if self.threads is None:
-            return ", ".join(self.devices)
-        return f"the CPU, {self.threads} thread{'s' * (self.threads > 1)} each"
+    def __str__(self) -> str:
+        """In words: `2 slots on the CPU, 1 thread each`."""
+        where = ", ".join(self.devices)
+        if self.threads is not None:
+            where = f"the CPU, {self.threads} thread{'s' * (self.threads > 1)} each"
+        return f"{self.slots} slot{'s' * (self.slots > 1)} on {where}"
 
 
 def place(plan: Plan, options: Options) -> Placement:
@@ -44,13 +46,37 @@ def place(plan: Plan, options: Options) -> Placement:
     A small network gains next to nothing from a second core, so that runs side by side on cores of their own finish
     sooner; such a share of the cores counts as a device.
     """
-    wanted = str(getattr(plan.cells[0].train, "device", "auto"))
-    devices = _devices(wanted)
+    devices = [str(getattr(plan.cells[0].train, "device", "auto"))]
+    if devices == ["auto"]:
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        devices = [f"cuda:{index}" for index in range(count)] or ["cpu"]
     if devices != ["cpu"]:
         return Placement(devices=devices, slots=_slots(options, len(devices)), threads=None)
     cores = provenance.cores()
     slots = _slots(options, min(cores, _MOST_CPU_SLOTS))
     return Placement(devices=["cpu"] * min(slots, cores), slots=slots, threads=max(1, cores // slots))
+
+
+def describe(
+    plan: Plan, cell: Cell, run: PlannedRun, placement: Placement, *, slot: int, folder: Path
+) -> RunDescription:
+    """What the slot needs to train the run of the cell."""
+    return RunDescription(
+        key=run.key,
+        name=f"{cell.name} · seed {run.seed}",
+        recipe=plan.recipe,
+        seed=run.seed,
+        train=cell.train,
+        data=cell.data,
+        evaluate=plan.evaluate,
+        references=plan.references,
+        budget=plan.budget,
+        directory=str(folder),
+        device=placement.devices[slot % len(placement.devices)],
+        threads=placement.threads,
+    )
 
 
 def _slots(options: Options, preferred: int) -> int:
@@ -59,12 +85,3 @@ def _slots(options: Options, preferred: int) -> int:
     if options.slots not in (None, 1):
         raise StudyError(f"--slots {options.slots}: --launch inline has one slot; use --launch processes")
     return 1
-
-
-def _devices(wanted: str) -> list[str]:
-    if wanted == "auto":
-        import torch
-
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return [f"cuda:{index}" for index in range(count)] or ["cpu"]
-    return [wanted]

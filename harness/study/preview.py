@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -31,35 +32,33 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     recipe.check(plan.data, plan.evaluate)
     StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
     placement = place(plan, options)
-    _print_plan(plan)
+    console = Console(highlight=False)
+    _print_plan(console, plan)
     recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
     timed = _near(plan) if plan.search else plan
     note(f"timing: {len(timed.cells)} cells, a few seconds each")
-    estimates = calibrate(timed, device=placement.devices[0], threads=placement.threads)
-    table = Table(title="Time, from a short run of every cell", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    for heading in ("cell", "images/s", "training", "scoring"):
-        table.add_column(heading, justify="left" if heading == "cell" else "right")
+    estimates = calibrate(timed, placement=placement)
+    table = _table("Time, from a short run of every cell", "cell", right=("images/s", "training", "scoring"))
     for cell, times in estimates.items():
-        table.add_row(
-            cell,
-            f"{times['images_per_second']:,.0f}",
-            duration(times["train_seconds"]),
-            duration(times["other_seconds"]),
-        )
+        spent = (duration(times[part]) for part in ("train_seconds", "other_seconds"))
+        table.add_row(cell, f"{times['images_per_second']:,.0f}", *spent)
     seconds = run_seconds(estimates, placement)
     mean = sum(seconds.values()) / len(seconds)
     total = mean * plan.size if plan.search else sum(seconds[run.cell] for run in plan.runs)
-    console = Console()
     console.print()
     console.print(table)
-    slots = f"{placement.slots} slot{'s' * (placement.slots > 1)}"
-    console.print(
-        f"\n{plan.size} runs, about {duration(total)} with {slots} on {placement.where}",
-        highlight=False,
-    )
+    console.print(f"\n{plan.size} runs, about {duration(total)} with {placement}")
     if study.design.max_hours:
         capped = cap(plan, seconds, study.design.max_hours)
-        console.print(cap_line(capped, study.design.max_hours), soft_wrap=True, highlight=False)
+        console.print(cap_line(capped, study.design.max_hours), soft_wrap=True)
+
+
+def _table(title: str, *headings: str, right: Iterable[str] = ()) -> Table:
+    """An empty table: columns of text, then columns of numbers, at the `right`."""
+    table = Table(*headings, title=title, box=None, title_justify="left", padding=(0, 2, 0, 0))
+    for heading in right:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def _near(plan: Plan) -> Plan:
@@ -71,8 +70,7 @@ def _near(plan: Plan) -> Plan:
     return plan.with_tried(made for near in around if not isinstance(made := search.make(near, search.seeds[0]), str))
 
 
-def _print_plan(plan: Plan) -> None:
-    console = Console()
+def _print_plan(console: Console, plan: Plan) -> None:
     budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
     if plan.search is not None:
         _print_search(console, plan, plan.search, budget)
@@ -80,28 +78,26 @@ def _print_plan(plan: Plan) -> None:
     seeds = sorted({run.seed for run in plan.runs})
     console.print(
         f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
-        f"{len(plan.runs)} runs of {budget} each",
-        highlight=False,
+        f"{len(plan.runs)} runs of {budget} each"
     )
-    cells = Table(title="Cells", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    cells.add_column("cell")
+    cells = _table("Cells", "cell", "differs from the control in")
     control = plan.cell(plan.control).settings
-    cells.add_column("differs from the control in")
     for cell in plan.cells:
-        settings = {name: value for name, value in cell.settings.items() if control.get(name) != value}
-        changes = [f"{name.removeprefix('train.')}={value}" for name, value in settings.items()]
+        changes = [
+            f"{name.removeprefix('train.')}={value}"
+            for name, value in cell.settings.items()
+            if control.get(name) != value
+        ]
         cells.add_row(cell.name, ", ".join(changes) or "(the control)")
     console.print(cells)
-    contrasts = Table(title="Contrasts", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    contrasts.add_column("contrast")
-    contrasts.add_column("pairs per seed", justify="right")
+    contrasts = _table("Contrasts", "contrast", right=("pairs per seed",))
     for contrast in plan.contrasts:
         contrasts.add_row(contrast.name, str(len(contrast.pairs)))
     console.print(contrasts)
     for line in plan.confounding:
-        console.print(f"confounded: {line}", highlight=False, markup=False)
+        console.print(f"confounded: {line}", markup=False)
     for dropped in plan.dropped:
-        console.print(f"dropped: {dropped.name}: {dropped.reason}", highlight=False, markup=False)
+        console.print(f"dropped: {dropped.name}: {dropped.reason}", markup=False)
 
 
 def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> None:
@@ -110,18 +106,12 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
     console.print(
         f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs of {budget} each among {space:,} "
         f"cells of up to {seeds} each",
-        highlight=False,
         soft_wrap=True,
     )
     wanted = " and ".join(f"{each.better} {each.title}" for each in plan.objectives)
-    console.print(
-        f"wants {wanted}; " + ("stops runs that are worse than the median" if search.prune else "stops no run early"),
-        highlight=False,
-        soft_wrap=True,
-    )
-    table = Table(title="Levels", box=None, title_justify="left", padding=(0, 2, 0, 0))
-    table.add_column("factor")
-    table.add_column("levels, the baseline first")
+    stops = "stops runs that are worse than the median" if search.prune else "stops no run early"
+    console.print(f"wants {wanted}; {stops}", soft_wrap=True)
+    table = _table("Levels", "factor", "levels, the baseline first")
     for name, levels in search.levels.items():
         table.add_row(name, ", ".join(map(label, levels)))
     console.print(table)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -39,24 +37,24 @@ def shown(value: float, unit: str = "") -> str:
     return f"{text} {unit}".rstrip()
 
 
+@dataclass
 class Display:
-    """Plain lines: one per run begun and ended. The live display adds a table that is redrawn in place."""
+    """Plain lines: one per run ended. On a terminal a table of the running runs stands below, redrawn in place."""
 
-    def __init__(self, console: Console, objective: Measure, *, total: int, done: int) -> None:
-        self.console = console
-        self.objective = objective
-        self.total = total
-        self.done = done
-        self.failed = 0
-        self._began = time.monotonic()
-        self._ended_here = 0
-        self._rows: dict[int, _Row] = {}
+    console: Console
+    objective: Measure
+    total: int
+    done: int
+    failed: int = 0
+    _began: float = field(default_factory=time.monotonic)
+    _ended_here: int = 0
+    _rows: dict[int, _Row] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        return None
+    def live(self) -> AbstractContextManager[object]:
+        """The table, for as long as it is entered; nothing where the console is no terminal."""
+        if not self.console.is_terminal:
+            return nullcontext()
+        return Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def note(self, text: str) -> None:
         """One line that stays."""
@@ -81,31 +79,14 @@ class Display:
         self._ended_here += 1
         self.done += not failed
         self.failed += failed
-        self.note(f"[{self.done + self.failed}/{self.total}] {row.name}: {outcome}{self._remaining()}")
-
-    def _remaining(self) -> str:
         left = self.total - self.done - self.failed
-        return f", about {duration(left * self.seconds_per_run())} to go" if left else ""
+        eta = f", about {duration(left * self._seconds_per_run())} to go" if left else ""
+        self.note(f"[{self.done + self.failed}/{self.total}] {row.name}: {outcome}{eta}")
 
-    def seconds_per_run(self) -> float:
+    def _seconds_per_run(self) -> float:
         """Wall-clock seconds per run, from those ended and the running ones' share."""
         share = self._ended_here + sum(row.fraction for row in self._rows.values())
         return (time.monotonic() - self._began) / share if share > 0 else 0.0
-
-
-class LiveDisplay(Display):
-    """A table of the running runs, redrawn in place below the lines that stay."""
-
-    def __init__(self, console: Console, objective: Measure, *, total: int, done: int) -> None:
-        super().__init__(console, objective, total=total, done=done)
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        self._live.stop()
 
     def _render(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
@@ -122,14 +103,7 @@ class LiveDisplay(Display):
             )
         ended = self.done + self.failed
         left = self.total - ended - sum(row.fraction for row in self._rows.values())
-        rate = self.seconds_per_run()
+        rate = self._seconds_per_run()
         eta = f", about {duration(left * rate)} to go" if rate else ""
         failed = f", {self.failed} failed" if self.failed else ""
         return Group(Text(f"{ended} of {self.total} runs ended{failed}{eta}", style="bold"), table)
-
-
-def open_display(objective: Measure, *, total: int, done: int) -> Display:
-    """The live display on a terminal, plain lines elsewhere."""
-    console = Console(file=sys.stdout)
-    kind = LiveDisplay if console.is_terminal else Display
-    return kind(console, objective, total=total, done=done)

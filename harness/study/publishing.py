@@ -29,9 +29,7 @@ def publish(report: Report, store: StudyStore, tracker: Tracker) -> None:
     for picture in pictures(report, folder / "pictures"):
         tracker.artifact(tracker.parent, picture, "pictures")
     tracker.describe(tracker.parent, words, whole="report.md")
-    store.study_note(words)
-    for name, figure in interactive(report).items():
-        store.study_figure(figure, name)
+    store.show(words, interactive(report))
 
 
 def headline(report: Report) -> dict[str, float]:

@@ -25,6 +25,7 @@ from harness.recipes.events import DataUsed
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
 _LONGEST = 8000  # characters of a tag
+_FOREIGN = re.compile(r"[^\w\-. /]")  # what the name of a metric may not hold
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -43,10 +44,8 @@ class Tracker:
         self.experiment = ""
         self.parent = ""
 
-    # ------------------------------------------------------------------ the study
-
-    def open_study(self, experiment: str, study: str, *, tags: Mapping[str, str]) -> list[str]:
-        """Find or make the parent run. Child runs that a dead coordinator left RUNNING are closed and returned."""
+    def open_study(self, experiment: str, study: str, *, tags: Mapping[str, str]) -> None:
+        """Find or make the parent run. Child runs that a dead coordinator left RUNNING are closed."""
         found = self.client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
@@ -60,10 +59,8 @@ class Tracker:
             self.parent = parents[0].info.run_id
             self.client.update_run(self.parent, status="RUNNING")
         else:
-            run = self.client.create_run(
-                self.experiment, run_name=study, tags={"harness.study": study, "harness.role": "study"}
-            )
-            self.parent = run.info.run_id
+            identity = {"harness.study": study, "harness.role": "study"}
+            self.parent = self.client.create_run(self.experiment, run_name=study, tags=identity).info.run_id
         self.set_tags(self.parent, tags)
         left = self.client.search_runs(
             [self.experiment],
@@ -72,9 +69,6 @@ class Tracker:
         )
         for run in left:
             self.finish(run.info.run_id, "KILLED")
-        return [run.info.run_id for run in left]
-
-    # ------------------------------------------------------------------ runs
 
     def start(self, name: str, *, parameters: Mapping[str, Any], tags: Mapping[str, str], resume: str | None) -> str:
         """A child run; `resume` continues one that an earlier attempt left behind."""
@@ -83,15 +77,10 @@ class Tracker:
                 self.client.update_run(resume, status="RUNNING", name=name)
                 self.set_tags(resume, tags)
                 return resume
-        run = self.client.create_run(
-            self.experiment,
-            run_name=name,
-            tags={"mlflow.parentRunId": self.parent, "harness.role": "run", **tags},
-        )
-        identity: str = run.info.run_id
-        self.client.log_batch(
-            identity, params=[Param(key, str(value)[:6000]) for key, value in sorted(parameters.items())]
-        )
+        child = {"mlflow.parentRunId": self.parent, "harness.role": "run", **tags}
+        identity: str = self.client.create_run(self.experiment, run_name=name, tags=child).info.run_id
+        texts = [Param(key, str(value)[:6000]) for key, value in sorted(parameters.items())]
+        self.client.log_batch(identity, params=texts)
         return identity
 
     def set_tags(self, run: str, tags: Mapping[str, str]) -> None:
@@ -122,7 +111,7 @@ class Tracker:
         now = int(time.time() * 1000)
         buffer = self._buffers.setdefault(run, [])
         buffer += [
-            Metric(_metric_name(name), value, now, step) for name, value, step in metrics if math.isfinite(value)
+            Metric(_FOREIGN.sub("-", name), value, now, step) for name, value, step in metrics if math.isfinite(value)
         ]
         if len(buffer) >= _BATCH:
             self.flush(run)
@@ -163,7 +152,3 @@ def _input(data: DataUsed, role: str) -> DatasetInput:
     source = json.dumps({"uri": data.source})
     dataset = Dataset(data.name, data.digest[:36], "local", source)  # MLflow's longest digest
     return DatasetInput(dataset, [InputTag("mlflow.data.context", role)])
-
-
-def _metric_name(name: str) -> str:
-    return re.sub(r"[^\w\-. /]", "-", name)

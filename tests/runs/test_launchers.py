@@ -16,7 +16,7 @@ from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import Launcher, RunDescription
 from harness.runs.execute import execute
-from harness.runs.inline import InlineLauncher
+from harness.runs.launchers import InlineLauncher
 from harness.runs.processes import ProcessLauncher
 from harness.settings import Budget
 

@@ -22,7 +22,7 @@ from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.files.images import save_pairs
 from harness.recipes.events import DataUsed
-from harness.runs.inline import InlineLauncher
+from harness.runs.launchers import InlineLauncher
 from harness.spec import Spec, label, load
 from harness.study import ablate as main_job
 from harness.study import publishing

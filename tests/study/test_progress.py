@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.measures import Direction, Measure
 from harness.recipes.events import Progress, Scored
-from harness.study.progress import Display, LiveDisplay, duration, shown
+from harness.study.progress import Display, duration, shown
 
 ACCURACY = Measure(name="accuracy", title="accuracy", unit="%", direction=Direction.MAXIMIZE)
 
@@ -29,17 +29,18 @@ def test_scores_read_well_on_any_scale(value: float, unit: str, text: str) -> No
     assert shown(value, unit) == text
 
 
-@pytest.mark.parametrize("kind", [Display, LiveDisplay])
-def test_a_run_is_shown_while_it_runs_and_leaves_a_line(kind: type[Display]) -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=kind is LiveDisplay, width=90)
-    with kind(console, ACCURACY, total=3, done=1) as display:
+    console = Console(file=stream, force_terminal=terminal, width=90)
+    display = Display(console, ACCURACY, total=3, done=1)
+    with display.live():
         display.started(0, "baseline · seed 0")
         display.progressed(
             0, Progress(images=50, total_images=100, train_seconds=1, images_per_second=50, fraction=0.5)
         )
         display.scored(0, Scored(images=50, train_seconds=1, scores={"accuracy": 93.4}))
-        if isinstance(display, LiveDisplay):
+        if terminal:
             console.print(display._render())
             assert "93.4" in stream.getvalue()
             assert "accuracy, %" in stream.getvalue()

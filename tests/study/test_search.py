@@ -262,7 +262,7 @@ def test_pruning_stops_what_is_worse_than_the_median_and_counts_it_as_such(
     project_spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = _Curves()
-    monkeypatch.setattr("harness.study.ablate.open_launcher", lambda *_: launcher)
+    monkeypatch.setattr("harness.study.ablate.LAUNCHERS", {OPTIONS.launch: lambda slots: launcher})
     outcome, report = main_job.ablate(spec_of(project_spec, "design.prune=true"), OPTIONS, lambda _: None)
     # Every run is worse than all before it: five are let through, or six, since two run at a time.
     assert outcome.pruned == len(launcher.stopped) >= 6

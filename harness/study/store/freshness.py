@@ -6,11 +6,10 @@ import itertools
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from harness.design import Plan
 from harness.errors import StudyError
-from harness.study.store.outcomes import SETTLED, state_of
+from harness.study.store.outcomes import SETTLED, keyed, state_of
 
 
 def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
@@ -22,7 +21,7 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     if plan.search is not None:
         return
     names = optuna.get_all_study_names(storage)
-    if name in names and _seeds(_trials(storage, name)):
+    if name in names and _used(storage, name):
         return
     planned = {run.seed for run in plan.runs}
     factors = {contrast.factor for contrast in plan.contrasts}
@@ -32,19 +31,16 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
         asked = (document.get("recipe"), document.get("objective"))
         if not search or asked != (plan.recipe, plan.objective.name) or not factors & search["levels"].keys():
             continue
-        used = set(_seeds(_trials(storage, summary.study_name)))
+        used = _used(storage, summary.study_name)
         if used & planned:
-            fresh = list(itertools.islice((seed for seed in itertools.count() if seed not in used), len(planned)))
+            fresh = list(itertools.islice(itertools.filterfalse(used.__contains__, itertools.count()), len(planned)))
             raise StudyError(
                 f"seeds {', '.join(map(str, sorted(used & planned)))}: the search '{summary.study_name}' has chosen by "
                 f"these, so that its luck there would be taken for an effect; give fresh ones, like seeds: {fresh}"
             )
 
 
-def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-
-
-def _seeds(trials: list[FrozenTrial]) -> list[int]:
-    """The seeds of the runs that are done, one a run."""
-    return [trial.user_attrs["seed"] for trial in trials if "key" in trial.user_attrs and state_of(trial) in SETTLED]
+def _used(storage: BaseStorage, name: str) -> set[int]:
+    """The seeds of a study's runs that are done."""
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return {trial.user_attrs["seed"] for _, trial in keyed(trials) if state_of(trial) in SETTLED}

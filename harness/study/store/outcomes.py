@@ -22,21 +22,16 @@ _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name."""
     best: dict[str, FrozenTrial] = {}
-    for trial in trials:
-        key = trial.user_attrs.get("key")
-        if key is not None and (key not in best or _RANK.index(state_of(trial)) < _RANK.index(state_of(best[key]))):
+    for key, trial in keyed(trials):
+        if key not in best or _RANK.index(state_of(trial)) < _RANK.index(state_of(best[key])):
             best[key] = trial
     rows = []
     for run in plan.runs:
         row: dict[str, Any] = {"key": run.key, "cell": run.cell, "seed": run.seed, "state": RunState.MISSING.value}
         if run.key in best:
             trial = best[run.key]
-            row |= {
-                "state": state_of(trial).value,
-                "trial": trial.number,
-                "attempt": trial.user_attrs.get("attempt", 1),
-            }
-            row |= trial.user_attrs.get("summary", {})
+            row |= {"state": state_of(trial).value, "trial": trial.number}
+            row |= {"attempt": trial.user_attrs.get("attempt", 1), **trial.user_attrs.get("summary", {})}
             row["slots_per_device"] = trial.user_attrs.get("slots_per_device", 1)
             row["reason"] = trial.user_attrs.get("failure", {}).get("reason", "")
             row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
@@ -53,12 +48,15 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
 def curves(trials: Sequence[FrozenTrial], plan: Plan) -> dict[tuple[str, int], list[tuple[int, float]]]:
     """(cell, seed) -> (step, objective) pairs over all attempts at the run."""
     found: dict[str, dict[int, float]] = {}
-    for trial in trials:
-        key = trial.user_attrs.get("key")
-        if key is not None:
-            curve = {int(step): value for step, value in trial.user_attrs.get("curve", {}).items()}
-            found.setdefault(key, {}).update(trial.intermediate_values or curve)
+    for key, trial in keyed(trials):
+        curve = {int(step): value for step, value in trial.user_attrs.get("curve", {}).items()}
+        found.setdefault(key, {}).update(trial.intermediate_values or curve)
     return {(run.cell, run.seed): sorted(found[run.key].items()) for run in plan.runs if found.get(run.key)}
+
+
+def keyed(trials: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
+    """(key of its run, trial) for each trial that is of a run: someone else's have no key."""
+    return [(trial.user_attrs["key"], trial) for trial in trials if "key" in trial.user_attrs]
 
 
 def state_of(trial: FrozenTrial) -> RunState:

@@ -9,7 +9,7 @@ import math
 import random
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.errors import StudyError
-from harness.measures import Measure, RunState
+from harness.measures import Measure
 from harness.recipes.events import Cause
 from harness.spec import Spec
 from harness.study.store import outcomes, searching
@@ -114,22 +114,16 @@ class StudyStore:
         if plan.search is None:
             self._space["seed"] = IntDistribution(0, _MAX_SEED)
 
-    def load(self) -> None:
-        """Open a study that must be there. Raises StudyError."""
-        self._study = StudyStore.find(self.storage, self.name).study
-
     @property
     def study(self) -> optuna.Study:
-        assert self._study is not None, "create or load the study first"
+        assert self._study is not None, "create or find the study first"
         return self._study
 
     # ------------------------------------------------------------------ ownership
 
-    @contextlib.contextmanager
-    def ownership(self, *, take_over: bool = False) -> Iterator[None]:
+    def ownership(self, *, take_over: bool = False) -> contextlib.AbstractContextManager[None]:
         """Hold the study as its only coordinator. Raises StudyError where another one lives."""
-        with owned(self.study, take_over=take_over):
-            yield
+        return owned(self.study, take_over=take_over)
 
     # ------------------------------------------------------------------ queue
 
@@ -138,42 +132,25 @@ class StudyStore:
 
         Needs ownership: a trial that is RUNNING now was left by a coordinator that died.
         """
-        stale = 0
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        stale = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in stale:
             self.study.tell(trial.number, state=TrialState.FAIL)
-            stale += 1
         plan = self.tried(plan)
-        cells = {cell.name: cell for cell in plan.cells}
-        done, waiting, attempts = self._census()
-        added = 0
-        for run in plan.runs:
-            if run.key in done or run.key in waiting:
-                continue
-            self._enqueue(cells[run.cell], run, plan.search, attempts.get(run.key, 0) + 1)
-            added += 1
-        finished = len(done & {run.key for run in plan.runs})
-        return {"done": finished, "stale": stale, "added": added, "pending": max(0, plan.size - finished)}
+        trials = outcomes.keyed(self.study.get_trials(deepcopy=False))
+        attempts = {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in trials}  # the latest is the highest
+        settled = {key for key, trial in trials if outcomes.state_of(trial) in outcomes.SETTLED}
+        waiting = {key for key, trial in trials if trial.state == TrialState.WAITING}
+        missing = [run for run in plan.runs if run.key not in settled | waiting]
+        for run in missing:
+            self._enqueue(plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
+        done = len(settled & {run.key for run in plan.runs})
+        pending = max(0, plan.size - done)
+        return {"done": done, "stale": len(stale), "added": len(missing), "pending": pending}
 
     def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
         # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
         parameters = cell.levels if search else {**cell.levels, "seed": run.seed}
         self.study.enqueue_trial(parameters, user_attrs=_identity(cell, run, attempt))
-
-    def _census(self) -> tuple[set[str], set[str], dict[str, int]]:
-        done: set[str] = set()
-        waiting: set[str] = set()
-        attempts: dict[str, int] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            key = trial.user_attrs.get("key")
-            if key is None:
-                continue
-            state = outcomes.state_of(trial)
-            if state in outcomes.SETTLED:
-                done.add(key)
-            elif state is RunState.WAITING:
-                waiting.add(key)
-            attempts[key] = max(attempts.get(key, 0), int(trial.user_attrs.get("attempt", 1)))
-        return done, waiting, attempts
 
     def claim(self, plan: Plan) -> Claim | None:
         """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
@@ -192,7 +169,7 @@ class StudyStore:
         """Ask the sampler for a cell and take its next free seed, or another cell where it has none."""
         while True:
             trials = self.study.get_trials(deepcopy=False)
-            taken = {str(trial.user_attrs["key"]) for trial in trials if "key" in trial.user_attrs}
+            taken = {key for key, _ in outcomes.keyed(trials)}
             queued = any(trial.state == TrialState.WAITING for trial in trials)
             if not queued and len(taken) >= search.trials:
                 return None
@@ -214,19 +191,14 @@ class StudyStore:
         self._trials[trial.number] = trial
         trial.set_user_attr("started", time.time())
         attempt = int(trial.user_attrs.get("attempt", 1))
-        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=self._previous(run.key, trial))
+        others = outcomes.keyed(self.study.get_trials(deepcopy=False))
+        left = [other.user_attrs.get("mlflow_run_id") for key, other in others if key == run.key]
+        previous = next(filter(None, reversed(left)), None)
+        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=previous)
 
     def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
         self._trials[trial.number] = trial
         self.fail(trial.number, Cause.WITHDRAWN, reason)
-
-    def _previous(self, key: str, trial: optuna.Trial) -> str | None:
-        """The MLflow run that an earlier attempt at this run left behind."""
-        previous: str | None = None
-        for other in self.study.get_trials(deepcopy=False):
-            if other.number != trial.number and other.user_attrs.get("key") == key:
-                previous = other.user_attrs.get("mlflow_run_id", previous)
-        return previous
 
     # ------------------------------------------------------------------ telling
 
@@ -255,17 +227,13 @@ class StudyStore:
 
         save_note(self._trials[number], text)
 
-    def study_note(self, text: str) -> None:
-        """Markdown that optuna-dashboard shows with the study."""
-        from optuna_dashboard import save_note
+    def show(self, text: str, figures: Mapping[str, Any]) -> None:
+        """Markdown and plotly figures by name that optuna-dashboard shows with the study."""
+        from optuna_dashboard import save_note, save_plotly_graph_object
 
         save_note(self.study, text)
-
-    def study_figure(self, figure: Any, name: str) -> None:
-        """A plotly figure that optuna-dashboard shows with the study."""
-        from optuna_dashboard import save_plotly_graph_object
-
-        save_plotly_graph_object(self.study, figure, graph_object_id=name)
+        for name, figure in figures.items():
+            save_plotly_graph_object(self.study, figure, graph_object_id=name)
 
     def complete(self, number: int, summary: dict[str, float]) -> None:
         """The run ended well: its summary becomes attributes, its objective (and price) the trial's value."""
@@ -308,12 +276,8 @@ def _tried(plan: Plan, trials: list[FrozenTrial]) -> Plan:
     search = plan.search
     if search is None:
         return plan
-    found = []
-    for trial in trials:
-        if "key" in trial.user_attrs:
-            made = search.make(trial.user_attrs["levels"], trial.user_attrs["seed"])
-            found += [made] if not isinstance(made, str) else []
-    return plan.with_tried(found)
+    made = (search.make(trial.user_attrs["levels"], trial.user_attrs["seed"]) for _, trial in outcomes.keyed(trials))
+    return plan.with_tried(each for each in made if not isinstance(each, str))
 
 
 def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
