@@ -16,11 +16,12 @@ from harness.spec import label
 
 @dataclass(frozen=True)
 class Line:
-    """One finding: its kind (`Keep`), what it is about (`crop (resize → square)`), and how much, how surely."""
+    """One finding: its kind (`Keep`), what it is about (`crop (resize → square)`), how much, how surely; its factor."""
 
     kind: str
     about: str
     how: str
+    factor: str = ""
 
 
 def question(report: Report) -> str:
@@ -55,11 +56,13 @@ def headline(report: Report) -> str:
     """The answer in one sentence."""
     if report.plan.search:
         return "A search says where to look, not what a trick is worth."
-    kept = [line.about for line in lines(report) if line.kind == "Keep"]
+    kept = [line for line in lines(report) if line.kind == "Keep"]
     if not kept:
         return "No trick is shown to help."
-    several = len({about.split(" (")[0] for about in kept}) < len(kept)
-    return f"Keep {joined(kept)}." + (" Of two levels of one trick, keep one." if several else "")
+    several = len({line.factor for line in kept}) < len(kept)
+    return f"Keep {joined([line.about for line in kept])}." + (
+        " Of two levels of one trick, keep one." if several else ""
+    )
 
 
 def lines(report: Report) -> list[Line]:
@@ -74,7 +77,7 @@ def lines(report: Report) -> list[Line]:
         # The effect that decides speaks for the trick; where designs contradict each other, each speaks.
         telling = [p for p in positions if report.answer.effects[p].verdict is verdict][:1] or positions
         how = "; ".join(_how(report, position, first=position == positions[0]) for position in telling)
-        found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how))
+        found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how, factor))
     found.sort(key=lambda line: _KINDS.index(line.kind))
     return found + [_mind(report, view) for view in report.answer.views if view.disagree] + _best(report)
 

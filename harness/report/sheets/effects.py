@@ -227,10 +227,8 @@ def agreement_in_words(report: Report) -> list[str]:
 
 
 def _order(rank: RankAgreement) -> str:
-    several = ((0.8, "almost the same order"), (0.5, "much the same order"), (0.0, "only loosely the same order"))
-    words = next((words for least, words in several if rank.tau >= least), "opposite orders")
-    shown = f"put the {rank.cells} cells in {words}"
-    if not rank.p < 0.05:
+    shown = f"put the {rank.cells} cells in {rank.reading}"
+    if not rank.reading:
         shown = f"are not shown to put the {rank.cells} cells in the same order, nor in another"
     tau = f"Kendall’s tau-b {number(rank.tau, 2)}, p {p_value(rank.p)}"
     return f"{rank.one.title} and {rank.other.title} {shown} ({tau})."
