@@ -36,7 +36,11 @@ class DivergedError(RuntimeError):
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The hint after an unknown `name`: the allowed names, and the one most like it where there is one."""
-    names = sorted(allowed)
+    return f"allowed: {listed(name, allowed)}"
+
+
+def listed(name: str, known: Iterable[str]) -> str:
+    """The known names, and the one most like `name` where there is one."""
+    names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    return f"allowed: {', '.join(names)}{hint}"
+    return ", ".join(names) + (f"; did you mean '{close[0]}'?" if close else "")

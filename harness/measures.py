@@ -1,4 +1,4 @@
-"""What a number of a run is called, its unit, and which way it is better: the one place that says so."""
+"""What a number of a run is called, its unit, and which way it is better, and how a run can end: said once."""
 
 from __future__ import annotations
 

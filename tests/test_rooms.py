@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -174,3 +175,14 @@ def test_a_run_trains_and_is_scored_where_neither_optuna_nor_mlflow_is_installed
     assert done.returncode == 0, done.stderr
     assert "mifid" in done.stdout
     assert (tmp_path / "run" / "generator.pt").stat().st_size > 0
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    table = (HARNESS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where is what")[2]
+    folder, missing = Path(), []
+    for row in table.partition("\n## ")[0].splitlines():
+        for name in re.findall(r"`([\w/.]+\.(?:py|json|html|css))`", row.rpartition(" | ")[2]):
+            folder = Path(name).parent if "/" in name else folder
+            if not (HARNESS / folder / Path(name).name).exists():
+                missing.append(name)
+    assert not missing

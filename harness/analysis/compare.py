@@ -116,7 +116,7 @@ def _compared(held: str, found: Mapping[str, tuple[Effect, Logs]]) -> Compared:
         design=contrast.design,
         held=held,
         effects=dict(zip(found, several, strict=True)),
-        same_sign=len({float(np.sign(effect.change.value)) for effect in several}) == 1,
+        same_sign=not {-1, 1} <= {np.sign(effect.change.value) for effect in several},
         ratio_of_ratios=Estimate(*np.exp((farthest.value, farthest.low, farthest.high)).tolist()),
         p=min(1.0, min(p) * len(p)) if p else NAN,  # of several studies Bonferroni's, against the first
     )

@@ -102,7 +102,7 @@ def _judged(effect: Effect, p_adjusted: float, family: int) -> Effect:
         seeds_needed=None if shown else seeds_needed(effect.size, effect.n, paired.ALPHA / max(1, family)),
         verdict=verdict,
         lean=lean,
-        reading="; ".join([words, *_endings(effect, words)]),
+        reading="; ".join([words, *_endings(effect)]),
     )
 
 
@@ -172,13 +172,14 @@ def _direction(effect: Effect) -> Verdict:
     return Verdict.HELPS if effect.measure.improves(effect.change.value) else Verdict.HURTS
 
 
-def _endings(effect: Effect, words: str) -> list[str]:
-    """The runs that ended badly, unless the words say so already."""
+def _endings(effect: Effect) -> list[str]:
+    """The runs that ended badly, unless the claim says so: that all runs of the treated, or else the control, did."""
     treated, control = effect.treated, effect.control
+    lost = [not effect.n and 0 < side.planned == side.diverged for side in (treated, control)]
     said = []
-    if treated.diverged and not words.startswith("diverged"):
+    if treated.diverged and not lost[0]:
         said.append(f"{treated.diverged} of {treated.ended} diverged")
-    if control.diverged and not words.startswith("control diverged"):
+    if control.diverged and (lost[0] or not lost[1]):
         said.append(f"control: {control.diverged} of {control.ended} diverged")
     if treated.failed:
         said.append(f"{treated.failed} of {treated.ended} failed")

@@ -26,12 +26,13 @@ def info(overrides: tuple[str, ...]) -> None:
     """Count photos, classes, boxes and what would be skipped."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from harness.data.info import info
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in info(_checked(overrides)).items():
-        table.add_row(str(name), str(value))
+        table.add_row(str(name), Text(str(value)))
     Console().print(table)
 
 

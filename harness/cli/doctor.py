@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness.errors import MetricError
 from harness.machine import provenance
@@ -25,7 +26,7 @@ def doctor() -> None:
         table.add_column(heading)
     findings = list(examine())
     for finding in findings:
-        table.add_row("ok" if finding.ok else "--", finding.what, finding.found)
+        table.add_row("ok" if finding.ok else "--", finding.what, Text(finding.found))
     Console().print(table)
     if not all(finding.ok for finding in findings if finding.needed):
         sys.exit(1)

@@ -84,7 +84,7 @@ def ablate(
     show_default=True,
 )
 @click.option("--table", "name", help="With csv: the table to write, such as runs or statistics. Default: the answer.")
-@click.option("--output", type=FILE, help="Write there instead of to the terminal.")
+@click.option("--output", type=FILE, help="Write there instead of to the terminal; a table as Markdown.")
 @click.option("--exit-code", is_flag=True, help="End with 0 where every trick is decided, with 3 where one is not.")
 def report(
     study: str,
@@ -175,5 +175,8 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
 
 def _named(study: str, overrides: tuple[str, ...]) -> Any:
     """A study's name, or the spec in the file that `study` is."""
-    by_spec = study.endswith((".yaml", ".yml")) or Path(study).exists()
-    return load(Path(study), overrides) if by_spec else study
+    if study.endswith((".yaml", ".yml")) or Path(study).is_file():
+        return load(Path(study), overrides)
+    if overrides:
+        raise HarnessError(f"--set {overrides[0]}: '{study}' names a stored study; give the file of its spec instead")
+    return study

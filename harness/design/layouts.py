@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from harness.design import fractions
 from harness.design.model import Alias, Contrast
 from harness.spec import DesignSettings, Spec
-from harness.spec.factors import Level, label
+from harness.spec.factors import Level, label, same
 
 BASELINE = "baseline"
 ALL_ON = "all on"
@@ -161,7 +161,7 @@ def on_levels(spec: Spec, design: DesignSettings) -> Levels:
     """Every factor at the level that counts as on: the one under `on`, else its first."""
     on = {name: factor.levels[0] for name, factor in spec.factors.items()}
     for name, wanted in design.on.items():
-        on[name] = next(level for level in spec.factors[name].levels if label(level) == label(wanted))
+        on[name] = next(level for level in spec.factors[name].levels if same(level, wanted))
     return on
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why a run ended badly: an outcome of its settings, a fault, or a stop that is worth going on from."""
+    """Why a run did not end well: it diverged, by a fault, stopped to go on later, given up, or not in the plan."""
 
     DIVERGED = "diverged"
     ERROR = "error"
@@ -59,7 +59,7 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A file the run left in its folder, to be kept under `kind` (grid, samples, checkpoint)."""
+    """A file the run left in its folder, to be kept under `kind` (grid, nearest, generator), or a checkpoint."""
 
     images: int
     path: str

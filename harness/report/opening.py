@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from harness.analysis.types import CellPrice, Effect, Verdict, View
-from harness.measures import TRAIN_SECONDS, RunState
+from harness.measures import TRAIN_SECONDS, Measure, RunState
 from harness.report import Report
 from harness.report.numbers import decimals, number, p_value, places, spread
 from harness.report.sheets.effects import seconds_of
@@ -76,7 +76,7 @@ def lines(report: Report) -> list[Line]:
         kind, verdict = _kind(effects)
         # The effect that decides speaks for the trick; where designs contradict each other, each speaks.
         telling = [p for p in positions if report.answer.effects[p].verdict is verdict][:1] or positions
-        how = "; ".join(_how(report, position, first=position == positions[0]) for position in telling)
+        how = "; ".join(_how(report, position) for position in telling)
         found.append(Line(kind, f"{factor} ({label(effects[0].contrast.baseline)} → {level})", how, factor))
     found.sort(key=lambda line: _KINDS.index(line.kind))
     return found + [_mind(report, view) for view in report.answer.views if view.disagree] + _best(report)
@@ -95,14 +95,14 @@ def _kind(effects: list[Effect]) -> tuple[str, Verdict | None]:
     return _DECIDED.get(verdict, "Undecided"), verdict
 
 
-def _how(report: Report, position: int, *, first: bool) -> str:
-    """How much, how surely and at what price, in one line; another design than the first is named."""
+def _how(report: Report, position: int) -> str:
+    """How much, how surely and at what price, in one line; another design than the plan's first is named."""
     effects, objective = report.answer.effects, report.plan.objective
     effect = effects[position]
     decided = effect.verdict is not Verdict.UNDECIDED
     words = [] if str(effect.verdict) == effect.reading else [effect.reading]
     if effect.change.known:
-        words.append(f"{spread(effect.change, places(each.change for each in effects))} {objective.title}")
+        words.append(f"{spread(effect.change, places(each.change for each in effects))} {_named(objective)}")
         words += [f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}"] * decided
     seconds = seconds_of(report)
     if decided and seconds and (cost := seconds[position]).change.known:
@@ -110,7 +110,8 @@ def _how(report: Report, position: int, *, first: bool) -> str:
         alone = f", n={cost.n}" if cost.n != effect.n else ""
         price = spread(cost.change, places(each.change for each in seconds))
         words.append(f"costs {price} {TRAIN_SECONDS.unit} a run{ratio}{alone}")
-    return ", ".join(words) + ("" if first else f" ({design(report, effect.contrast)})")
+    own, first = (design(report, contrast) for contrast in (effect.contrast, report.plan.contrasts[0]))
+    return ", ".join(words) + ("" if own == first else f" ({own})")
 
 
 def _mind(report: Report, view: View) -> Line:
@@ -118,7 +119,7 @@ def _mind(report: Report, view: View) -> Line:
     worth = [each.value if each else math.nan for each in (view.alone, view.full)]
     alone, full = (number(value, decimals(worth, 2), signed=True) for value in worth)
     on = f"it depends on {view.partner}" if view.partner else "a full factorial would tell on which other trick"
-    title = report.plan.objective.title
+    title = _named(report.plan.objective)
     return Line("Mind", view.factor, f"{alone} {title} alone, {full} in the full recipe, beyond chance; {on}")
 
 
@@ -132,11 +133,18 @@ def _best(report: Report) -> list[Line]:
 
     def where(price: CellPrice) -> str:
         cost = f"{number(price.seconds.value, seconds)} {TRAIN_SECONDS.unit} a run"
-        return f"{objective.title} {number(price.objective.value, digits)} at {cost}"
+        score = f"{number(price.objective.value, digits)} {objective.unit}".rstrip()
+        return f"{objective.title} {score} at {cost}"
 
-    most = max(price.n for price in prices)  # a cell whose other runs diverged is no recipe to go home with
-    full = sorted((p for p in prices if p.n == most), key=lambda p: -objective.sign * p.objective.value)
-    control = [price for price in full if price.cell == report.plan.control]
+    # A cell whose other runs diverged is no recipe to go home with.
+    whole = [price for price in prices if not price.endings.diverged] or prices
+    full = sorted(whole, key=lambda price: -objective.sign * price.objective.value)
+    control = [price for price in prices if price.cell == report.plan.control]
     against = f", against {where(control[0])} of {report.plan.control}" if control and control[0] != full[0] else ""
     flattered = f"; the best of {len(full):,} means is a little flattered" if len(full) > 2 else ""
     return [Line("Best cell", full[0].cell, f"{where(full[0])}{against} (n={full[0].n}{flattered})")]
+
+
+def _named(measure: Measure) -> str:
+    """What follows a number of the measure: `ms latency`."""
+    return f"{measure.unit} {measure.title}".lstrip()

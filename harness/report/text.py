@@ -101,6 +101,7 @@ _LATEX: dict[str, str | int | None] = {
     "“": "``",
     "”": "''",
     "’": "'",
+    "|": r"\textbar{}",
 }
 
 
@@ -129,7 +130,7 @@ def sheet_latex(sheet: Sheet) -> str:
             lines.append(f"    \\multicolumn{{{len(sheet.heads)}}}{{l}}{{\\emph{{{_latex(name)}}}}} \\\\")
         # A line that began with [ would be read as the optional argument of the \\\\ before it.
         written = (_latex_line(map(str, row.cells)) for row in rows)
-        lines += [f"    {'{}' if line.startswith('[') else ''}{line}" for line in written]
+        lines += [f"    {'{}' if line.startswith(('[', '*')) else ''}{line}" for line in written]
     lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
 

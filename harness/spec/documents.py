@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from harness.errors import SpecError, nearest
+from harness.errors import SpecError, listed
 
 Keys = tuple[str | int, ...]
 
@@ -126,8 +126,8 @@ def _file(path: Path, chain: tuple[Path, ...], mention: Marked | None = None) ->
         content = path.read_bytes()
     except FileNotFoundError:
         others = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        hint = f"in {path.parent} there are {nearest(path.name, others)}" if others else "give the path of a YAML file"
-        raise SpecError(f"{here}{path}: there is no such file; {hint.replace('allowed: ', '')}") from None
+        hint = f"in {path.parent} there are {listed(path.name, others)}" if others else "give the path of a YAML file"
+        raise SpecError(f"{here}{path}: there is no such file; {hint}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpecError(f"{here}{path!s}: cannot be read: {reason}; give the path of a YAML file") from None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from harness.errors import nearest
+from harness.errors import listed, nearest
 from harness.recipes import Recipe
 from harness.settings import Settings
 from harness.spec.documents import Keys, scalar
@@ -252,8 +252,9 @@ class FactorCheck:
             if index == 0:
                 control = None if refused else (train, data)
             elif control == (train, data):
-                key = nearest(spelled(level), factor.sets) if isinstance(factor.sets, dict) and not own else ""
-                why = f" (sets has: {key.removeprefix('allowed: ')})" if key else ""
+                why = ""
+                if isinstance(factor.sets, dict) and not own:
+                    why = f" (sets has: {listed(spelled(level), factor.sets)})"
                 text = f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
                 self.refuse(keys, text)
 

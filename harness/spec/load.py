@@ -207,6 +207,8 @@ class _Check:
                 known = nearest(name, [other for other, declared in raw.items() if declared is not None])
                 self.refuse(("factors", name), f"null removes a factor that an extended file has; {known}")
                 continue
+            if not NAME.fullmatch(name):
+                self.refuse(("factors", name), "is no name: letters, digits, '-', '_' and '.' make one, 100 at most")
             factor, refusals = build(Factor, value)
             factors.update({name: factor} if factor else {})
             for keys, text in refusals:

@@ -49,7 +49,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                 return Outcome(), gather(store, spec, plan)
         else:
             note(_greeting(store, plan, counts, placement))
-            store.remember(provenance=provenance.provenance())
+            # What was published before is not the answer to come.
+            store.remember(provenance=provenance.provenance(), published=None)
         tracker = Tracker(options.tracking_uri)
         tags = origin(made_with(store), str(spec.path or spec.study))
         tracker.open_study(spec.study, store.name, tags=tags | {"harness.design": plan.design})

@@ -23,7 +23,7 @@ from harness.report import Nearest, Picture, Report
 from harness.runs.folder import RUNS
 from harness.spec import Spec, from_document
 from harness.spec.documents import plain
-from harness.study.store import StudyStore
+from harness.study.store import StudyStore, without_password
 
 _SPACE = ("sampler", "trials", "prune", "levels", "seeds")
 
@@ -70,7 +70,7 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
         grids=_grids(store.name, plan) if pictures else {},
         nearest=_nearest(store.name, runs) if pictures else None,
         importances=results.importances,
-        provenance={"study": store.name, "storage": store.storage, **made_with(store)},
+        provenance={"study": store.name, "storage": without_password(store.storage), **made_with(store)},
         notes=(*waits, *answered.notes, *recipes.get(plan.recipe).notes(runs, plan.evaluate)),
         spec_text=_repeatable(spec, plan),
     )
@@ -92,7 +92,7 @@ def question(plan: Plan) -> str:
 
 
 def _grids(study: str, plan: Plan) -> dict[str, Picture]:
-    """The last sample grid of each cell's first complete seed."""
+    """The last sample grid of each cell's first seed that has one."""
     grids: dict[str, Picture] = {}
     for run in plan.runs:
         if run.cell not in grids and (found := sorted((RUNS / study / run.key).glob("grid-*.png"))):
@@ -132,7 +132,9 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
         store = StudyStore.find(storage, name_or_spec)
         document = store.recall("spec")
         if document is None:
-            raise StudyError(f"study '{store.name}' in {storage} was not made by harness; report one that was")
+            raise StudyError(
+                f"study '{store.name}' in {without_password(storage)} was not made by harness; report one that was"
+            )
         spec = from_document(document, origin=f"study {store.name}")
         plan = make_plan(spec)
     return gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)

@@ -16,6 +16,7 @@ from harness.study.placement import Placement, describe
 
 _SECONDS = 2.0
 _LEAST, _FEW, _MANY = 16, 64, 320  # samples of a score
+_SAMPLED = {"samples", "times", "interim_samples"}  # settings of an evaluation that draws samples
 
 
 def calibrate(plan: Plan, *, placement: Placement) -> dict[str, dict[str, float]]:
@@ -28,8 +29,10 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, dict[str, float]
     _trial(plan, control, 0.2, _FEW, placement)  # warms caches up: data, weights, reference features
     few, _ = _trial(plan, control, 0.2, _FEW, placement)
     many, _ = _trial(plan, control, 0.2, _MANY, placement)
-    samples = plan.evaluate.samples + (plan.evaluate.times - 1) * plan.evaluate.interim_samples
-    scoring = few + max(0.0, many - few) / (_MANY - _FEW) * samples
+    evaluate, scoring = plan.evaluate, few
+    if type(evaluate).model_fields.keys() >= _SAMPLED:  # a recipe that scores otherwise is timed with its own scores
+        samples = evaluate.samples + (evaluate.times - 1) * evaluate.interim_samples
+        scoring += max(0.0, many - few) / (_MANY - _FEW) * samples
     estimates: dict[str, dict[str, float]] = {}
     for cell in plan.cells:
         _, rate = _trial(plan, cell, _SECONDS, _LEAST, placement)
@@ -40,7 +43,9 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, dict[str, float]
 
 def _trial(plan: Plan, cell: Cell, seconds: float, samples: int, placement: Placement) -> tuple[float, float]:
     """Seconds beside training, and images/s, of a short run with one score."""
-    evaluate = plan.evaluate.model_copy(update={"samples": samples, "times": 1, "grid": 4})
+    fewer = {"samples": samples, "times": 1, "grid": 4}
+    own = type(plan.evaluate).model_fields
+    evaluate = plan.evaluate.model_copy(update={name: value for name, value in fewer.items() if name in own})
     short = replace(plan, evaluate=evaluate, budget=Budget(seconds=seconds))
     ended: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from harness.errors import StudyError
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
+from harness.spec import label
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
 from harness.study.store import Claim, StudyStore
@@ -116,7 +117,7 @@ class Coordinator:
         description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory)
         name, device = description.name, description.device
         share = -(-self.launcher.slots // len(self.placement.devices))
-        levels = {f"factor.{factor}": str(level) for factor, level in cell.levels.items()}
+        levels = {f"factor.{factor}": label(level) for factor, level in cell.levels.items()}
         budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
         evaluate = {f"evaluate.{k}": v for k, v in self.plan.evaluate.model_dump(mode="json").items()}
         mlflow_run = self.tracker.start(
@@ -135,11 +136,10 @@ class Coordinator:
             resume=claim.previous,
         )
         self.store.attach(claim.number, name=name, mlflow_run_id=mlflow_run, device=device, slots_per_device=share)
-        lines = "\n".join(f"| {factor} | {level} |" for factor, level in cell.levels.items())
+        lines = "\n".join(f"- {factor}: `{label(level)}`" for factor, level in cell.levels.items())
         self.store.note(
             claim.number,
-            f"# {name}\n\nrun `{planned.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n"
-            f"| factor | level |\n| --- | --- |\n{lines}\n",
+            f"# {name}\n\nrun `{planned.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n{lines}\n",
         )
         self._busy[slot] = _Running(claim, name, mlflow_run, directory)
         self.display.started(slot, name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness import recipes
 from harness.design import Plan, Search
@@ -41,7 +42,7 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     table = _table("Time, from a short run of every cell", "cell", right=("images/s", "training", "scoring"))
     for cell, times in estimates.items():
         spent = (duration(times[part]) for part in ("train_seconds", "other_seconds"))
-        table.add_row(cell, f"{times['images_per_second']:,.0f}", *spent)
+        table.add_row(Text(cell), f"{times['images_per_second']:,.0f}", *spent)
     seconds = run_seconds(estimates, placement)
     mean = sum(seconds.values()) / len(seconds)
     total = mean * plan.size if plan.search else sum(seconds[run.cell] for run in plan.runs)
@@ -88,11 +89,11 @@ def _print_plan(console: Console, plan: Plan) -> None:
             for name, value in cell.settings.items()
             if control.get(name) != value
         ]
-        cells.add_row(cell.name, ", ".join(changes) or "(the control)")
+        cells.add_row(Text(cell.name), Text(", ".join(changes) or "(the control)"))
     console.print(cells)
     contrasts = _table("Contrasts", "contrast", right=("pairs per seed",))
     for contrast in plan.contrasts:
-        contrasts.add_row(contrast.name, str(len(contrast.pairs)))
+        contrasts.add_row(Text(contrast.name), str(len(contrast.pairs)))
     console.print(contrasts)
     for line in plan.confounding:
         console.print(f"confounded: {line}", markup=False)
@@ -113,5 +114,5 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
     console.print(f"wants {wanted}; {stops}", soft_wrap=True)
     table = _table("Levels", "factor", "levels, the baseline first")
     for name, levels in search.levels.items():
-        table.add_row(name, ", ".join(map(label, levels)))
+        table.add_row(Text(name), Text(", ".join(map(label, levels))))
     console.print(table)

@@ -58,7 +58,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def started(self, slot: int, name: str) -> None:
         """A run began in a slot."""
@@ -96,7 +96,7 @@ class Display:
         table.add_column(self.objective.heading, justify="right")
         for row in self._rows.values():
             table.add_row(
-                row.name,
+                Text(row.name),
                 ProgressBar(total=1.0, completed=row.fraction, width=24),
                 f"{row.rate:,.0f}" if row.rate else "–",
                 shown(row.score) if row.score is not None else "–",

@@ -45,7 +45,9 @@ def headline(report: Report) -> dict[str, float]:
     times = report.answer.costs.get(TRAIN_SECONDS.name, ())
     for index, effect in enumerate(report.answer.effects):
         contrast = effect.contrast
-        name = f"effect/{contrast.design or plan.design}/{contrast.factor}={label(contrast.level)}"
+        # MLflow takes a slash for a folder's, and no empty one.
+        level = label(contrast.level).replace("/", "-")[:100]
+        name = f"effect/{contrast.design or plan.design}/{contrast.factor}={level}"
         metrics |= {
             f"{name}/delta_{objective.name}": effect.change.value,
             f"{name}/delta_{objective.name}_low": effect.change.low,

@@ -119,7 +119,7 @@ def test_the_answer_leads_and_what_only_a_statistician_reads_is_folded(rich_page
         "all of them −33.3",
         "better either way",
         "in much the same order (Kendall’s tau-b 0.71, p < 0.001)",
-        "No effect changes its sign between them.",
+        "No effect changes its sign between the yardsticks.",
         "below 0.25 a set is penalised",  # by the recipe
         "They are not effects",
         "margin: 0.8 64 4 4 12 % [6, 23]",  # Clopper and Pearson: 5.6 % to 23.2 % for 8 of 64

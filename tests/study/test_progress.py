@@ -47,3 +47,11 @@ def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
             assert "1 of 3 runs ended" in stream.getvalue()
         display.finished(0, "accuracy 94 %")
     assert "[2/3] baseline · seed 0: accuracy 94 %" in stream.getvalue()
+
+
+def test_a_reason_in_square_brackets_is_shown_as_it_is() -> None:
+    stream = io.StringIO()
+    display = Display(Console(file=stream, width=200), ACCURACY, total=1, done=0)
+    display.started(0, "lr=[/b]")
+    display.finished(0, "error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]", failed=True)
+    assert "lr=[/b]: error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]" in stream.getvalue()

@@ -65,13 +65,23 @@ class Lite:
         return Path(locator.get_model_file_path())
 
     def classifier(self) -> Any:
-        """timm's network with the weights: TensorFlow's names are others, in the same order."""
+        """timm's network with the weights: TensorFlow's names are others, in the same order. Raises MetricError."""
         network: Any = timm.create_model(self.model, pretrained=False)
-        network.load_state_dict(dict(zip(network.state_dict(), load_state(self.weights()).values(), strict=True)))
+        ours, theirs = network.state_dict(), load_state(self.weights())
+        if [_kind(*each) for each in ours.items()] != [_kind(*each) for each in theirs.items()]:
+            raise MetricError(
+                f"extractor '{self.model}': timm {timm.__version__} orders its parts otherwise than the weights"
+            )
+        network.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
         return network.eval()
 
 
 lite0, lite1 = Lite(number=0, size=224), Lite(number=1, size=240)
+
+
+def _kind(name: str, value: torch.Tensor) -> tuple[str, torch.Size]:
+    """What must agree of a weight in both: `weight`, `bias`, `running_mean`..., and its shape."""
+    return name.rpartition(".")[2], value.shape
 
 
 def fold_batch_norm(module: nn.Module) -> None:

@@ -80,7 +80,7 @@ def sample(directory: Path, *, count: int, seed: int, device: str | None = None)
     network = Generator(**about["network"])
     network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
     where = resolve_device(device or "auto")
-    network.to(where).train(about["sample_bn"] == "batch")
+    network.to(where).train(about.get("training", about.get("sample_bn") == "batch"))
     noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
     return draw(network, noise.to(where), bf16=False).cpu()
 
@@ -186,7 +186,7 @@ def _keep_generator(trainer: Trainer, settings: DcganSettings, run: RunContext) 
     torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
     about = {
         "recipe": "dcgan",
-        "sample_bn": settings.sample_bn,
+        "training": network.training,  # whether samples are normalised by their own batch
         "network": {
             "width": settings.generator_width or settings.width,
             "latent": settings.latent,

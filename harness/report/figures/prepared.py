@@ -206,7 +206,7 @@ def views(report: Report) -> Lanes | None:
 
 def equal(report: Report) -> Lanes | None:
     """Every effect at equal images and at equal time."""
-    if not report.answer.equal:
+    if not any(row.images.known for row in report.answer.equal):
         return None
     lanes = []
     for row in report.answer.equal:

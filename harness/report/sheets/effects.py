@@ -159,7 +159,7 @@ def costs(report: Report) -> Sheet | None:
 def equal(report: Report) -> Sheet | None:
     """Effects after equally many images and after equally long training."""
     rows, objective = report.answer.equal, report.plan.objective
-    if not rows:
+    if not any(row.images.known for row in rows):
         return None
     digits = places(estimate for row in rows for estimate in (row.images, row.time))
     at = places((row.seconds for row in rows), 3)
@@ -188,6 +188,8 @@ def _either(row: AtEqual, objective: Measure) -> str:
     def side(estimate: Estimate) -> str:
         return ("better" if objective.improves(estimate.value) else "worse") if estimate.excludes_zero else ""
 
+    if not row.images.known:
+        return ABSENT
     images, time = side(row.images), side(row.time)
     if images == time:
         return f"{images or 'open'} either way"
@@ -218,11 +220,11 @@ def yardsticks(report: Report) -> Sheet | None:
 def agreement_in_words(report: Report) -> list[str]:
     """How many effects change their sign, and how far the yardsticks put the cells in the same order."""
     agreement = report.answer.agreement
-    if agreement is None or not agreement.rows:
+    if agreement is None or not any(sum(each.known for each in row.changes.values()) > 1 for row in agreement.rows):
         return []
     flips = sum(row.signs_differ for row in agreement.rows)
     count = f"{flips} of {len(agreement.rows)} effects {'change' if flips > 1 else 'changes'}"
-    first = f"{count} sign between the yardsticks." if flips else "No effect changes its sign between them."
+    first = f"{count} sign between the yardsticks." if flips else "No effect changes its sign between the yardsticks."
     return [first, *(_order(rank) for rank in agreement.ranks if rank.tau == rank.tau)]
 
 

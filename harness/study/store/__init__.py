@@ -1,5 +1,5 @@
 """The Optuna study of a spec. Nothing outside of this room imports optuna."""
 
-from harness.study.store.store import Claim, Results, StudyStore
+from harness.study.store.store import Claim, Results, StudyStore, without_password
 
-__all__ = ["Claim", "Results", "StudyStore"]
+__all__ = ["Claim", "Results", "StudyStore", "without_password"]

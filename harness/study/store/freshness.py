@@ -28,8 +28,8 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     for summary in optuna.get_all_study_summaries(storage):
         document = summary.user_attrs.get("plan") or {}
         search = document.get("search")
-        asked = (document.get("recipe"), document.get("objective"))
-        if not search or asked != (plan.recipe, plan.objective.name) or not factors & search["levels"].keys():
+        other = document.get("recipe", plan.recipe), document.get("objective", plan.objective.name)
+        if not search or other != (plan.recipe, plan.objective.name) or not factors & search["levels"].keys():
             continue
         used = _used(storage, summary.study_name)
         if used & planned:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import random
+import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -72,14 +73,18 @@ class StudyStore:
     def find(cls, storage: str, name: str) -> StudyStore:
         """The stored study called `name`, or whose name begins so where just one does. Raises StudyError."""
         if not _exists(storage):
-            raise StudyError(f"no study '{name}' in {storage}: the file does not exist; run `harness ablate` first")
+            place = without_password(storage)
+            raise StudyError(f"no study '{name}' in {place}: the file does not exist; run `harness ablate` first")
         opened = get_storage(storage)
         names = optuna.get_all_study_names(opened)
         matches = [name] if name in names else [other for other in names if other.startswith(f"{name}-")]
         if len(matches) != 1:
             what = "several studies begin with" if matches else "no study is called"
             known = ", ".join(sorted(matches or names)) or "none"
-            raise StudyError(f"{what} '{name}' in {storage}; known: {known}")
+            raise StudyError(
+                f"{what} '{name}' in {without_password(storage)}; known: {known}; name one of these, or run "
+                "`harness ablate`: a spec whose settings changed is another study"
+            )
         store = cls(storage, matches[0])
         store._study = optuna.load_study(study_name=matches[0], storage=opened)
         return store
@@ -288,3 +293,8 @@ def _exists(storage: str) -> bool:
     """Whether the storage is there already; asking Optuna would make an empty SQLite file."""
     prefix = "sqlite:///"
     return not storage.startswith(prefix) or Path(storage.removeprefix(prefix)).exists()
+
+
+def without_password(storage: str) -> str:
+    """A storage's URL for readers: what a database's user is known by is not theirs."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage)
