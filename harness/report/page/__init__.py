@@ -140,7 +140,6 @@ def _repeat(report: Report) -> tuple[str, dict[str, str]]:
     versions = (f"{key.removeprefix('version.')} {known[key]}" for key in known if key.startswith("version."))
     return name, {
         "command": f"harness ablate {name}",
-        "first run as": known.get("command", ""),
         "seeds": _seeds(report),
         "commit": known.get("git.commit", "") + changed,
         "versions": ", ".join(versions),
