@@ -95,7 +95,7 @@ def test_no_reader_meets_nan_or_none(which: str, request: pytest.FixtureRequest)
 def test_names_that_mean_something_to_a_format_are_escaped(hostile: Callable[[str], Report]) -> None:
     report = hostile("a|b_c&d%[bold]")
     assert r"a\|b\_c&d%\[bold]" in text.markdown(report)
-    assert r"a|b\_c\&d\%[bold]" in text.latex(report)
+    assert r"a\textbar{}b\_c\&d\%[bold]" in text.latex(report)
     assert "[bold]" in printed(text.terminal(report), 300)
 
 
