@@ -160,3 +160,12 @@ def test_inline_figures_take_the_pages_colours_and_font_and_keep_text(rich: Repo
     assert "var(--good)" in found
     assert not re.search(r"#[0-9a-f]{6}\b|DejaVu|<\?xml|<metadata", found)
     assert re.search(r"<text [^>]*>crop: resize → square</text>", found)
+
+
+def test_the_interactive_forest_says_how_many_seeds_and_what_the_verdict_is(rich: Report) -> None:
+    figure = interactive(rich)["forest"]
+    hovers = {said for trace in figure.data for (said,) in trace.customdata}
+    assert {f"n = {effect.n}: {effect.reading}" for effect in rich.answer.effects} == hovers
+    lost = dataclasses.replace(rich.answer.effects[0], change=Estimate(), reading="diverged in all 5 runs")
+    report = dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, effects=(lost,)))
+    assert "diverged in all 5 runs" in [note.text for note in interactive(report)["forest"].layout.annotations]

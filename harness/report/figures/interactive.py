@@ -63,13 +63,17 @@ def _lanes(figure: Any, prepared: Lanes) -> None:
             x=[estimate.value for estimate in estimates],
             y=[at for at, *_ in found],
             text=[" ".join(filter(None, (lane.name, lane.group, lane.value))) for _, lane, _ in found],
-            hovertemplate="%{text}: %{x:.4g}<extra></extra>",
+            customdata=[[lane.said] for _, lane, _ in found],
+            hovertemplate="%{text}: %{x:.4g}<br>%{customdata[0]}<extra></extra>",
             mode="markers",
             marker={"size": 9, "color": INKS[ink], "symbol": _SHAPES[shape]},
             error_x=_errors(estimates, ink),
             name=name,
             showlegend=bool(prepared.legend),
         )
+    for position, lane in enumerate(prepared.lanes):
+        if lane.remark:
+            figure.add_annotation(x=0, y=position, text=lane.remark, showarrow=False, xanchor="left")
     names = [f"{lane.name} ({lane.group})" if lane.group else lane.name for lane in prepared.lanes]
     _rows(figure, names, prepared.axis)
 

@@ -29,13 +29,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Lane:
-    """A row of marks: its name, what stands beside it, a remark that stands out, and the group that it belongs to."""
+    """A row of marks: its name, what stands beside it, a remark that stands out, its group, and what more is said."""
 
     name: str
     marks: tuple[Mark, ...]
     value: str = ""
     remark: str = ""
     group: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,8 @@ def forest(report: Report) -> Lanes | None:
         name, group = cut(change(effect.contrast)), design(report, effect.contrast)
         if effect.change.known:
             mark = Mark(effect.change, tone(effect.verdict) or "open")
-            lanes.append(Lane(name, (mark,), str(spread(effect.change, digits)), group=group))
+            said = f"n = {effect.n}: {effect.reading}"
+            lanes.append(Lane(name, (mark,), str(spread(effect.change, digits)), group=group, said=said))
         else:
             lanes.append(Lane(name, (), remark=effect.reading, group=group))
     return _lanes(report, f"What each trick does to {objective.title}", lanes)
