@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from harness.data.crops import NEEDS_BOX
 from harness.errors import DataError
+from harness.files import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from harness.data.settings import DataSettings
 
 HELD_OUT = 5  # every so many-th photo
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import DataError
+from harness.files import IMAGE_SUFFIXES
 from harness.files.images import read_rgb
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from harness.metrics.extractors import Extractor
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _MOST_BYTES = 64 * 2**20  # of one image in a zip
 _MOST_IMAGES = 500_000
 _WINDOW = 128  # images in memory at a time
@@ -49,7 +49,7 @@ class ImageFiles:
             self._zip = _open_zip(source)
             self.names = sorted(name for name in self._zip.namelist() if _is_image(name))
         if not self.names:
-            raise DataError(f"{source}: holds no image; images end in {', '.join(_SUFFIXES)}")
+            raise DataError(f"{source}: holds no image; images end in {', '.join(IMAGE_SUFFIXES)}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -160,4 +160,4 @@ def _open_zip(source: Path) -> zipfile.ZipFile:
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in _SUFFIXES and "__MACOSX" not in path.parts
+    return path.suffix.lower() in IMAGE_SUFFIXES and "__MACOSX" not in path.parts

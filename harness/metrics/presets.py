@@ -33,3 +33,8 @@ PRESETS = {
     "kaggle-private": Preset("timm:nasnetalarge.tf_in1k", 0.25),
 }
 """Yardsticks of the Generative Dog Images competition, accepted wherever an extractor is named."""
+
+
+def tau_of(extractor: str, usual: float) -> float:
+    """The tau in force under an extractor or preset: the preset's own, or else the usual one."""
+    return PRESETS[extractor].tau if extractor in PRESETS else usual

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.metrics.folders import Featured, ImageFiles, features_of
-from harness.metrics.presets import PRESETS
+from harness.metrics.presets import tau_of
 from harness.settings import Precision
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def score_sets(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     networks = {name: extractor(name, precision=precision, device=device) for name in extractors}
     for name, network in networks.items():
-        threshold = tau if tau is not None else PRESETS[name].tau if name in PRESETS else 0.1
+        threshold = tau_of(name, 0.1) if tau is None else tau
         real = _real_side(real_files, network, progress)
         unread = _unread(real_files, real)
         for files in sets:

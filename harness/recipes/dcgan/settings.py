@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.data.settings import Crop, Size, Source, Split
 from harness.errors import nearest
-from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS
+from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS, tau_of
 from harness.recipes.dcgan.averaging import AVERAGES
 from harness.recipes.dcgan.losses import LOSSES
 from harness.recipes.dcgan.passes import PASSES
@@ -111,7 +111,7 @@ class EvaluateSettings(Settings):
 
     def tau_of(self, extractor: str) -> float:
         """The tau in force: that of a preset, or else the study's."""
-        return PRESETS[extractor].tau if extractor in PRESETS else self.tau
+        return tau_of(extractor, self.tau)
 
     @field_validator("extractors")
     @classmethod
