@@ -26,9 +26,9 @@ from harness.analysis.space import Space
 from harness.design import Cell, Contrast, Plan, PlannedRun
 from harness.measures import Measure
 from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Report, page, text
-from harness.settings import Budget
 
 On = frozenset[int]
 

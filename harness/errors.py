@@ -30,6 +30,10 @@ class StudyError(HarnessError):
     """A study that cannot be opened, run or reported as asked."""
 
 
+class RecipeError(HarnessError):
+    """A recipe that returns or reports what is no result of a run."""
+
+
 class DivergedError(RuntimeError):
     """A run whose training left the finite numbers or collapsed: an outcome of the run, not a fault of the program."""
 

@@ -38,7 +38,7 @@ class Measure:
 
     `name` is its key in summaries, MLflow and the run table, `title` what readers call it, `unit` "" where it has none.
     `part_of` names the measure that this one is a component of, `yardstick_of` the one that this is by another
-    yardstick: the same quantity on a scale of its own.
+    yardstick: the same quantity on a scale of its own. `rate_of` is the unit of steps that it counts a second of.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Measure:
     kind: Kind = Kind.QUALITY
     part_of: str = ""
     yardstick_of: str = ""
+    rate_of: str = ""
 
     @property
     def sign(self) -> int:
@@ -70,7 +71,6 @@ class Measure:
 
 
 TRAIN_SECONDS = Measure(name="train_seconds", title="train time", unit="s", kind=Kind.COST)
-IMAGES_PER_SECOND = Measure(name="images_per_second", title="images/s", direction=Direction.MAXIMIZE, kind=Kind.COST)
 PEAK_MEMORY = Measure(name="peak_memory_mb", title="peak memory", unit="MB", kind=Kind.COST)
-COSTS = (TRAIN_SECONDS, IMAGES_PER_SECOND, PEAK_MEMORY)
+COSTS = (TRAIN_SECONDS, PEAK_MEMORY)
 """What every run costs, whatever its recipe."""

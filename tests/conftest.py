@@ -55,28 +55,27 @@ class FakeRecipe(Dcgan):
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         return ()
 
-    def train(self, settings: FakeSettings, run: recipes.RunContext) -> dict[str, float]:
+    def train(self, settings: FakeSettings, run: recipes.Run) -> dict[str, float]:
         used = [DataUsed(name="thin air", digest="0123", source="nowhere", role=r) for r in ("training", "reference")]
         run.emit(Started(facts={"device.name": "imagination"}, data=tuple(used)))
         value = 100 + random.Random(run.seed).random() - 10 * (settings.margin is not None) + settings.width
         until = time.monotonic() + 30
         for images in (50, 100):
-            while images == 100 and settings.mood == "wait" and not run.should_stop() and time.monotonic() < until:
+            while images == 100 and settings.mood == "wait" and not run.should_stop and time.monotonic() < until:
                 time.sleep(0.01)
-            if run.should_stop():
+            if run.should_stop:
                 raise recipes.Interrupted("asked to stop")
             run.emit(
                 Progress(
-                    images=images,
-                    total_images=100,
+                    step=images,
                     train_seconds=images / 100,
-                    images_per_second=100.0,
+                    rate=100.0,
                     fraction=images / 100,
                     curves={"loss/generator": [(images, 0.5)]},
                 )
             )
             scores = {"mifid": value, "fid": value, "kid": 0.1}
-            run.emit(Scored(images=images, train_seconds=images / 100, scores=scores, final=images == 100))
+            run.emit(Scored(step=images, train_seconds=images / 100, scores=scores, final=images == 100))
         if settings.mood == "diverge":
             raise DivergedError("the generator's loss is nan")
         if settings.mood == "crash":

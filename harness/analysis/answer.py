@@ -16,7 +16,7 @@ from harness.analysis.outcomes import Outcomes, measure, settled
 from harness.analysis.types import Answer, Effect
 from harness.analysis.verdicts import claims, leaning
 from harness.design import Plan
-from harness.measures import COSTS, IMAGES_PER_SECOND, TRAIN_SECONDS, Measure
+from harness.measures import TRAIN_SECONDS, Measure
 
 
 def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # noqa: B006
@@ -30,8 +30,9 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         return [Outcomes.of(runs, plan, each) for each in measures]
 
     known, objective = [each for each in plan.measures if each.name in runs], plan.objective
-    quality, seconds, speed = of((objective, TRAIN_SECONDS, IMAGES_PER_SECOND))
-    costs, parts = of(COSTS), of(each for each in known if each.part_of == objective.name)
+    quality, seconds = of((objective, TRAIN_SECONDS))
+    costs, speeds = of(plan.costs), of(each for each in known if each.rate_of)
+    parts = of(each for each in known if each.part_of == objective.name)
     found = claims(quality)
     return replace(
         found,
@@ -39,7 +40,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         parts={part.measure.name: _untested(part) for part in parts if plan.contrasts},
         bought=bought(quality, seconds),
         prices=prices(quality, seconds),
-        equal=at_equal(curves, runs, speed),
+        equal=at_equal(curves, runs, speeds[0]) if speeds else (),
         agreement=agreement(found.effects, quality, of(each for each in known if each.yardstick_of == objective.name)),
         tried=tried(quality, seconds) if plan.search else (),
         failures=failure_rates(quality),

@@ -48,10 +48,9 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
         lines.append(f"{title} does not vary with the seed: a difference is certain, and further seeds say nothing new")
     if seconds.note:
         lines.append(seconds.note)
-    if plan.budget.seconds is not None:
+    if plan.budget.timed:
         lines.append(
-            f"every run trains for {plan.budget.seconds:g} s (equal time), so that cost shows in {title}, not in "
-            "seconds"
+            f"every run trains for {plan.budget.amount:g} s (equal time), so that cost shows in {title}, not in seconds"
         )
     return tuple(lines)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.analysis.types import Endings
 from harness.design import Contrast, Plan
 from harness.errors import StudyError, nearest
-from harness.measures import COSTS, Kind, Measure, RunState
+from harness.measures import Kind, Measure, RunState
 
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,7 +33,7 @@ def settled(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 def measure(plan: Plan, name: str) -> Measure:
     """The plan's measure called `name`, or a cost. Raises StudyError where there is none."""
-    known = {each.name: each for each in (*COSTS, *plan.measures, plan.objective)}
+    known = {each.name: each for each in (*plan.costs, *plan.measures, plan.objective)}
     if name not in known:
         raise StudyError(f"no run of study '{plan.study}' has a measure '{name}'; {nearest(name, known)}")
     return known[name]

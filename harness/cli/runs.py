@@ -24,21 +24,20 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     from rich.console import Console
     from rich.table import Table
 
-    from harness import recipes
     from harness.measures import COSTS
     from harness.recipes.events import Failed, Finished, Scored
     from harness.runs.execute import execute
     from harness.runs.single import describe
 
     run = describe(recipe, overrides, seed=seed, directory=output)
-    trainer = recipes.get(recipe)
+    trainer = run.address.load()
     objective = trainer.objective
     ended: list[Any] = []
 
     def emit(event: Any) -> None:
         if isinstance(event, Scored):
             score = event.scores[objective.name]
-            note(f"{event.images:,} images, {event.train_seconds:.0f} s: {objective.title} {score:.4g}")
+            note(f"{event.step:,} {trainer.unit}, {event.train_seconds:.0f} s: {objective.title} {score:.4g}")
         ended.append(event)
 
     execute(run, emit)

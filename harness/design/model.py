@@ -9,10 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.measures import TRAIN_SECONDS, Measure
+from harness.measures import COSTS, TRAIN_SECONDS, Kind, Measure
+from harness.recipes.address import Address
 from harness.settings import Budget
 from harness.spec.designs import Sampler
 from harness.spec.factors import Level
+
+NOWHERE = Address()
+"""The address of a plan that was not made from a spec."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,7 @@ class Plan:
     """
 
     study: str
-    recipe: str
+    recipe: str  # its name, for readers; `address` says where it is found
     objective: Measure
     design: str
     cells: tuple[Cell, ...]
@@ -129,7 +133,10 @@ class Plan:
     evaluate: Any  # an instance of the recipe's model
     references: Mapping[str, BaseModel]
     fingerprint: str
-    measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective and the costs
+    measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective, their time and their memory
+    unit: str = "steps"
+    """What steps count, in the plural."""
+    address: Address = NOWHERE
     confounding: tuple[str, ...] = ()
     search: Search | None = None
 
@@ -138,6 +145,11 @@ class Plan:
         """The distinct data settings that its runs read: training sets, then reference sets."""
         read = [*(cell.data for cell in self.cells), *self.references.values()]
         return list({data.model_dump_json(): data for data in read}.values())
+
+    @property
+    def costs(self) -> tuple[Measure, ...]:
+        """What runs cost: training time and peak memory, and what the recipe counts as a cost."""
+        return (*COSTS, *(each for each in self.measures if each.kind is Kind.COST))
 
     @property
     def objectives(self) -> tuple[Measure, ...]:

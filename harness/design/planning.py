@@ -27,7 +27,7 @@ def plan(spec: Spec) -> Plan:
         raise spec.refusal(("data",), refusals[0].text)
     references = spec.references(data)
     shared = {
-        "recipe": spec.recipe,
+        "recipe": spec.recipe.name,
         "evaluate": spec.evaluate.model_dump(mode="json"),
         "references": {name: each.model_dump(mode="json") for name, each in references.items()},
         "budget": spec.budget.model_dump(mode="json"),
@@ -57,7 +57,9 @@ def plan(spec: Spec) -> Plan:
     seeds = spec.seeds[:1] if searching else spec.seeds
     return Plan(
         study=spec.study,
-        recipe=spec.recipe,
+        recipe=spec.recipe.name,
+        address=spec.address,
+        unit=spec.recipe.unit,
         objective=spec.objective,
         measures=spec.measures,
         design=spec.design.kind,

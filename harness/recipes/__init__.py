@@ -2,95 +2,78 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from harness.errors import SpecError, nearest
+from harness.errors import SpecError, StudyError, nearest
 from harness.measures import Measure
-from harness.recipes.events import Event
-from harness.settings import Budget
+from harness.recipes.run import Interrupted, Run
+from harness.settings import Budget, Nothing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
-    """Raised by a recipe that was asked to stop, after it saved a checkpoint to go on from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """What a recipe is given beside its settings: the run's seed, data, yardstick, budget, folder and event sink.
-
-    `data`, `evaluate` and `references` are instances of the recipe's own models.
-    """
-
-    seed: int
-    directory: Path
-    data: Any
-    evaluate: Any
-    references: Mapping[str, Any]
-    budget: Budget
-    emit: Callable[[Event], None]
-    device: str | None = None
-    should_stop: Callable[[], bool] = lambda: False
+__all__ = ["Interrupted", "Recipe", "Run", "get", "names"]
 
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A trainer with typed settings, and all that a study must know of it.
+    """A trainer with typed settings, and all that a study must know of it. Subclass it and say what differs.
 
-    Three pydantic models, a description on each field, are the sections of a spec and what runs are given. Factors may
-    name fields of the first two; how runs are scored never moves with the treatment.
+    Four pydantic models, a description on each field, are the sections `train`, `data`, `evaluate` and `budget` of a
+    spec; `Nothing` and `Budget` are those of a recipe that has none. Factors may name fields of the first two; how runs
+    are scored never moves with the treatment. A change that makes numbers that do not compare with those before, a
+    default's for one, raises the `version`. `unit` is what steps count, in the plural.
     """
 
     name: str
     objective: Measure
-
-    @property
-    def settings(self) -> type[BaseModel]:
-        """The section `train`."""
-
-    @property
-    def data(self) -> type[BaseModel]:
-        """The section `data`."""
-
-    @property
-    def evaluate(self) -> type[BaseModel]:
-        """The section `evaluate`."""
+    settings: type[BaseModel]
+    data: type[BaseModel] = Nothing
+    evaluate: type[BaseModel] = Nothing
+    budget: type[Budget] = Budget
+    version: int = 1
+    unit: str = "steps"
 
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
-        """All that a run ends with beside the objective and the costs."""
+        """All that a run ends with beside the objective, its training time and peak memory."""
+        return ()
 
     def references(self, data: Any, evaluate: Any) -> Mapping[str, BaseModel]:
         """Name -> the data of each fixed set that runs trained on `data` are scored against. Raises SpecError."""
+        return {}
 
     def check(self, data: Sequence[Any], evaluate: Any) -> None:
         """Refuse what cannot be run, quickly and before anything is written. Raises HarnessError.
 
         `data` are the distinct data settings that a study reads, reference sets included.
         """
+        return
 
     def prepare(self, data: Sequence[Any], evaluate: Any, *, workers: int, note: Callable[[str], None]) -> None:
         """Make ready, once, what all slots will read; `note` is told of each part. Raises HarnessError."""
+        return
 
     def notes(self, runs: pd.DataFrame, evaluate: Any) -> list[str]:
         """What a reader of the run table (a row a run, a column a measure) must know, in whole sentences."""
+        return []
 
-    def train(self, settings: Any, run: RunContext) -> dict[str, float]:
-        """Train one run and return its measures by name, the costs among them.
+    @abstractmethod
+    def train(self, settings: Any, run: Run) -> Mapping[str, float]:
+        """Train one run and return its measures by name; time and peak memory are measured where it has none.
 
-        Emits `Started`, then `Progress`, `Scored` and `Artifact` as it goes. Raises `DivergedError` where training
-        leaves the finite numbers, and `Interrupted` where it was asked to stop and saved a checkpoint.
+        Tells `run` of its scores as it goes. Raises `DivergedError` where training leaves the finite numbers, and
+        `Interrupted` where it was asked to stop and saved a checkpoint.
         """
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        """uint8 [count, 3, size, size] images of the finished run in `directory`."""
+        """uint8 [count, 3, H, W] images of the finished run in `directory`. Raises StudyError where it draws none."""
+        raise StudyError(f"recipe '{self.name}' draws no images; sample a run of one that does, like dcgan")
 
 
 def names() -> list[str]:
@@ -99,13 +82,31 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Recipe:
-    """The recipe called `name`. Raises SpecError where there is none."""
+    """The installed recipe called `name`. Raises SpecError where there is none, or it lacks what a recipe has."""
     if name == "dcgan":
         from harness.recipes.dcgan.recipe import Dcgan
 
         return Dcgan()
     for entry in entry_points(group="harness.recipes"):
         if entry.name == name:
-            recipe: Recipe = entry.load()()
-            return recipe
-    raise SpecError(f"recipe '{name}' is not installed; {nearest(name, names())}")
+            return complete(entry.load())
+    raise SpecError(f"recipe '{name}' is not installed; {nearest(name, names())}, or give its place: ./file.py:name")
+
+
+def complete(found: Any) -> Recipe:
+    """The recipe that `found` is, an instance or a class, with the usual for all that it does not say itself.
+
+    Raises SpecError where it lacks what every recipe must have.
+    """
+    kind = found if isinstance(found, type) else type(found)
+    if lacks := [name for name in ("name", "objective", "settings", "train") if not hasattr(found, name)]:
+        raise SpecError(
+            f"recipe {kind.__name__} lacks {', '.join(lacks)}; see harness.recipes.Recipe for what they are"
+        )
+    if not isinstance(found, type) and isinstance(found, Recipe):
+        return found
+    whole: type = kind if Recipe in kind.__mro__ else type(kind.__name__, (kind, Recipe), {})
+    made = whole()
+    made.__dict__.update({} if isinstance(found, type) else vars(found))
+    assert isinstance(made, Recipe)
+    return made

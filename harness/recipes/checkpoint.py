@@ -9,6 +9,9 @@ import torch
 
 from harness.files.atomic import written
 
+NAME = "checkpoint.pt"
+"""What a run calls the file in its folder."""
+
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` (tensors and plain data) so that a crash leaves the old file or the new one."""

@@ -37,21 +37,24 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Training curves since the last event: name -> list of (images shown, value)."""
+    """How far the run is, and curves since the last event: name -> list of (step, value).
 
-    images: int
-    total_images: int | None
+    `step` counts the recipe's unit, `rate` is in units a second (0 where it is not known), `fraction` the share of the
+    budget that is spent, 0 to 1.
+    """
+
+    step: int
     train_seconds: float
-    images_per_second: float
-    fraction: float
+    rate: float = 0.0
+    fraction: float = 0.0
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Measures by name after `images` shown, the objective among them."""
+    """Measures by name at a step, the objective among them."""
 
-    images: int
+    step: int
     train_seconds: float
     scores: dict[str, float]
     final: bool = False
@@ -61,7 +64,7 @@ class Scored:
 class Artifact:
     """A file the run left in its folder, to be kept under `kind` (grid, nearest, generator), or a checkpoint."""
 
-    images: int
+    step: int
     path: str
     kind: str
 
@@ -70,7 +73,7 @@ class Artifact:
 class Finished:
     """The run ended well. `summary` holds its measures by name, the costs among them."""
 
-    images: int
+    step: int
     summary: dict[str, float]
 
 

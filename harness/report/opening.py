@@ -36,10 +36,10 @@ def question(report: Report) -> str:
 
 def what_was_run(report: Report) -> str:
     """Cells, seeds, budget and how many runs are complete."""
-    plan, budget = report.plan, report.plan.budget
-    size = f"{budget.images:,} images" if budget.images is not None else f"{budget.seconds:g} s of training"
+    plan = report.plan
+    size = f"{plan.budget} a run; " if plan.budget.unit else ""
     complete = int((report.runs["state"] == RunState.COMPLETE).sum())
-    ended = f"{size} a run; {complete:,} of {plan.size:,} runs are complete."
+    ended = f"{size}{complete:,} of {plan.size:,} runs are complete."
     if plan.search:
         space = math.prod(map(len, plan.search.levels.values()))
         tried = f"tried {len(plan.cells):,} of {space:,} combinations of levels"

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from harness.measures import Measure
+from harness.recipes.address import Address
 from harness.recipes.events import Event
 from harness.settings import Budget
+
+_MODELS = {"train": "settings", "data": "data", "evaluate": "evaluate", "budget": "budget"}
+"""Section -> the member of a recipe that is its model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunDescription:
-    """All that a slot needs to train one run: validated settings, which cross processes and machines as they are.
+    """All that a slot needs to train one run: validated settings, which cross processes and machines as plain data.
 
-    `train`, `data`, `evaluate` and `references` are instances of the recipe's models.
+    `train`, `data`, `evaluate`, `budget` and `references` are instances of the recipe's models. `identity` tells
+    trainings apart: a checkpoint is of one. `trained` is the folder of a finished run of that same training.
     """
 
     key: str
     name: str
-    recipe: str
+    address: Address
+    objective: Measure
     seed: int
     train: BaseModel
     data: BaseModel
@@ -29,8 +36,26 @@ class RunDescription:
     references: Mapping[str, BaseModel]
     budget: Budget
     directory: str
+    identity: str = ""
+    trained: str | None = None
     device: str | None = None
     threads: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The models of a recipe of one's own may be classes that no other process can import: they are made there.
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        for section in _MODELS:
+            plain[section] = plain[section].model_dump(mode="json")
+        plain["references"] = {name: each.model_dump(mode="json") for name, each in self.references.items()}
+        return _read, (plain,)
+
+
+def _read(plain: dict[str, Any]) -> RunDescription:
+    recipe = plain["address"].load()
+    for section, member in _MODELS.items():
+        plain[section] = getattr(recipe, member).model_validate(plain[section])
+    plain["references"] = {name: recipe.data.model_validate(each) for name, each in plain["references"].items()}
+    return RunDescription(**plain)
 
 
 class Launcher(Protocol):

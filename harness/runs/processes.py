@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -36,6 +37,9 @@ def _serve(connection: Connection, stop: Flag, threads: int | None) -> None:
             description: RunDescription | None = connection.recv()
         except (EOFError, OSError):
             return
+        except Exception as fault:  # the recipe cannot be loaded here: the end of this run, not of the slot
+            emit(Failed(kind=Cause.ERROR, reason=str(fault), details=traceback.format_exc()))
+            continue
         if description is None:
             return
         execute(description, emit, stop.is_set)

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness import recipes
 from harness.errors import SpecError, nearest
+from harness.recipes.address import Address
 from harness.runs.description import RunDescription
-from harness.settings import Budget
 from harness.spec.documents import scalar
 from harness.spec.refusals import build
 
-DEFAULT_IMAGES = 40_000
+_USUAL = {"images": 40_000, "seconds": 60}
+"""What a run gets that names no budget, by the first of its recipe's units that is here."""
 
 
 def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *, default: str) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
         if section not in models:
             raise SpecError(f"--set {text}: there is no section '{section}'; {nearest(section, models)}")
         raw[section][setting] = scalar(value)
-    if "budget" in models and not raw["budget"]:
-        raw["budget"]["images"] = DEFAULT_IMAGES
+    if "budget" in models and not raw["budget"] and build(models["budget"], {})[1]:
+        raw["budget"] = dict([each for each in _USUAL.items() if each[0] in models["budget"].model_fields][:1])
     found: dict[str, Any] = {}
     for name, model in models.items():
         found[name], refused = build(model, raw[name])
@@ -45,20 +45,22 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
 
 def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> RunDescription:
     """The run of `recipe` that the options ask for, after the recipe's own check. Raises HarnessError."""
-    kind = recipes.get(recipe)
+    address = Address.of(recipe)
+    kind = address.load()
     models: dict[str, type[BaseModel]] = {
         "train": kind.settings,
         "data": kind.data,
         "evaluate": kind.evaluate,
-        "budget": Budget,
+        "budget": kind.budget,
     }
     found = sections(overrides, models, default="train")
     references = kind.references(found["data"], found["evaluate"])
     kind.check([found["data"], *references.values()], found["evaluate"])
     return RunDescription(
         key="single",
-        name=recipe,
-        recipe=recipe,
+        name=kind.name,
+        address=address,
+        objective=kind.objective,
         seed=seed,
         references=references,
         directory=str(directory),

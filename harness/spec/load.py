@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from harness import recipes
 from harness.errors import SpecError, nearest
-from harness.measures import Measure
-from harness.settings import Budget
+from harness.measures import Direction, Kind, Measure
+from harness.recipes import Recipe
+from harness.recipes.address import Address
+from harness.settings import Budget, Settings
 from harness.spec import documents
 from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, FactorCheck, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
 
-KEYS = ("study", "recipe", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
+KEYS = ("study", "recipe", "objective", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
 MOST_SEEDS = 10_000
 NAME = re.compile(r"\w[\w.-]{0,99}")
+
+
+ADDRESSES = (
+    "name an installed one, like recipe: dcgan, or give its place, like ./train.py:name or package.module:name, or a "
+    "command, like {command: [python, train.py, --lr, '{lr}'], settings: {lr: 0.1}}"
+)
+
+
+class Objective(Settings):
+    """What a study is about, where it is not the recipe's own objective."""
+
+    metric: str = Field(min_length=1, description="A measure that runs end with, by its name.")
+    direction: Direction | None = Field(
+        default=None, description="minimize or maximize; null: as the recipe declares the measure."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +46,8 @@ class Spec:
     """One study, validated. `train`, `data` and `evaluate` are instances of the recipe's models."""
 
     study: str
-    recipe: str
+    recipe: Recipe
+    address: Address
     objective: Measure
     measures: tuple[Measure, ...]
     data: Any
@@ -97,13 +114,15 @@ class _Check:
                 self.refuse((key,), f"unknown key; {nearest(key, KEYS)}")
         study, seeds = self.study(), self.seeds()
         recipe = self.recipe()
-        train = self.section("train", recipe.settings) if recipe else None
-        data = self.section("data", recipe.data) if recipe else None
-        evaluate = self.section("evaluate", recipe.evaluate) if recipe else None
+        train = self.of_recipe("train", recipe.settings if recipe else None)
+        data = self.of_recipe("data", recipe.data if recipe else None)
+        evaluate = self.of_recipe("evaluate", recipe.evaluate if recipe else None)
+        budget = self.budget(recipe.budget) if recipe else None
         design = self.section("design", DesignSettings, kinds_by_name)
-        budget = self.budget()
         factors = self.factors()
         sections = Sections(recipe, {"train": self.mapping("train"), "data": self.mapping("data")}) if recipe else None
+        known = (recipe.objective, *recipe.measures(evaluate)) if recipe and evaluate else ()
+        objective = self.objective(recipe, known) if recipe else None
         if sections and factors is not None:
             FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
@@ -111,11 +130,13 @@ class _Check:
             DesignCheck(factors=factors, seconds=timed, refuse=self.refuse).run(design)
         if self.refused or not (data and evaluate and design and budget and recipe and sections and train and factors):
             raise SpecError("\n".join(self.refused))
+        assert objective is not None
         return Spec(
             study=study,
-            recipe=recipe.name,
-            objective=recipe.objective,
-            measures=recipe.measures(evaluate),
+            recipe=recipe,
+            address=self.address(),
+            objective=objective,
+            measures=tuple(each for each in known if each.name != objective.name),
             data=data,
             train=train,
             evaluate=evaluate,
@@ -172,27 +193,79 @@ class _Check:
                 self.refuse(("seeds", index), f"{seed} is named twice; a run repeated says nothing new: name it once")
         return tuple(seeds)
 
-    def budget(self) -> Budget | None:
-        if self.raw.get("budget") is None:
-            self.refuse(("budget",), "is missing; say how long a run trains, like budget: {images: 40000}")
+    def of_recipe(self, key: str, model: type[Model] | None) -> Model | None:
+        """A section whose model is the recipe's, which may have none."""
+        if model is None:
             return None
-        raw = self.raw["budget"]
+        if not model.model_fields and self.raw.get(key):
+            self.refuse((key,), f"has no meaning: recipe '{self.name}' has no settings there; leave it out")
+            return None
+        return self.section(key, model)
+
+    def budget(self, model: type[Budget]) -> Budget | None:
+        units = list(model.model_fields)
+        raw = self.raw.get("budget")
+        if raw is None:
+            built, refused = build(model, {})
+            if refused:
+                example = f"{units[0]}: {40_000 if units[0] == 'images' else 20}"
+                self.refuse(("budget",), f"is missing; say how long a run trains, like budget: {{{example}}}")
+            return built
         given = [key for key, value in self.mapping("budget").items() if value is not None]
-        if isinstance(raw, dict) and raw.keys() <= {"images", "seconds"} and len(given) != 1:
+        if units and isinstance(raw, dict) and raw.keys() <= set(units) and len(given) != 1:
             last = list(raw)[-1:]  # where one was laid over the other, the later
-            text = f"{shown(raw)} is not allowed: give one of images and seconds, or set the other to null"
+            text = f"{shown(raw)} is not allowed: give one of {' and '.join(units)}, or set the other to null"
             self.refuse(("budget", *last), text)
             return None
-        return self.section("budget", Budget)
+        return self.of_recipe("budget", model)
 
-    def recipe(self) -> recipes.Recipe | None:
-        name = self.raw.get("recipe")
-        if not isinstance(name, str) or name not in recipes.names():
-            known = nearest(str(name), recipes.names())
-            missing = "is missing" if "recipe" not in self.raw else f"{shown(name)} is not installed"
-            self.refuse(("recipe",), f"{missing}; {known}")
+    def address(self) -> Address:
+        return Address.of(self.raw["recipe"], self.path.parent)
+
+    @property
+    def name(self) -> str:
+        """What the spec calls its recipe."""
+        value = self.raw.get("recipe")
+        return value if isinstance(value, str) else " ".join(map(str, (value or {}).get("command", ["command"])))
+
+    def recipe(self) -> Recipe | None:
+        value = self.raw.get("recipe")
+        if isinstance(value, str | dict) and value:
+            try:
+                return self.address().load()
+            except SpecError as error:
+                self.refuse(("recipe",), str(error))
+                return None
+        missing = "is missing" if "recipe" not in self.raw else f"{shown(value)} is not allowed"
+        self.refuse(("recipe",), f"{missing}; {ADDRESSES}")
+        return None
+
+    def objective(self, recipe: Recipe, known: Sequence[Measure]) -> Measure | None:
+        """The measure that the study is about: the recipe's, unless the spec chooses another."""
+        raw = self.raw.get("objective")
+        if raw is None:
+            if not recipe.objective.name:
+                text = (
+                    "is missing; name what the command prints, like objective: {metric: accuracy, direction: maximize}"
+                )
+                self.refuse(("objective",), text)
+            return recipe.objective
+        chosen = self.section("objective", Objective)
+        if chosen is None:
             return None
-        return recipes.get(name)
+        found = next((each for each in known if each.name == chosen.metric), None)
+        if found is None and chosen.direction is None:
+            names = nearest(chosen.metric, [each.name for each in known if each.name])
+            text = f"say which way is better, direction: minimize or maximize; declared are: {names.partition(': ')[2]}"
+            self.refuse(("objective", "direction"), f"is missing for '{chosen.metric}'; {text}")
+            return None
+        if found is None:
+            assert chosen.direction is not None
+            return Measure(name=chosen.metric, title=chosen.metric.replace("_", " "), direction=chosen.direction)
+        if chosen.direction not in (None, found.direction):
+            text = f"{chosen.direction} is not allowed: the {found.title} is better {found.better}"
+            self.refuse(("objective", "direction"), f"{text}; leave direction out")
+        return replace(found, part_of="", yardstick_of="", kind=Kind.QUALITY)
 
     def factors(self) -> dict[str, Factor] | None:
         """Every factor as declared; None where one of them is not even a factor."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from harness import recipes
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import Capped, cap
@@ -31,7 +30,7 @@ Note = Callable[[str], None]
 def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
-    recipe = recipes.get(plan.recipe)
+    recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
     store = StudyStore(options.storage, study_name(spec, plan))
     store.refuse_used_seeds(plan)

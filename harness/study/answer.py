@@ -10,7 +10,6 @@ from collections import Counter
 import pandas as pd
 import yaml
 
-from harness import recipes
 from harness.analysis import answer
 from harness.design import Plan
 from harness.design import plan as make_plan
@@ -48,7 +47,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "runs": [{"cell": run.cell, "seed": run.seed, "key": run.key} for run in plan.runs],
         "dropped": [{"name": d.name, "reason": d.reason} for d in plan.dropped],
         "search": {name: getattr(plan.search, name) for name in _SPACE} if plan.search else None,
-        "budget": plan.budget.model_dump(),
+        "budget": plan.budget.model_dump(exclude_none=True),
         "evaluate": plan.evaluate.model_dump(mode="json"),
         "references": {name: value.model_dump(mode="json") for name, value in plan.references.items()},
     }
@@ -71,7 +70,7 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
         nearest=_nearest(store.name, runs) if pictures else None,
         importances=results.importances,
         provenance={"study": store.name, "storage": without_password(store.storage), **made_with(store)},
-        notes=(*waits, *answered.notes, *recipes.get(plan.recipe).notes(runs, plan.evaluate)),
+        notes=(*waits, *answered.notes, *plan.address.load().notes(runs, plan.evaluate)),
         spec_text=_repeatable(spec, plan),
     )
 

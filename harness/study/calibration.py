@@ -11,7 +11,6 @@ from harness.design import Cell, Plan
 from harness.errors import StudyError
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.execute import execute
-from harness.settings import Budget
 from harness.study.placement import Placement, describe
 
 _SECONDS = 2.0
@@ -36,7 +35,7 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, dict[str, float]
     estimates: dict[str, dict[str, float]] = {}
     for cell in plan.cells:
         _, rate = _trial(plan, cell, _SECONDS, _LEAST, placement)
-        train = plan.budget.seconds or (plan.budget.images or 0) / max(rate, 1e-9)
+        train = plan.budget.amount / (1 if plan.budget.timed else max(rate, 1e-9))
         estimates[cell.name] = {"images_per_second": rate, "train_seconds": train, "other_seconds": scoring}
     return estimates
 
@@ -46,7 +45,7 @@ def _trial(plan: Plan, cell: Cell, seconds: float, samples: int, placement: Plac
     fewer = {"samples": samples, "times": 1, "grid": 4}
     own = type(plan.evaluate).model_fields
     evaluate = plan.evaluate.model_copy(update={name: value for name, value in fewer.items() if name in own})
-    short = replace(plan, evaluate=evaluate, budget=Budget(seconds=seconds))
+    short = replace(plan, evaluate=evaluate, budget=type(plan.budget).model_validate({"seconds": seconds}))
     ended: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         description = describe(short, cell, plan.runs[0], placement, slot=0, folder=Path(folder))

@@ -152,17 +152,17 @@ class Coordinator:
                 self.tracker.set_tags(running.mlflow_run, event.facts)
                 self.tracker.inputs(running.mlflow_run, event.data)
                 if event.resumed_at:
-                    self.display.note(f"{running.name}: resumed after {event.resumed_at:,} images")
+                    self.display.note(f"{running.name}: resumed after {event.resumed_at:,} {self.plan.unit}")
             case Progress():
                 self.display.progressed(slot, event)
                 curves = [(name, value, step) for name, points in event.curves.items() for step, value in points]
-                rate = ("images_per_second_now", event.images_per_second, event.images)
-                self.tracker.log(running.mlflow_run, [*curves, rate])
+                rate = (f"{self.plan.unit}_per_second_now", event.rate, event.step)
+                self.tracker.log(running.mlflow_run, [*curves, *([rate] if event.rate else [])])
             case Scored():
                 self.display.scored(slot, event)
                 running.last = event
-                self.store.report(running.claim.number, event.images, event.scores[self.plan.objective.name])
-                self.tracker.log(running.mlflow_run, [(*score, event.images) for score in event.scores.items()])
+                self.store.report(running.claim.number, event.step, event.scores[self.plan.objective.name])
+                self.tracker.log(running.mlflow_run, [(*score, event.step) for score in event.scores.items()])
                 self.tracker.flush(running.mlflow_run)
                 if not event.final and not running.hopeless and self.store.is_hopeless(running.claim.number):
                     running.hopeless = True
@@ -177,8 +177,8 @@ class Coordinator:
 
     def _finish(self, slot: int, running: _Running, event: Finished) -> None:
         summary, objective = event.summary, self.plan.objective
-        scored = running.last.scores if running.last and running.last.images == event.images else {}
-        new = [(name, value, event.images) for name, value in summary.items() if name not in scored]
+        scored = running.last.scores if running.last and running.last.step == event.step else {}
+        new = [(name, value, event.step) for name, value in summary.items() if name not in scored]
         self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
         self.store.complete(running.claim.number, summary)

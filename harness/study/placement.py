@@ -66,7 +66,8 @@ def describe(
     return RunDescription(
         key=run.key,
         name=f"{cell.name} · seed {run.seed}",
-        recipe=plan.recipe,
+        address=plan.address,
+        objective=plan.objective,
         seed=run.seed,
         train=cell.train,
         data=cell.data,

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import recipes
 from harness.design import Plan, Search
 from harness.design import plan as make_plan
 from harness.design.cap import cap
@@ -29,7 +28,7 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     Writes nothing but prepared data into the cache. Raises HarnessError.
     """
     plan = make_plan(study)
-    recipe = recipes.get(plan.recipe)
+    recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
     StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
     placement = place(plan, options)
@@ -72,14 +71,14 @@ def _near(plan: Plan) -> Plan:
 
 
 def _print_plan(console: Console, plan: Plan) -> None:
-    budget = f"{plan.budget.images:,} images" if plan.budget.images else f"{plan.budget.seconds:g} s of training"
+    budget = f" of {plan.budget} each" if plan.budget.unit else ""
     if plan.search is not None:
         _print_search(console, plan, plan.search, budget)
         return
     seeds = sorted({run.seed for run in plan.runs})
     console.print(
         f"[bold]{plan.study}[/bold]: {plan.design}, {len(plan.cells)} cells x {len(seeds)} seeds = "
-        f"{len(plan.runs)} runs of {budget} each"
+        f"{len(plan.runs)} runs{budget}"
     )
     cells = _table("Cells", "cell", "differs from the control in")
     control = plan.cell(plan.control).settings
@@ -105,7 +104,7 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
     space = math.prod(len(levels) for levels in search.levels.values())
     seeds = f"{len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}"
     console.print(
-        f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs of {budget} each among {space:,} "
+        f"[bold]{plan.study}[/bold]: search by {search.sampler}, {search.trials} runs{budget} among {space:,} "
         f"cells of up to {seeds} each",
         soft_wrap=True,
     )

@@ -67,7 +67,7 @@ class Display:
     def progressed(self, slot: int, event: Progress) -> None:
         """A run went on."""
         row = self._rows[slot]
-        row.fraction, row.rate = event.fraction, event.images_per_second
+        row.fraction, row.rate = event.fraction, event.rate
 
     def scored(self, slot: int, event: Scored) -> None:
         """A run was scored."""

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from harness.design import Cell, Contrast, Plan, PlannedRun
-from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.measures import MIFID, SPEED
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
-from harness.settings import Budget
 
 On = frozenset[str]
 
@@ -68,6 +68,7 @@ def study(
         evaluate=EvaluateSettings(samples=500, interim_samples=500),
         references={},
         fingerprint="",
+        measures=(SPEED,),
     )
     rows = []
     for seed in range(seeds):

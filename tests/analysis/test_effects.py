@@ -12,8 +12,8 @@ from harness.analysis import Effect, Verdict, answer, effects
 from harness.design import Cell, Contrast, Plan, PlannedRun
 from harness.errors import StudyError
 from harness.recipes.dcgan.measures import MIFID, measures
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
-from harness.settings import Budget
 
 
 def make_plan(pairs: dict[str, list[tuple[str, str]]], seeds: range = range(3), **budget: Any) -> Plan:

@@ -8,8 +8,8 @@ from harness.design import Cell, Plan, PlannedRun
 from harness.design.cap import cap, keep
 from harness.errors import SpecError
 from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
-from harness.settings import Budget
 
 
 def planned(seeds: list[int]) -> Plan:

@@ -43,6 +43,7 @@ class Fit:
     name = "fit"
     objective = Measure(name="accuracy", title="accuracy", direction=Direction.MAXIMIZE)
     settings = Line
+    budget = DcganBudget
     data = Rows
     evaluate = Folds
 
@@ -62,7 +63,7 @@ class Fit:
     def notes(self, runs: pd.DataFrame, evaluate: Folds) -> list[str]:
         return []
 
-    def train(self, settings: Line, run: recipes.RunContext) -> dict[str, float]:
+    def train(self, settings: Line, run: recipes.Run) -> dict[str, float]:
         return {"images": 1, "accuracy": settings.slope + run.data.rows + len(run.references)}
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:

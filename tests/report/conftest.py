@@ -41,10 +41,10 @@ from harness.analysis.types import (
 )
 from harness.design import Alias, Cell, Contrast, Dropped, Plan, PlannedRun
 from harness.measures import COSTS, Direction, Measure, RunState
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Nearest, Report
 from harness.report.page import render
-from harness.settings import Budget
 from harness.spec import label
 
 MIFID = Measure(name="mifid", title="MiFID")

@@ -12,13 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 from harness.data.settings import DataSettings
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import Launcher, RunDescription
 from harness.runs.execute import execute
 from harness.runs.launchers import InlineLauncher
 from harness.runs.processes import ProcessLauncher
-from harness.settings import Budget
 
 
 def description(folder: Path, settings: BaseModel) -> RunDescription:

@@ -14,9 +14,9 @@ from harness.analysis import answer
 from harness.design import Cell, Contrast, Plan, PlannedRun
 from harness.errors import SpecError, StudyError
 from harness.recipes.dcgan.measures import MIFID
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Report
-from harness.settings import Budget
 from harness.spec import load
 from harness.study.publishing import headline
 from harness.study.store import StudyStore, without_password

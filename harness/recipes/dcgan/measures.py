@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.measures import Direction, Measure
+from harness.measures import Direction, Kind, Measure
 from harness.recipes.dcgan.settings import EvaluateSettings
 
 MIFID = Measure(name="mifid", title="MiFID")
 _HIGHER = Direction.MAXIMIZE
 MEMORIZATION = Measure(name="memorization_distance", title="memorisation distance", direction=_HIGHER, part_of="mifid")
+SPEED = Measure(name="images_per_second", title="images/s", direction=_HIGHER, kind=Kind.COST, rate_of="images")
 _OTHERS = (
     Measure(name="fid", title="FID", part_of="mifid"),
     MEMORIZATION,
@@ -18,6 +19,7 @@ _OTHERS = (
     Measure(name="recall", title="recall", direction=_HIGHER),
     Measure(name="density", title="density", direction=_HIGHER),
     Measure(name="coverage", title="coverage", direction=_HIGHER),
+    SPEED,
 )
 
 

@@ -14,24 +14,25 @@ from harness.data.settings import DataSettings
 from harness.data.sources import SOURCES
 from harness.errors import SpecError
 from harness.measures import Measure, RunState
+from harness.recipes import Recipe, Run
 from harness.recipes.dcgan.measures import MEMORIZATION, MIFID, measures
-from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
+from harness.recipes.dcgan.settings import DcganBudget, DcganSettings, EvaluateSettings
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from harness.recipes import RunContext
 
-
-class Dcgan:
+class Dcgan(Recipe):
     """The recipe: trains, scores at intervals from the averaged generator, leaves grids and the generator behind."""
 
     name = "dcgan"
+    unit = "images"
     objective = MIFID
     settings = DcganSettings
     data = DataSettings
     evaluate = EvaluateSettings
+    budget = DcganBudget
 
     def measures(self, evaluate: EvaluateSettings) -> tuple[Measure, ...]:
         """The other scores, and the MiFID under every yardstick but the first."""
@@ -90,7 +91,7 @@ class Dcgan:
             "and their MiFID is the FID divided by it; see the effects on the FID and on the memorisation distance"
         ]
 
-    def train(self, settings: DcganSettings, run: RunContext) -> dict[str, float]:
+    def train(self, settings: DcganSettings, run: Run) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""
         from harness.recipes.dcgan import session
 

@@ -15,7 +15,7 @@ from harness.errors import DataError
 from harness.files.atomic import write_text
 from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
-from harness.recipes import Interrupted, RunContext, checkpoint
+from harness.recipes import Interrupted, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Evaluator
 from harness.recipes.dcgan.networks import Generator
 from harness.recipes.dcgan.settings import DcganSettings
@@ -25,7 +25,7 @@ from harness.recipes.events import Artifact, DataUsed, Progress, Scored, Started
 _PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
 
 
-def train(settings: DcganSettings, run: RunContext) -> dict[str, float]:
+def train(settings: DcganSettings, run: Run) -> dict[str, float]:
     """Train until the budget is spent; see harness.recipes.Recipe."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -85,7 +85,7 @@ def sample(directory: Path, *, count: int, seed: int, device: str | None = None)
     return draw(network, noise.to(where), bf16=False).cpu()
 
 
-def _data(run: RunContext, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
+def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
     """The training set and the reference sets, for the record."""
     sets = [("training", run.data, training)]
     sets += [("reference", run.references[name], digest) for name, digest in evaluator.digests.items()]
@@ -104,7 +104,7 @@ def _data(run: RunContext, training: str, evaluator: Evaluator) -> tuple[DataUse
 class _Session:
     """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
 
-    run: RunContext
+    run: Run
     trainer: Trainer
     evaluator: Evaluator
     saved: Path
@@ -119,9 +119,9 @@ class _Session:
         # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
         for part in range(min(self.scored + 1, times), times + 1):
             reset_peak_memory(device)
-            for means in self.trainer.train_until(part / times, self.run.should_stop):
+            for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
                 self._progress(means)
-            if self.run.should_stop() and self.trainer.fraction < part / times:
+            if self.run.should_stop and self.trainer.fraction < part / times:
                 self._checkpoint()
                 raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
             self.peak = max(self.peak, peak_memory_mb(device))
@@ -134,10 +134,9 @@ class _Session:
         trainer = self.trainer
         self.run.emit(
             Progress(
-                images=trainer.images_shown,
-                total_images=trainer.total_images,
+                step=trainer.images_shown,
                 train_seconds=trainer.seconds,
-                images_per_second=trainer.images_per_second,
+                rate=trainer.images_per_second,
                 fraction=trainer.fraction,
                 curves={name: [(trainer.images_shown, value)] for name, value in means.items()},
             )
@@ -146,7 +145,7 @@ class _Session:
     def _checkpoint(self) -> None:
         state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
         checkpoint.save({"identity": self.identity, **state}, self.saved)
-        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
+        self.run.emit(Artifact(step=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
 
     def _score(self, *, final: bool) -> dict[str, float]:
         evaluate, trainer = self.run.evaluate, self.trainer
@@ -154,10 +153,10 @@ class _Session:
         images = trainer.sample(max(count, evaluate.grid**2))
         grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
         save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
-        self.run.emit(Artifact(images=trainer.images_shown, path=str(grid), kind="grid"))
+        self.run.emit(Artifact(step=trainer.images_shown, path=str(grid), kind="grid"))
         first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
         scores = self.evaluator.score(images[:count], full=final, first=first)
-        self.run.emit(Scored(images=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
+        self.run.emit(Scored(step=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
         if final:
             self._keep_closest(images[:_SEARCHED])
         return scores
@@ -177,10 +176,10 @@ class _Session:
             "distances": found.distances,
         }
         write_text(self.run.directory / "nearest.json", json.dumps(about))
-        self.run.emit(Artifact(images=self.trainer.images_shown, path=str(path), kind="nearest"))
+        self.run.emit(Artifact(step=self.trainer.images_shown, path=str(path), kind="nearest"))
 
 
-def _keep_generator(trainer: Trainer, settings: DcganSettings, run: RunContext) -> None:
+def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None:
     network = trainer.sampling_generator()
     path = run.directory / "generator.pt"
     torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
@@ -196,4 +195,4 @@ def _keep_generator(trainer: Trainer, settings: DcganSettings, run: RunContext) 
     }
     write_text(run.directory / "generator.json", json.dumps(about, indent=2))
     for name in ("generator.pt", "generator.json"):
-        run.emit(Artifact(images=trainer.images_shown, path=str(run.directory / name), kind="generator"))
+        run.emit(Artifact(step=trainer.images_shown, path=str(run.directory / name), kind="generator"))

@@ -14,7 +14,7 @@ from harness.recipes.dcgan.averaging import AVERAGES
 from harness.recipes.dcgan.losses import LOSSES
 from harness.recipes.dcgan.passes import PASSES
 from harness.recipes.dcgan.statistics import STATISTICS
-from harness.settings import OneOf, Precision, Settings
+from harness.settings import Budget, OneOf, Precision, Settings
 
 
 class DcganSettings(Settings):
@@ -64,6 +64,13 @@ class DcganSettings(Settings):
         if self.split_generator_step and self.batch % 2:
             raise ValueError("split_generator_step halves the batch: batch must be even")
         return self
+
+
+class DcganBudget(Budget):
+    """Equal images or equal time."""
+
+    images: int | None = Field(default=None, gt=0, description="Real training images shown.")
+    seconds: float | None = Field(default=None, gt=0, description="Seconds of training, evaluation not counted.")
 
 
 class ReferenceSet(Settings):

@@ -82,7 +82,7 @@ def panels(report: Report) -> Panels | None:
     return Panels(
         title="Learning curves",
         note=f"thick: the mean over seeds in its 95 % band; thin: {thin}; dashed: {plan.control}’s mean.{left_out}",
-        across="images shown",
+        across=report.plan.unit,
         down=plan.objective.heading,
         panels=made,
         logarithmic=logarithmic,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from harness.analysis.types import CellPrice
-from harness.measures import COSTS, TRAIN_SECONDS, RunState
+from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report
 from harness.report.numbers import ABSENT, NBSP, Spread, decimals, in_percent, number, places, spreads
 from harness.report.sheets.sheet import CI, MOST_ROWS, Column, Sheet, left_out, runs_column, table, tallied
@@ -98,7 +98,7 @@ def failures(report: Report) -> Sheet | None:
 def outcomes(report: Report) -> Sheet:
     """Per cell: how its runs ended and the mean outcomes of the complete ones."""
     runs, plan = report.runs, report.plan
-    wanted = (plan.objective, *(m for m in plan.measures if m.part_of), *COSTS)
+    wanted = (plan.objective, *(m for m in plan.measures if m.part_of), *plan.costs)
     measures = [measure for measure in wanted if measure.name in runs and runs[measure.name].notna().any()]
     names, sentence = chosen(report, [cell.name for cell in plan.cells], MOST_ROWS)
     done = runs[runs["state"] == RunState.COMPLETE]

@@ -10,7 +10,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Plan
-from harness.measures import COSTS, RunState
+from harness.measures import RunState
 from harness.recipes.events import Cause
 
 SETTLED = (RunState.COMPLETE, RunState.DIVERGED, RunState.PRUNED)
@@ -37,7 +37,7 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
             row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
         rows.append(row)
     table = pd.DataFrame(rows)
-    for measure in (plan.objective, *plan.measures, *COSTS):
+    for measure in (plan.objective, *plan.measures, *plan.costs):
         if measure.name not in table:
             table[measure.name] = math.nan
     if "slots_per_device" not in table:

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from harness.data.settings import DataSettings
 from harness.errors import DataError, StudyError
 from harness.machine.devices import resolve_device
-from harness.recipes import Interrupted, Recipe, RunContext, checkpoint
+from harness.recipes import Interrupted, Recipe, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Likeness, Yardstick
 from harness.recipes.dcgan.recipe import Dcgan
+from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Artifact, Event, Progress, Scored, Started
-from harness.settings import Budget
 
 torch.set_num_threads(1)
 
@@ -65,11 +65,11 @@ def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.recipes.dcgan.session.Evaluator", PlainEvaluator)
 
 
-def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: False) -> tuple[RunContext, list[Event]]:
+def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: False) -> tuple[Run, list[Event]]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
     evaluate = EvaluateSettings(samples=32, interim_samples=16, times=2, grid=3)
-    context = RunContext(
+    context = Run(
         seed=3,
         directory=folder,
         data=DataSettings(),
@@ -201,7 +201,7 @@ def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
 
 def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:
     context, _ = run(tmp_path)
-    context = RunContext(**{**context.__dict__, "budget": Budget(seconds=0.5)})
+    context = Run(**{**context.__dict__, "budget": Budget(seconds=0.5)})
     assert Dcgan().train(SETTINGS, context)["train_seconds"] == pytest.approx(0.5, abs=0.3)
 
 

@@ -1,0 +1,273 @@
+"""A run as its recipe sees it: what it is given, and what it tells the harness as it goes."""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import DivergedError, RecipeError, SpecError
+from harness.measures import Measure
+from harness.recipes.events import Artifact, Event, Progress, Scored, Started
+from harness.settings import Budget
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.recipes.streams import Streams
+
+_EVERY = 0.5  # seconds between reports of progress
+
+
+class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
+    """Raised by a recipe that was asked to stop, after it saved a checkpoint to go on from."""
+
+
+class Run:
+    """One run, as its recipe sees it.
+
+    `data`, `evaluate` and `budget` are instances of the recipe's own models, `references` the data of each fixed set
+    that runs are scored against. `device` is `cpu` or `cuda:N`, `directory` the run's own folder. `trained` is the
+    folder of a finished run that differs in settings used at sampling alone: its training is this run's too.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        directory: Path,
+        objective: Measure,
+        emit: Callable[[Event], None],
+        recipe: str = "",
+        data: Any = None,
+        evaluate: Any = None,
+        references: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+        device: str | None = None,
+        identity: str = "",
+        trained: Path | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.seed = seed
+        self.directory = directory
+        self.objective = objective
+        self.recipe = recipe
+        self.data = data
+        self.evaluate = evaluate
+        self.references = references or {}
+        self._budget = budget or Budget()
+        self.device = device
+        self.identity = identity
+        self.trained = trained
+        self._emit = emit
+        self._stop = stop
+        self.told_to_stop = False
+        """Whether the recipe has been told to stop: what it returns then is not the result of a whole run."""
+        self.step = 0
+        """The last step that was reported."""
+        self.budget_used = False
+        """Whether the recipe has asked for its budget: one that it does not ask for has no effect."""
+        self._streams: Streams | None = None
+        self._count = 0
+        self._counted: tuple[str, float] = ("", 1.0)
+        self._seconds = 0.0  # of training before the clock was last started
+        self._since: float | None = time.perf_counter()
+        self._told = 0.0
+
+    # ------------------------------------------------------------------ what is given
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return."""
+        self.told_to_stop = self.told_to_stop or self._stop()
+        return self.told_to_stop
+
+    @property
+    def budget(self) -> Any:
+        """How long the run trains: an instance of the recipe's own model."""
+        self.budget_used = True
+        return self._budget
+
+    def generator(self, name: str, device: str = "cpu") -> torch.Generator:
+        """The run's random stream called `name`: equal in all runs of a seed, and in a run that is resumed."""
+        return self._random.generator(name, device)
+
+    @property
+    def _random(self) -> Streams:
+        if self._streams is None:
+            from harness.recipes.streams import Streams  # loads torch
+
+            self._streams = Streams(self.seed)
+        return self._streams
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those of earlier attempts included; time inside the harness does not count."""
+        return self._seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """What is done inside is no training, an evaluation for instance: its seconds do not count."""
+        if self._since is None:
+            yield
+            return
+        self._seconds, self._since = self.seconds, None
+        try:
+            yield
+        finally:
+            self._since = time.perf_counter()
+
+    def until_budget(self, unit: str = "", *, each: float = 1, **default: float) -> Iterator[int]:
+        """Count 1, 2, 3, ... until the budget is spent; every count is `each` of a unit.
+
+        `for epoch in run.until_budget(epochs=20)` trains for the spec's budget, or 20 epochs where it has none. A run
+        that was restored goes on counting where its checkpoint was taken; one that is asked to stop ends here with
+        `Interrupted`. Raises SpecError where the spec's budget is in a unit that is not counted.
+        """
+        if len(default) > 1 or (unit and default):
+            raise TypeError("until_budget counts one unit, like until_budget(epochs=20)")
+        budget: Budget = self.budget
+        unit = unit or next(iter(default), "") or ("steps" if budget.timed else budget.unit or "steps")
+        amount = budget.amount or default.get(unit, 0.0)
+        if not amount:
+            raise SpecError(f"budget: is missing; say how long a run of '{self.recipe}' trains, like {{{unit}: 20}}")
+        if budget.unit not in ("", "seconds", unit):
+            raise SpecError(
+                f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
+            )
+        began, counted = self.seconds, self._count
+        while True:
+            spent = self.seconds if budget.timed else self._count * each
+            self._progress(spent / amount, began, (self._count - counted) * each, unit)
+            if spent >= amount:
+                return
+            if self.should_stop:
+                raise Interrupted(f"stopped after {self._count * each:,g} {unit}")
+            self._count += 1
+            yield self._count
+
+    def _progress(self, fraction: float, began: float, done: float, unit: str) -> None:
+        now = time.monotonic()
+        if now - self._told < _EVERY and fraction < 1:
+            return
+        self._told = now
+        elapsed = self.seconds - began
+        self.emit(
+            Progress(
+                step=self.step,
+                train_seconds=self.seconds,
+                rate=done / elapsed if elapsed > 0 else 0.0,
+                fraction=min(1.0, fraction),
+            )
+        )
+
+    # ------------------------------------------------------------------ what is told
+
+    def emit(self, event: Event) -> None:
+        """Send an event as it is; the methods below make the usual ones."""
+        if isinstance(event, Progress | Scored):
+            self.step = event.step
+        with self.untimed():
+            self._emit(event)
+
+    def start(self, facts: Mapping[str, str] | None = None) -> None:
+        """Say that training begins, with facts to be kept beside the run's numbers."""
+        self.emit(Started(facts=dict(facts or {}), resumed_at=self._count))
+
+    def report(self, step: int, /, **measures: float) -> None:
+        """Measures after `step` of the recipe's unit; with the objective among them it is a score of the run.
+
+        Numbers, one-element tensors and arrays are taken. Raises RecipeError for anything else, and DivergedError where
+        one is not finite.
+        """
+        with self.untimed():
+            try:
+                at = operator.index(step)
+            except TypeError:
+                raise RecipeError(
+                    f"recipe '{self.recipe}': report({step!r}, ...): the step must be a whole number"
+                ) from None
+            values = {
+                name: number(value, f"recipe '{self.recipe}': report at step {at}: {name}")
+                for name, value in measures.items()
+            }
+            if self.objective.name in values:
+                self.emit(Scored(step=at, train_seconds=self.seconds, scores=values))
+            else:
+                curves = {name: [(at, value)] for name, value in values.items()}
+                self.emit(Progress(step=at, train_seconds=self.seconds, curves=curves))
+
+    def image(self, name: str, image: Any, /) -> None:
+        """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1."""
+        from harness.files.images import save_grid
+
+        with self.untimed():
+            import torch
+
+            pixels = torch.as_tensor(image).detach().cpu()
+            pixels = pixels[None] if pixels.dim() == 3 else pixels
+            if pixels.dim() != 4 or pixels.shape[1] not in (1, 3):
+                raise RecipeError(
+                    f"recipe '{self.recipe}': image '{name}' has the shape {tuple(pixels.shape)}; must be [3, H, W] or "
+                    "[N, 3, H, W]"
+                )
+            if pixels.is_floating_point():
+                pixels = pixels.clamp(0, 1).mul(255).round()
+            path = self.directory / f"{name}-{self.step:09d}.png"
+            columns = math.ceil(math.sqrt(len(pixels)))
+            save_grid(pixels.to(torch.uint8).expand(-1, 3, -1, -1), path, columns=columns)
+            self.emit(Artifact(step=self.step, path=str(path), kind=name))
+
+    # ------------------------------------------------------------------ going on later
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Keep `state` (tensors and plain data) to go on from, with the run's streams, count and seconds.
+
+        Where the run is asked to stop it ends here, with `Interrupted`.
+        """
+        from harness.recipes import checkpoint
+
+        with self.untimed():
+            path = self.directory / checkpoint.NAME
+            ours = {
+                "count": self._count,
+                "step": self.step,
+                "seconds": self._seconds,
+                "streams": self._streams.state() if self._streams else None,
+            }
+            checkpoint.save({"identity": self.identity, "run": ours, "state": dict(state)}, path)
+            self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
+        if self.should_stop:
+            raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
+
+    def restore(self) -> dict[str, Any] | None:
+        """What the run's last checkpoint holds, or None where it starts anew. Call it once, before training."""
+        from harness.recipes import checkpoint
+
+        with self.untimed():
+            saved = checkpoint.load((self.trained or self.directory) / checkpoint.NAME, identity=self.identity)
+            if saved is None:
+                return None
+            ours = saved["run"]
+            self._count, self.step, self._seconds = ours["count"], ours["step"], ours["seconds"]
+            if ours["streams"] is not None:
+                self._random.restore(ours["streams"])
+            state: dict[str, Any] = saved["state"]
+            return state
+
+
+def number(value: Any, what: str) -> float:
+    """`value` as a finite float. Raises RecipeError where it is no number, DivergedError where it is not finite."""
+    if isinstance(value, str | bytes | bool) or value is None:
+        raise RecipeError(f"{what} is {value!r}; must be a finite number")
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise RecipeError(f"{what} is a {type(value).__name__}; must be a finite number") from None
+    if not math.isfinite(found):
+        raise DivergedError(f"{what} is {found}; must be a finite number")
+    return found
