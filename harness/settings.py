@@ -103,7 +103,11 @@ class When:
 
     def holds(self, settings: BaseModel) -> bool:
         """Whether the setting plays a part in `settings`."""
-        return all(getattr(settings, name) in allowed for name, allowed in self._settings.items())
+        return not self.unmet(settings)
+
+    def unmet(self, settings: BaseModel) -> list[str]:
+        """The other settings that are set so that this one plays no part in `settings`."""
+        return [name for name, allowed in self._settings.items() if getattr(settings, name) not in allowed]
 
 
 def idle(settings: BaseModel) -> frozenset[str]:
