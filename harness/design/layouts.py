@@ -55,16 +55,17 @@ def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
     on = nesting.settled(spec.factors, wanted)
     cells = _Cells(spec, {ALL_ON: on})
     contrasts = []
-    for name, factor in spec.factors.items():
+    for name in spec.factors:
         if same(on[name], wanted[name]):
-            less = nesting.settled(spec.factors, {**on, name: factor.baseline})
-            gone = [other for other in on if other != name and not same(on[other], less[other])]
-            treated = cells.add({**less, name: on[name]}, f"without {', '.join(gone)}")
-            control = cells.add(less, f"without {name}")
+            treated, control = _matched(spec, name, wanted[name], on)
+            with_it, without = (
+                cells.add(levels, f"without {', '.join(other for other in on if not same(on[other], levels[other]))}")
+                for levels in (treated, control)
+            )
         else:
-            less = _home(spec, name, on)
-            treated, control = cells.add({**less, name: wanted[name]}), cells.add(less)
-        contrasts.append(_contrast(spec, design, name, wanted[name], ((treated, control),)))
+            treated, control = _matched(spec, name, wanted[name], _home(spec, name, on))
+            with_it, without = cells.add(treated), cells.add(control)
+        contrasts.append(_contrast(spec, design, name, wanted[name], ((with_it, without),)))
     return Layout(cells=cells.levels, contrasts=tuple(contrasts))
 
 
@@ -245,6 +246,17 @@ def _home(spec: Spec, name: str, levels: Levels) -> Levels:
     found = nesting.home(spec.factors, name, levels)
     assert found is not None, "conditions that can never hold are refused with the spec"
     return {**found, name: spec.factors[name].baseline}
+
+
+def _matched(spec: Spec, name: str, level: Level, levels: Levels) -> tuple[Levels, Levels]:
+    """`levels` with the factor at its level and at its baseline, and at their baselines what exists under one alone."""
+    baseline = spec.factors[name].baseline
+    while True:
+        treated = nesting.settled(spec.factors, {**levels, name: level})
+        control = nesting.settled(spec.factors, {**treated, name: baseline})
+        if {**control, name: level} == treated:
+            return treated, control
+        levels = control
 
 
 def _by_name(combinations: Iterable[Levels], spec: Spec) -> dict[str, Levels]:
