@@ -28,6 +28,7 @@ class Dcgan(Recipe):
 
     name = "dcgan"
     unit = "images"
+    version = 2
     objective = MIFID
     settings = DcganSettings
     data = DataSettings

@@ -77,11 +77,11 @@ def train(settings: DcganSettings, run: Run) -> dict[str, float]:
 def sample(directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
     """uint8 [count, 3, size, size] images of the finished run in `directory`."""
     about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-    network = Generator(**about["network"])
+    network = Generator(DcganSettings(**about["settings"]), about["size"])
     network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
     where = resolve_device(device or "auto")
-    network.to(where).train(about.get("training", about.get("sample_bn") == "batch"))
-    noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
+    network.to(where).train(about["training"])
+    noise = torch.randn(count, about["settings"]["latent"], generator=torch.Generator().manual_seed(seed))
     return draw(network, noise.to(where), bf16=False).cpu()
 
 
@@ -186,12 +186,8 @@ def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None
     about = {
         "recipe": "dcgan",
         "training": network.training,  # whether samples are normalised by their own batch
-        "network": {
-            "width": settings.generator_width or settings.width,
-            "latent": settings.latent,
-            "size": int(trainer.data.shape[-1]),
-            "depth": settings.depth,
-        },
+        "settings": settings.model_dump(mode="json"),
+        "size": int(trainer.data.shape[-1]),
     }
     write_text(run.directory / "generator.json", json.dumps(about, indent=2))
     for name in ("generator.pt", "generator.json"):

@@ -28,8 +28,9 @@ _CHUNK = 50  # steps between looks at the losses: the only device syncs of train
 _SAMPLING_BATCH = 250
 
 
-def _network(network: nn.Module, generator: torch.Generator, device: torch.device) -> nn.Module:
-    initialise(network, generator)
+def _started(network: nn.Module, name: str, seed: int, device: torch.device) -> nn.Module:
+    """`network` at its start on `device`: drawn on the CPU, so that all devices start alike."""
+    initialise(network, lambda parameter: streams.generator(seed, f"{name}/{parameter}"))
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -58,10 +59,8 @@ class Trainer:
         self.total_images, self.total_seconds = total_images, total_seconds
         size = images.shape[-1]
         self.data = images.to(self.device)
-        generator = Generator(width=s.generator_width or s.width, latent=s.latent, size=size, depth=s.depth)
-        discriminator = Discriminator(width=s.width, size=size, depth=s.depth)
-        self.generator = _network(generator, streams.generator(seed, "init-generator"), self.device)
-        self.discriminator = _network(discriminator, streams.generator(seed, "init-discriminator"), self.device)
+        self.generator = _started(Generator(s, size), "generator", seed, self.device)
+        self.discriminator = _started(Discriminator(s, size), "discriminator", seed, self.device)
         self.order = Order(groups, s.batch, streams.generator(seed, "order"))
         self.latents = streams.generator(seed, "latent", self.device)
         self.augmentation = streams.generator(seed, "augment", self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,10 @@ def test_runs_of_a_seed_share_discriminator_order_latents_and_augmentation(treat
 def test_streams_of_one_seed_differ_from_one_another() -> None:
     from harness.recipes import streams
 
-    draws = [torch.rand(4, generator=streams.generator(3, use)).tolist() for use in ("latent", "order", "augment", "evaluate")]
+    draws = [
+        torch.rand(4, generator=streams.generator(3, use)).tolist()
+        for use in ("latent", "order", "augment", "evaluate")
+    ]
     assert len({tuple(draw) for draw in draws}) == 4
 
 
@@ -272,7 +276,7 @@ def test_recalibrated_statistics_are_those_of_the_weights_that_are_sampled() -> 
     network = found.sampling_generator()
     first, norm = next(
         (layer, following)
-        for layer, following in zip(network.layers, network.layers[1:], strict=False)  # type: ignore[index]
+        for layer, following in pairwise(network)  # type: ignore[arg-type]
         if isinstance(following, nn.BatchNorm2d)
     )
     with torch.no_grad():
