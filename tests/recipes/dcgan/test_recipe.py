@@ -22,8 +22,7 @@ from harness.machine.devices import resolve_device
 from harness.recipes import Interrupted, Recipe, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Likeness, Yardstick
 from harness.recipes.dcgan.recipe import Dcgan
-from harness.recipes.dcgan.settings import DcganBudget as Budget
-from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
+from harness.recipes.dcgan.settings import DcganBudget, DcganSettings, EvaluateSettings
 from harness.recipes.events import Artifact, Event, Progress, Scored, Started
 
 torch.set_num_threads(1)
@@ -66,7 +65,12 @@ def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    folder: Path, *, images: int = 480, seconds: float | None = None, stop: Callable[[], bool] = lambda: False
+    folder: Path,
+    *,
+    images: int | None = 480,
+    seconds: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    trained: Path | None = None,
 ) -> tuple[Run, list[Event]]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
@@ -76,11 +80,12 @@ def run(
         directory=folder,
         data=DataSettings(),
         evaluate=evaluate,
-        references={},
-        budget=Budget(images=images) if seconds is None else Budget(seconds=seconds),
         objective=Dcgan.objective,
+        recipe="dcgan",
+        budget=DcganBudget(images=images, seconds=seconds),
         emit=events.append,
         stop=stop,
+        trained=trained,
     )
     return context, events
 
@@ -203,7 +208,7 @@ def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:
-    context, _ = run(tmp_path, seconds=0.5)
+    context, _ = run(tmp_path, images=None, seconds=0.5)
     assert Dcgan().train(SETTINGS, context)["train_seconds"] == pytest.approx(0.5, abs=0.3)
 
 
