@@ -18,7 +18,7 @@ class Average:
     """avg <- beta avg + (1 - beta) parameters after each step from a start on.
 
     `start` gives a share of training (0..1) from the settings; `beta` the decay of a step from its share of training,
-    the count of updates before it, and the settings. `reads` names the settings that they read; None: any.
+    the count of updates before it, and the settings. `reads` names those of averages that they read; None: any.
     """
 
     start: Callable[[Any], float]

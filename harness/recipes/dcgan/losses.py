@@ -20,8 +20,8 @@ _EPS = 1e-8
 class Loss:
     """What each network lowers, from logits [N]: the discriminator's of real and fake images, the generator's of fake.
 
-    Both also take the settings, and give a scalar in float32 or float64. `reads` names the settings that they read
-    beside those of every loss; None: any.
+    Both also take the settings, and give a scalar in float32 or float64. `reads` names the settings of losses that
+    they read, the others being idle; None: any.
     """
 
     discriminator: Callable[[Tensor, Tensor, Any], Tensor]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -125,21 +124,18 @@ def started(settings: DcganSettings, size: int, streams: Streams) -> tuple[Gener
         torch.default_generator.manual_seed(streams.seed)
         networks = Generator(settings, size), Discriminator(settings, size)
     for name, network in zip(("generator", "discriminator"), networks, strict=True):
-        initialise(network, partial(_of, streams.seed, name))
+        initialise(network, streams.seed, name)
     NORMS[settings.discriminator_norm].apply(networks[1], settings, streams)
     return networks
 
 
-def _of(seed: int, network: str, parameter: str) -> torch.Generator:
-    return generator(seed, f"{network}/{parameter}")
-
-
 @torch.no_grad()
-def initialise(network: nn.Module, stream: Callable[[str], torch.Generator]) -> None:
+def initialise(network: nn.Module, seed: int, called: str) -> None:
     """DCGAN's start (Radford et al. 2016): convolutions N(0, 0.02), batch norm weights N(1, 0.02), biases 0.
 
-    Each weight is drawn from the stream of its own name, so that a layer more or less moves the start of no other. A
-    weight under a parametrisation starts as it would without. Other parameters keep the start that their module gave.
+    Each weight is drawn from a stream of its own, `generator/up08.weight` for a network `called` generator, so that a
+    layer more or less moves the start of no other. A weight under a parametrisation starts as it would without. Other
+    parameters keep the start that their module gave.
     """
     for name, module in network.named_modules():
         mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
@@ -147,6 +143,6 @@ def initialise(network: nn.Module, stream: Callable[[str], torch.Generator]) -> 
             weight: Any = module.weight
             if parametrize.is_parametrized(module, "weight"):
                 weight = module.parametrizations.weight.original  # type: ignore[union-attr]
-            weight.normal_(mean, 0.02, generator=stream(f"{name}.weight"))
+            weight.normal_(mean, 0.02, generator=generator(seed, f"{called}/{name}.weight"))
             if module.bias is not None:
                 module.bias.zero_()

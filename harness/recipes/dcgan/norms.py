@@ -17,7 +17,7 @@ class Norm:
     """`apply` normalises a network whose weights have their start, given the settings and the run's streams.
 
     Without `batch_norm` the discriminator has no batch norm, and its convolutions have biases. `reads` names the
-    settings that play a part under it; None: any.
+    settings of batch norm that play a part under it; None: any.
     """
 
     apply: Callable[[nn.Module, Any, Streams], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -37,14 +37,14 @@ class DcganSettings(Settings):
     generator_part: Annotated[str, OneOf(PARTS)] = Field(
         default="none", description="What the generator has after the stage of generator_part_size."
     )
-    generator_part_size: Annotated[int, When(generator_part=Not("none"))] = Field(
-        default=16, ge=4, le=128, description="Side in px of the stage that the generator's part follows."
+    generator_part_size: Annotated[Literal[4, 8, 16, 32, 64, 128], When(generator_part=Not("none"))] = Field(
+        default=16, description="Side in px of the stage that the generator's part follows."
     )
     discriminator_part: Annotated[str, OneOf(PARTS)] = Field(
         default="none", description="What the discriminator has after the stage of discriminator_part_size."
     )
-    discriminator_part_size: Annotated[int, When(discriminator_part=Not("none"))] = Field(
-        default=16, ge=4, le=64, description="Side in px of the stage that the discriminator's part follows."
+    discriminator_part_size: Annotated[Literal[4, 8, 16, 32, 64], When(discriminator_part=Not("none"))] = Field(
+        default=16, description="Side in px of the stage that the discriminator's part follows."
     )
     discriminator_norm: Annotated[str, OneOf(NORMS)] = Field(
         default="none", description="Norm of the discriminator's weights; spectral takes the place of its batch norm."

@@ -21,7 +21,7 @@ def settings(**changes: Any) -> DcganSettings:
 
 
 def started(network: nn.Module, seed: int = 0) -> nn.Module:
-    initialise(network, lambda name: streams.generator(seed, name))
+    initialise(network, seed, "network")
     return network
 
 
@@ -124,7 +124,7 @@ def test_a_weight_starts_from_the_seed_and_its_name_alone(make: Any) -> None:
 
 def test_the_start_of_a_weight_is_drawn_from_its_stream() -> None:
     network = started(Generator(settings(), 32), seed=5)
-    expected = 0.02 * torch.randn(network.up08.weight.shape, generator=streams.generator(5, "up08.weight"))
+    expected = 0.02 * torch.randn(network.up08.weight.shape, generator=streams.generator(5, "network/up08.weight"))
     torch.testing.assert_close(network.up08.weight.detach(), expected)
 
 

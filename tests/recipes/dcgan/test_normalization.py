@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.recipes import streams
 from harness.recipes.dcgan.losses import adversarial_loss
 from harness.recipes.dcgan.networks import Discriminator, GroupedBatchNorm, initialise
 from harness.recipes.dcgan.passes import PASSES
@@ -22,7 +21,7 @@ def images() -> tuple[Tensor, Tensor]:
 
 def discriminate(way: str, images: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     network = Discriminator(DcganSettings(width=2), 32)
-    initialise(network, lambda name: streams.generator(1, name))
+    initialise(network, 1, "discriminator")
     network.double()
     real, fake = PASSES[way](network, *images)
     loss = adversarial_loss(real, 0.95, 0.8) + adversarial_loss(fake, 0.0)

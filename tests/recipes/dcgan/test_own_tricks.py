@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from harness.design import plan
 from harness.recipes import dcgan
 from harness.recipes.address import Address
 from harness.recipes.dcgan.trainer import Trainer
+from harness.settings import idle
+from harness.spec import load
 
 MY_GAN = """
     from typing import Annotated
@@ -184,6 +188,21 @@ def test_a_spec_of_two_files_is_planned_without_torch(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=project)
     assert done.stdout.split() == ["5", "False"], done.stderr
+
+
+def test_the_example_of_the_docs_is_planned_and_trains(project: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "tricks.md").read_text(encoding="utf-8")
+    for name, language in (("my_gan.py", "python"), ("mine.yaml", "yaml")):
+        (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        (project / name).write_text(block, encoding="utf-8")
+    spec = load(project / "mine.yaml")
+    assert [cell.name for cell in plan(spec).cells] == ["baseline", "loss=least-squares"]
+    model = Address.of("./my_gan.py:MyGan", project).load().settings
+    settings = model(width=2, latent=8, batch=8, precision="fp32", device="cpu", loss="least-squares")  # type: ignore[call-arg]
+    assert idle(settings) >= {"margin", "real_label"}
+    assert idle(model()) >= {"target"}
+    trainer = trained(settings, steps=1)
+    assert trainer._sums[1].item() == pytest.approx(0.5, abs=0.4)  # (D - 1)^2 / 2 of scores near 0
 
 
 def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path) -> None:

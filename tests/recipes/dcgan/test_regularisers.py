@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.recipes import streams
 from harness.recipes.dcgan.networks import Discriminator, initialise
 from harness.recipes.dcgan.regularisers import REGULARISERS
 from harness.recipes.dcgan.settings import DcganSettings
@@ -46,7 +45,7 @@ def test_of_a_quadratic_discriminator_it_is_half_the_mean_squared_norm_of_the_im
 
 def test_of_the_discriminator_its_gradient_is_that_of_central_differences_in_float64() -> None:
     network = Discriminator(DcganSettings(width=1), 32)
-    initialise(network, lambda name: streams.generator(0, name))
+    initialise(network, 0, "discriminator")
     network.double()
     real = images(4, 32, dtype=torch.float64)
     parameter = network.down08.weight
