@@ -1,4 +1,4 @@
-"""ablate, report and compare: studies run, reported at any time, and held against each other."""
+"""ablate, report, compare and studies: studies run, reported at any time, held against each other, and listed."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _storage = click.option("--storage", default="sqlite:///optuna.db", show_default
 @click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
 @_storage
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
+@click.option("--retry", is_flag=True, help="Try again the runs that have failed too often to be tried once more.")
 @click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
 def ablate(
     spec: Path,
@@ -44,6 +46,8 @@ def ablate(
     launch: str,
     storage: str,
     tracking_uri: str | None,
+    no_reuse: bool,
+    retry: bool,
     take_over: bool,
 ) -> None:
     """Run the study that SPEC declares, and say what each trick is worth.
@@ -56,7 +60,15 @@ def ablate(
     from harness.study import preview
     from harness.study.placement import Options
 
-    options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
+    options = Options(
+        storage=storage,
+        tracking_uri=tracking_uri,
+        slots=slots,
+        launch=launch,
+        take_over=take_over,
+        reuse=not no_reuse,
+        retry=retry,
+    )
     if dry_run:
         preview.dry_run(study, options, note)
         return
@@ -171,6 +183,33 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
         click.echo(comparison.markdown(table), nl=False)
     else:
         Console().print(comparison.render(table))
+
+
+@click.command()
+@_storage
+def studies(storage: str) -> None:
+    """List the studies of a storage, the one that ran last first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.study.store.listing import stored
+
+    found = stored(storage)
+    if not found:
+        click.echo("no study yet: harness ablate SPEC runs one")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("study", "recipe", "design", "runs", "last run", "best run"):
+        table.add_column(heading, overflow="fold")
+    for each in found:
+        ran = f"{each.last:%Y-%m-%d %H:%M}" if each.last else "none yet"
+        if not each.recipe:
+            table.add_row(Text(each.name), Text("not made by harness"), "", "", ran, "")
+            continue
+        runs = f"{each.complete}/{each.size}" + (f", {each.failed} failed" if each.failed else "")
+        best = f"{each.objective} {each.best:.4g}, {each.best_cell}" if each.best is not None else each.objective
+        table.add_row(Text(each.name), Text(each.recipe), Text(each.design), runs, ran, Text(best))
+    Console().print(table)
 
 
 def _named(study: str, overrides: tuple[str, ...]) -> Any:
