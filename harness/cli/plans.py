@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.output import FILE, note, write
+from harness.cli.recipes import refuse_command
 from harness.errors import HarnessError
 
 
@@ -35,10 +36,13 @@ def init(recipe: str, output: Path | None) -> None:
     """Write a commented spec to start from, for RECIPE: its name, or a place like ./train.py:name."""
     from harness.cli.starting import starting_spec
 
+    refuse_command(recipe)
     if output is None:
         click.echo(starting_spec(recipe, Path()), nl=False)
         return
     if output.exists():
-        raise HarnessError(f"--output {output}: is there already and would be lost; name a new file, or delete it first")
+        raise HarnessError(
+            f"--output {output}: is there already and would be lost; name a new file, or delete it first"
+        )
     write(output, starting_spec(recipe, output.parent))
     note(f"say what it plans: harness check {output}")

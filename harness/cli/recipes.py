@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.errors import HarnessError, SpecError
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from harness.recipes import Recipe
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -25,9 +28,18 @@ def recipes(name: str | None) -> None:
     click.echo("\n".join(lines))
 
 
+def refuse_command(recipe: str) -> None:
+    """Refuse a command where the name or place of a recipe is asked for. Raises SpecError."""
+    if recipe.startswith("{") or any(map(str.isspace, recipe)):
+        raise SpecError(
+            f"'{recipe}' is a command, whose settings and measures stand in a spec: write recipe: {{command: [python, "
+            "train.py, --lr, '{lr}'], settings: {lr: 0.1}} and objective: {metric: accuracy, direction: maximize} in a "
+            "YAML file, as docs/recipes.md shows; here give a recipe's name, or a place like ./train.py:name"
+        )
+
+
 def _listed() -> Iterator[str]:
     from harness import recipes as installed
-    from harness.errors import HarnessError
 
     for name in installed.names():
         try:
@@ -44,6 +56,7 @@ def _explained(name: str) -> Iterator[str]:
     from harness.recipes.address import Address
     from harness.spec.refusals import build
 
+    refuse_command(name)
     recipe = Address.of(name).load()
     yield from _wrapped(f"{recipe.name}: {_summary(recipe)}" if _summary(recipe) else recipe.name)
     yield from _wrapped(f"{_wants(recipe)} Steps count {recipe.unit}. Version {recipe.version}.".strip())

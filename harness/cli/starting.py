@@ -26,7 +26,7 @@ _WIDTH = 80
 _MOST_FACTORS = 2
 _NO_TRICKS = ("device", "precision", "threads", "seed")
 """Settings of where and from what a run starts, which no one compares."""
-_TRIED = (0.1, 0.5, 1, 2, 8, 32, "text", True, [])
+_TRIED: tuple[Any, ...] = (0.1, 0.5, 1, 2, 8, 32, "text", True, [])
 """Values made up for a setting without a default: the first that it takes."""
 
 Factors = dict[str, dict[str, Any]]
@@ -37,12 +37,6 @@ def starting_spec(recipe: str, folder: Path) -> str:
 
     It plans as it is, unless a setting has no default and nothing that could be made up for it.
     """
-    if recipe.startswith("{") or " " in recipe:
-        raise SpecError(
-            f"'{recipe}' is a command, and its settings are known to you alone: write recipe: {{command: [python, "
-            "train.py, --lr, '{lr}'], settings: {lr: 0.1}} and objective: {metric: accuracy, direction: maximize}, "
-            "then factors, seeds, as docs/recipes.md shows"
-        )
     text = _seen_from(recipe, folder)
     found = Address.of(text, folder).load()
     document = {
@@ -188,7 +182,8 @@ def _lines(recipe: Recipe, document: Mapping[str, Any], factors: Factors) -> Ite
     yield "design:"
     yield f"  kind: {written(document['design']['kind'])}"
     yield ""
-    yield f"seeds: {document['seeds']}   # every cell is trained once per seed; effects are of runs paired by seed"
+    yield from _comment("Every cell is trained once per seed; effects are estimated from runs paired by seed.")
+    yield f"seeds: {document['seeds']}"
     yield from _budget(recipe.budget, document["budget"])
 
 

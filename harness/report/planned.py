@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.design import Plan, Search
 from harness.spec import Factor, label
+from harness.spec.described import written
 
 
 def print_plan(console: Console, plan: Plan, factors: Mapping[str, Factor]) -> None:
@@ -27,7 +28,7 @@ def print_plan(console: Console, plan: Plan, factors: Mapping[str, Factor]) -> N
     control = plan.cell(plan.control).settings
     for cell in plan.cells:
         changes = [
-            f"{name.removeprefix('train.')}={value}"
+            f"{name.removeprefix('train.')}={written(value)}"
             for name, value in cell.settings.items()
             if control.get(name) != value
         ]
