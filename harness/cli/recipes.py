@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import HarnessError, SpecError
+from harness.errors import SpecError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,8 +44,8 @@ def _listed() -> Iterator[str]:
     for name in installed.names():
         try:
             recipe = installed.get(name)
-        except HarnessError as error:
-            yield from _entry(name, f"cannot be loaded: {error}")
+        except Exception as error:  # whatever another package's module may do
+            yield from _entry(name, f"cannot be loaded: {type(error).__name__}: {error}")
         else:
             yield from _entry(name, f"{_summary(recipe)} {_wants(recipe)}".strip())
     yield ""

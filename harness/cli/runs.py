@@ -36,7 +36,9 @@ _AMOUNTS = ", ".join(f"{amount:,} {'s' if unit == 'seconds' else unit}" for unit
     """
 )
 @click.argument("recipe")
-@click.option("--set", "overrides", multiple=True, metavar="A=B", help="A setting of train, or data.A, budget.A, ...")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="A=B", help="A setting of train; or data.A, evaluate.A, budget.A."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--output",

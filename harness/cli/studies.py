@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from harness.spec import load
 
 if TYPE_CHECKING:
     from harness.report import Report
+    from harness.study.store.listing import Stored
 
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 _storage = click.option("--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL.")
@@ -165,7 +167,10 @@ def _render(found: Report, kind: str, name: str | None) -> str:
 @_storage
 @click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
 def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
-    """The same tricks in two studies or more. NAME@URL is a study in another storage."""
+    """The same tricks in two studies or more.
+
+    SPEC is a study's file, STUDY its name in the storage; STUDY@URL is one in another storage.
+    """
     if len(set(studies)) < 2:
         raise StudyError(f"{' '.join(studies)}: a comparison needs two different studies or more; name another one")
     from harness.analysis import compare as compared
@@ -189,27 +194,30 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
 @_storage
 def studies(storage: str) -> None:
     """List the studies of a storage, the one that ran last first."""
-    from rich.table import Table
-    from rich.text import Text
-
     from harness.study.store.listing import stored
 
     found = stored(storage)
     if not found:
         click.echo("no study yet: harness ablate SPEC runs one")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("study", "recipe", "design", "runs", "last run", "best run"):
-        table.add_column(heading, overflow="fold")
-    for each in found:
-        ran = f"{each.last:%Y-%m-%d %H:%M}" if each.last else "none yet"
-        if not each.recipe:
-            table.add_row(Text(each.name), Text("not made by harness"), "", "", ran, "")
-            continue
-        runs = f"{each.complete}/{each.size}" + (f", {each.failed} failed" if each.failed else "")
-        best = f"{each.objective} {each.best:.4g}, {each.best_cell}" if each.best is not None else each.objective
-        table.add_row(Text(each.name), Text(each.recipe), Text(each.design), runs, ran, Text(best))
-    Console().print(table)
+    rows = [("study", "recipe", "design", "runs", "last run", "best run"), *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # a line each however long, so that it can be searched and cut
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(each: Stored) -> tuple[str, ...]:
+    if not each.recipe:
+        return each.name, "-", "-", "-", _when(each.last), "not made by harness"
+    runs = f"{each.complete}/{each.size}" + (f", {each.failed} failed" if each.failed else "")
+    best = f"{each.objective} {each.best:.4g}" if each.best is not None else each.objective
+    return each.name, each.recipe, each.design, runs, _when(each.last), best
+
+
+def _when(moment: datetime | None) -> str:
+    if moment is None:
+        return "none yet"
+    return f"{moment:%d %b %H:%M}" if moment.year == datetime.now().year else f"{moment:%d %b %Y}"
 
 
 def _named(study: str, overrides: tuple[str, ...]) -> Any:

@@ -42,8 +42,11 @@ def print_plan(console: Console, plan: Plan, factors: Mapping[str, Factor]) -> N
         console.print()
     for line in plan.confounding:
         _line(console, f"confounded: {line}")
+    names: dict[str, list[str]] = {}
     for dropped in plan.dropped:
-        _line(console, f"dropped: {dropped.name}: {dropped.reason}")
+        names.setdefault(dropped.reason, []).append(dropped.name)
+    for reason, cells_of in names.items():
+        _line(console, f"dropped: {'; '.join(cells_of)}: {reason}")
 
 
 def empty_table(title: str, *headings: str, right: Iterable[str] = ()) -> Table:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
@@ -31,8 +32,7 @@ class Stored:
     size: int = 0
     failed: int = 0
     last: datetime | None = None  # local time at which a run last ended, or began where none has
-    best: float | None = None
-    best_cell: str = ""
+    best: float | None = None  # the objective of the best run
 
 
 def stored(storage: str) -> list[Stored]:
@@ -47,8 +47,8 @@ def stored(storage: str) -> list[Stored]:
         found = [
             _stored(optuna.load_study(study_name=name, storage=opened)) for name in optuna.get_all_study_names(opened)
         ]
-    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split("\n[SQL")[0].split())
+    except (OptunaError, SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error.__cause__ or error).partition("\n")[0].split())
         raise StudyError(
             f"--storage {place}: cannot be read as an Optuna storage ({reason}); name one, like sqlite:///optuna.db"
         ) from None
@@ -69,7 +69,6 @@ def _stored(study: optuna.Study) -> Stored:
             complete += [trial] if state is RunState.COMPLETE else []
     ended_badly = {RunState.FAILED, RunState.DIVERGED}
     highest = study.directions[0] is StudyDirection.MAXIMIZE
-    best = (max if highest else min)(complete, key=lambda trial: trial.values[0], default=None)
     return Stored(
         name=study.study_name,
         recipe=plan.get("recipe", ""),
@@ -79,8 +78,7 @@ def _stored(study: optuna.Study) -> Stored:
         size=plan["search"]["trials"] if planned is None else len(planned),
         failed=sum(each <= ended_badly for each in states.values()),
         last=_last(trials),
-        best=best.values[0] if best else None,
-        best_cell=best.user_attrs.get("cell", "") if best else "",
+        best=(max if highest else min)((trial.values[0] for trial in complete), default=None),
     )
 
 
