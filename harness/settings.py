@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -17,15 +17,6 @@ class Settings(BaseModel):
     """Frozen, typed settings that refuse unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Settings newer than kept runs: at its default such a one is not written, so that those runs keep their keys."""
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = handler(self)
-        usual = [name for name in self.later if getattr(self, name) == type(self).model_fields[name].default]
-        return {name: value for name, value in written.items() if name not in usual}
 
 
 class OneOf:
@@ -112,7 +103,11 @@ class When:
 
     def holds(self, settings: BaseModel) -> bool:
         """Whether the setting plays a part in `settings`."""
-        return all(getattr(settings, name) in allowed for name, allowed in self._settings.items())
+        return not self.unmet(settings)
+
+    def unmet(self, settings: BaseModel) -> list[str]:
+        """The other settings that are set so that this one plays no part in `settings`."""
+        return [name for name, allowed in self._settings.items() if getattr(settings, name) not in allowed]
 
 
 def idle(settings: BaseModel) -> frozenset[str]:

@@ -73,7 +73,8 @@ budget: {images: 640}
 
 @pytest.fixture(autouse=True)
 def fake_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "get", lambda name: FakeRecipe())
+    get = recipes.get
+    monkeypatch.setattr(recipes, "get", lambda name: FakeRecipe() if name == "dcgan" else get(name))
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def text_of(text: str, *overrides: str) -> list[str]:
 
 def test_a_good_spec_is_read_whole(spec_file: Path) -> None:
     spec = load(spec_file)
-    assert (spec.study, spec.recipe, spec.data.size, spec.seeds, spec.budget.images) == (
+    assert (spec.study, spec.recipe.name, spec.data.size, spec.seeds, spec.budget.images) == (
         "small",
         "dcgan",
         32,
@@ -161,7 +162,13 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("factors.margin.levels=[high]", ("factors.margin.levels: 'high' is not allowed", "or null")),
         ("factors.margin.levels=[true]", ("factors.margin.levels: true is not allowed", "a number")),
         ("factors.margin.levels=0.8", ("factors.margin.levels: 0.8 is not allowed", "list")),
-        ("factors.margin.levels=[[1]]", ("factors.margin.levels: [1] is not allowed", "or text")),
+        (
+            "factors.margin.levels=[[1]]",
+            ("factors.margin.levels: [1] is not allowed", "under sets", 'levels: [a] with sets: {a: {"margin": [1]}}'),
+        ),
+        ("factors.margin.levels=[{width: 9}]", ('{"width": 9} is not allowed', 'with sets: {a: {"width": 9}}')),
+        ("factors.margin.baseline=[1]", ("factors.margin.baseline: [1] is not allowed", "baseline: a with sets")),
+        ("factors.margin.levels=[high, [1]]", ("factors.margin.levels: [1] is not allowed",)),
         ("factors.margin.levels=[]", ("factors.margin.levels", "no level")),
         ("factors.margin.levels=[null]", ("null is the baseline already",)),
         ("factors.margin.levels=[0.8,0.80]", ("0.8 is a level before it already",)),
