@@ -63,6 +63,8 @@ def _print_design(console: Console, plan: Plan, budget: str) -> None:
     seeds = len({run.seed for run in plan.runs})
     cells = f"{len(plan.cells)} cell{'s' * (len(plan.cells) != 1)} x {seeds} seed{'s' * (seeds != 1)}"
     _line(console, f"{plan.study}: recipe {plan.recipe}, {plan.design}, {cells} = {len(plan.runs)} runs{budget}")
+    if plan.trainings < len(plan.runs):
+        _line(console, f"{plan.trainings} trainings: runs that differ at sampling only share theirs")
     _line(console, f"about {plan.objective.title}, {plan.objective.better} is better")
 
 
@@ -82,7 +84,9 @@ def _print_search(console: Console, plan: Plan, search: Search, budget: str) -> 
 def _factors(factors: Mapping[str, Factor]) -> Table:
     made = empty_table("Factors", "factor", "levels, the baseline first")
     for name, factor in factors.items():
-        made.add_row(Text(name), Text(", ".join(map(label, factor.every_level))))
+        levels = ", ".join(map(label, factor.every_level))
+        where = " and ".join(f"{other} is {' or '.join(map(label, some))}" for other, some in factor.when.items())
+        made.add_row(Text(name), Text(f"{levels}, where {where}" if where else levels))
     return made
 
 

@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from harness import recipes
 from harness.spec.designs import KINDS, DesignSettings
 from harness.spec.factors import Factor
-from harness.spec.load import ADDRESSES, MOST_SEEDS, Objective
+from harness.spec.load import ADDRESSES, LONGEST, MOST_SEEDS, OWN, Objective
 
 SCHEMA = Path(__file__).with_name("schema.json")
 """The shipped file."""
@@ -55,7 +55,12 @@ def schema() -> Schema:
         "type": "object",
         "properties": {
             "extends": {"type": "string", "minLength": 1, "description": "A spec that this one is laid over."},
-            "study": {"type": "string", "pattern": _NAME, "description": "The name in Optuna, MLflow and reports."},
+            "study": {
+                "description": "The name in Optuna, MLflow and reports.",
+                "type": "string",
+                "pattern": _NAME,
+                "maxLength": LONGEST,
+            },
             "recipe": {
                 "description": f"What is trained: {ADDRESSES}.",
                 "anyOf": [{"type": "string", "minLength": 1}, _command()],
@@ -64,12 +69,18 @@ def schema() -> Schema:
             **{section: {"description": text, **_or_null({"type": "object"})} for section, text in _SECTIONS.items()},
             "factors": {
                 "description": "The tricks: each has a baseline and one or more levels to hold against it.",
-                **_or_null({"type": "object", "additionalProperties": _or_null(_reference(Factor))}),
+                **_or_null(
+                    {
+                        "type": "object",
+                        "propertyNames": {"pattern": _NAME, "maxLength": LONGEST},
+                        "additionalProperties": _or_null(_reference(Factor)),
+                    }
+                ),
             },
             "design": {"description": _meaning(DesignSettings), **_or_null(_reference(DesignSettings))},
             "seeds": _seeds(),
         },
-        "patternProperties": {"^x-": {"description": "Yours, for YAML anchors; harness reads none of it."}},
+        "patternProperties": {f"^{OWN}": {"description": "Yours, for YAML anchors; harness reads none of it."}},
         "additionalProperties": False,
         "allOf": [
             {"if": {"required": ["extends"]}, "else": _whole(required)},
