@@ -117,6 +117,7 @@ def _of_recipe(name: str, recipe: recipes.Recipe) -> Schema:
 
 
 def _command() -> Schema:
+    text: Schema = {"type": "string"}
     return {
         "type": "object",
         "required": ["command"],
@@ -124,10 +125,16 @@ def _command() -> Schema:
             "command": {
                 "type": "array",
                 "minItems": 1,
-                "items": {"type": ["string", "number"]},
+                "items": {"type": ["string", "number", "object"]},
                 "description": "The program and its arguments, with {setting} and {seed} where their values go.",
             },
             "settings": {"type": "object", "description": "The settings and their defaults."},
+            "budget": {"type": "object", "description": "Its units and their defaults, like {epochs: 20}."},
+            "unit": {**text, "description": "What its steps count, in the plural."},
+            "name": {**text, "description": "What readers call it."},
+            "version": {"type": "integer", "description": "Raise it where numbers do not compare with those before."},
+            "cwd": {**text, "description": "The folder that it runs in, seen from the spec's."},
+            "env": {"type": "object", "description": "Variables of its environment."},
         },
     }
 
