@@ -49,7 +49,10 @@ def _listed() -> Iterator[str]:
         else:
             yield from _entry(name, f"{_summary(recipe)} {_wants(recipe)}".strip())
     yield ""
-    yield from _wrapped("harness recipes NAME tells the settings of one; NAME may be a place, like ./train.py:name.")
+    yield from _wrapped(
+        "`harness recipes NAME` tells the settings of one, `harness init NAME` writes a spec to start from; NAME may be "
+        "a place, like ./train.py:name."
+    )
 
 
 def _explained(name: str) -> Iterator[str]:
