@@ -45,13 +45,14 @@ def _listed() -> Iterator[str]:
         try:
             recipe = installed.get(name)
         except Exception as error:  # whatever another package's module may do
-            yield from _entry(name, f"cannot be loaded: {type(error).__name__}: {error}")
+            known = isinstance(error, SpecError)
+            yield from _entry(name, f"cannot be loaded: {error if known else f'{type(error).__name__}: {error}'}")
         else:
             yield from _entry(name, f"{_summary(recipe)} {_wants(recipe)}".strip())
     yield ""
     yield from _wrapped(
-        "`harness recipes NAME` tells the settings of one, `harness init NAME` writes a spec to start from; NAME may be "
-        "a place, like ./train.py:name."
+        "`harness recipes NAME` tells the settings of one, `harness init NAME` writes a spec to start from; NAME "
+        "may be a place, like ./train.py:name."
     )
 
 
