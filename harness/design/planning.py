@@ -13,7 +13,7 @@ from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Sear
 from harness.spec import Spec, nesting
 from harness.spec.factors import among, label, same, spelled
 from harness.spec.identity import differing, digest, effective, trained
-from harness.spec.idle import asleep, wakes_under
+from harness.spec.idle import sleepers, wakes_under
 from harness.spec.nesting import Levels
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
@@ -150,32 +150,26 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
 
 def _awake(spec: Spec, levels: Levels) -> Levels:
     """`levels` with those that change nothing there at their baseline, so that a cell has one name."""
-    for name, factor in spec.factors.items():
-        if asleep(spec.factors, name, levels, spec.sections):
-            levels = {**levels, name: factor.baseline}
+    while found := sleepers(spec.factors, levels, spec.sections):
+        name = next(iter(found))
+        levels = {**levels, name: spec.factors[name].baseline}
     return levels
 
 
 def _runs(cells: Iterable[Cell], seeds: Iterable[int], shared: dict[str, Any]) -> tuple[PlannedRun, ...]:
     """Every cell with every seed, seed by seed."""
-    contents = [
-        (
-            cell.name,
-            {**shared, "train": effective(cell.train), "data": effective(cell.data)},
-            {**shared, "train": trained(cell.train), "data": trained(cell.data)},
-        )
-        for cell in cells
-    ]
-    return tuple(
-        PlannedRun(
-            cell=name,
-            seed=seed,
-            key=digest({**content, "seed": seed}),
-            training=digest({**training, "seed": seed}),
-        )
-        for seed in seeds
-        for name, content, training in contents
-    )
+    contents = []
+    for cell in cells:
+        content = {**shared, "train": effective(cell.train), "data": effective(cell.data)}
+        training = {**shared, "train": trained(cell.train), "data": trained(cell.data)}
+        contents.append((cell.name, content, training))
+    runs = []
+    for seed in seeds:
+        for name, content, training in contents:
+            key = digest({**content, "seed": seed})
+            other = key if training == content else digest({**training, "seed": seed})
+            runs.append(PlannedRun(cell=name, seed=seed, key=key, training=other))
+    return tuple(runs)
 
 
 def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:
@@ -201,7 +195,7 @@ def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped], di
         made = _cell(spec, name, levels)
         if isinstance(made, Cell):
             twin = first.setdefault(digest([effective(made.train), effective(made.data)]), name)
-            if reasons := _idle(spec, levels):
+            if reasons := sleepers(spec.factors, levels, spec.sections):
                 idle[name] = reasons
             if twin == name:
                 cells.append(made)
@@ -214,13 +208,6 @@ def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped], di
             remedy = "choose other levels under design.on" if name == ALL_ON else "change the factors' baselines"
             raise spec.refusal(("design", "kind"), f"{text}; {remedy}, or another kind of design")
     return cells, dropped, idle
-
-
-def _idle(spec: Spec, levels: Levels) -> dict[str, str]:
-    """The factors whose level changes nothing in their cell, and why."""
-    off = [name for name, factor in spec.factors.items() if not same(levels[name], factor.baseline)]
-    found = {name: asleep(spec.factors, name, levels, spec.sections) for name in off}
-    return {name: why for name, why in found.items() if why}
 
 
 def _forbidden(spec: Spec, levels: Levels) -> str | None:

@@ -12,11 +12,11 @@ from harness.errors import listed, nearest
 from harness.spec import nesting
 from harness.spec.documents import Keys
 from harness.spec.factors import Factor, Level, Section, Sections, among, assigned, label, resolve, same, spelled
-from harness.spec.idle import asleep, ever_wakes
+from harness.spec.idle import ever_wakes, sleepers
 from harness.spec.refusals import Refusal, shown
 
 
-def unusual(name: str, raw: Any) -> list[Refusal]:
+def composite_levels(name: str, raw: Any) -> list[Refusal]:
     """Refusals of a factor's lists and mappings given as levels: what they mean belongs under `sets`."""
     if not isinstance(raw, Mapping):
         return []
@@ -175,10 +175,10 @@ class FactorCheck:
                     why = f" (sets has: {listed(spelled(level), factor.sets)})"
                 text = f"{shown(level)} changes nothing against the baseline{why}; let it set something else"
                 self.refuse(keys, text)
-            elif (why := asleep(named, name, levels, self.sections)) and not ever_wakes(
+            elif (idle := sleepers(named, levels, self.sections).get(name)) and not ever_wakes(
                 named, name, level, self.sections
             ):
-                text = f"{shown(level)} changes nothing in any cell: {why}; set that otherwise, or take this away"
+                text = f"{shown(level)} changes nothing in any cell: {idle}; set that otherwise, or take this away"
                 self.refuse(keys, text)
 
     def _others(self, name: str, rule: str, others: Mapping[str, tuple[Level, ...]]) -> None:

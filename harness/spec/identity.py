@@ -8,8 +8,12 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from harness.settings import idle, sampling_only
+
+_SCALARS = (bool, int, float, str, type(None))
 
 
 def differing(settings: BaseModel) -> dict[str, Any]:
@@ -37,23 +41,32 @@ def digest(content: Any) -> str:
 
 
 def _told(settings: BaseModel, left_out: Container[str]) -> dict[str, Any]:
-    fields = type(settings).model_fields
-    usual = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in fields.items()
-        if not field.is_required() and not getattr(field, "default_factory_takes_validated_data", False)
-    }
-    given = {name: getattr(settings, name) for name in fields}
+    moved: dict[str, Any] = {}  # setting -> its default
+    for name, field in type(settings).model_fields.items():
+        if name not in left_out:
+            value, usual = getattr(settings, name), _default(field)
+            if not (type(value) in _SCALARS and type(value) is type(usual) and value == usual):
+                moved[name] = usual
+    if not moved and not settings.model_extra:
+        return {}
     written = _written(settings)
-    written_usually = _written(type(settings).model_construct(**{**given, **usual}))
-    told = {}
-    for name, value in given.items():
-        here = _plain(value, written.get(name))
-        if name in left_out or (name in usual and _text(here) == _text(_plain(usual[name], written_usually.get(name)))):
-            continue
-        told[name] = here
+    defaults = {name: usual for name, usual in moved.items() if usual is not PydanticUndefined}
+    usually = _written(type(settings).model_construct(**{**dict(settings), **defaults}))
+    told = {name: _plain(getattr(settings, name), written.get(name)) for name in moved}
+    told = {
+        name: value
+        for name, value in told.items()
+        if name not in defaults or _text(value) != _text(_plain(defaults[name], usually.get(name)))
+    }
     more = settings.model_extra or {}
     return {**told, **{name: _plain(value, written.get(name)) for name, value in more.items()}}
+
+
+def _default(field: FieldInfo) -> Any:
+    """The field's default; PydanticUndefined where it has none, or one that depends on other fields."""
+    if getattr(field, "default_factory_takes_validated_data", False):
+        return PydanticUndefined
+    return field.get_default(call_default_factory=True)
 
 
 def _written(settings: BaseModel) -> dict[str, Any]:

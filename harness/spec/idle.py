@@ -9,30 +9,41 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from harness.settings import When, idle
-from harness.spec.factors import Factor, Level, Sections, assigned, same, spelled
+from harness.spec.factors import Factor, Level, Section, Sections, assigned, same, spelled
 from harness.spec.identity import effective
 from harness.spec.refusals import shown
 
 _MOST = 4096  # combinations of the other factors that are tried
 
 
-def asleep(factors: Mapping[str, Factor], name: str, levels: Mapping[str, Level], sections: Sections) -> str:
-    """Why the factor's level changes nothing at `levels`, like `beta plays no part where averaging is none`.
+def sleepers(factors: Mapping[str, Factor], levels: Mapping[str, Level], sections: Sections) -> dict[str, str]:
+    """The factors whose level changes nothing at `levels`, and why: `beta plays no part where averaging is none`.
 
-    "" where it changes something, or where one of the two combinations is none.
+    None where that combination, or that with the factor at its baseline, is impossible.
     """
-    factor = factors[name]
-    off = {**levels, name: factor.baseline}
     train, data, _ = sections.at(assigned(factors, levels, sections.recipe))
-    train_off, data_off, _ = sections.at(assigned(factors, off, sections.recipe))
-    if train is None or data is None or train_off is None or data_off is None:
-        return ""
-    if effective(train) != effective(train_off) or effective(data) != effective(data_off):
-        return ""
-    own = [assigned({name: factor}, {name: level}, sections.recipe) for level in (levels[name], factor.baseline)]
-    models: dict[str, BaseModel] = {"train": train, "data": data}
-    targets = dict.fromkeys(target for each in own for target in each)
-    return "; ".join(_why(models[where], setting) for where, setting in targets if setting in idle(models[where]))
+    if train is None or data is None:
+        return {}
+    models: dict[Section, BaseModel] = {"train": train, "data": data}
+    unused = {(section, setting) for section, model in models.items() for setting in idle(model)}
+    found = {}
+    for name, factor in factors.items() if unused else ():
+        if same(levels[name], factor.baseline):
+            continue
+        own = [assigned({name: factor}, {name: level}, sections.recipe) for level in (levels[name], factor.baseline)]
+        targets = [target for target in dict.fromkeys([*own[0], *own[1]]) if target in unused]
+        if targets and _alike(models, factors, {**levels, name: factor.baseline}, sections):
+            found[name] = "; ".join(_why(models[section], setting) for section, setting in targets)
+    return found
+
+
+def _alike(
+    models: Mapping[Section, BaseModel], factors: Mapping[str, Factor], levels: Mapping[str, Level], sections: Sections
+) -> bool:
+    train, data, _ = sections.at(assigned(factors, levels, sections.recipe))
+    if train is None or data is None:
+        return False
+    return effective(models["train"]) == effective(train) and effective(models["data"]) == effective(data)
 
 
 def wakes_under(factors: Mapping[str, Factor], name: str, sections: Sections) -> dict[str, list[Level]]:
@@ -57,7 +68,7 @@ def ever_wakes(factors: Mapping[str, Factor], name: str, level: Level, sections:
 
 def _changes(factors: Mapping[str, Factor], name: str, levels: Mapping[str, Level], sections: Sections) -> bool:
     possible = all(each is not None for each in sections.at(assigned(factors, levels, sections.recipe))[:2])
-    return possible and not same(levels[name], factors[name].baseline) and not asleep(factors, name, levels, sections)
+    return possible and name not in sleepers(factors, levels, sections)
 
 
 def _why(settings: BaseModel, name: str) -> str:
