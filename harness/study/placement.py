@@ -22,6 +22,8 @@ class Options:
     slots: int | None = None
     launch: str = "processes"
     take_over: bool = False
+    reuse: bool = True
+    retry: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
