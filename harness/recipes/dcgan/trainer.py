@@ -118,7 +118,7 @@ class Trainer:
             fake = self.generator(noise)
         seen_real, seen_fake = self._seen(self._real()), self._seen(fake.detach())
         with self._autocast():
-            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, seen_real, seen_fake)
+            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, seen_real, seen_fake, s)
         d_loss = loss.discriminator(real_logits, fake_logits, s)
         if regularise is not None and self.steps % s.regulariser_every == 0:
             penalty = regularise(self.discriminator, seen_real, seen_fake.float(), s, self.streams)

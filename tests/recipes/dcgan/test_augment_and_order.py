@@ -13,6 +13,7 @@ from harness.recipes import streams
 from harness.recipes.dcgan.augment import AUGMENT_BOTH, AUGMENT_REAL, Augmentation, color, flip, rotate
 from harness.recipes.dcgan.order import Order
 from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.trainer import Trainer
 from harness.recipes.streams import Streams
 
 
@@ -139,3 +140,22 @@ def test_an_order_goes_on_from_its_state() -> None:
     theirs.set_state(ours.get_state())
     for _ in range(10):
         assert torch.equal(order.next(), later.next())
+
+
+def test_in_both_steps_the_discriminator_sees_augmented_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, bool]] = []
+
+    def grey(images: Tensor, settings: DcganSettings, streams: Streams) -> Tensor:
+        given.append((len(images), images.requires_grad))
+        return images * 0 + 0.25
+
+    seen: list[Tensor] = []
+    monkeypatch.setitem(AUGMENT_BOTH, "grey", grey)
+    s = DcganSettings(width=2, latent=8, batch=4, precision="fp32", device="cpu", augment_both="grey", regulariser="r1")
+    pixels = torch.randint(0, 256, (8, 3, 32, 32), generator=stream(), dtype=torch.uint8)
+    trainer = Trainer(s, pixels, np.arange(9), seed=0, total_images=100)
+    trainer.discriminator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0].detach()))
+    trainer.step()
+    assert given == [(4, False), (4, False), (4, True)]
+    assert [len(images) for images in seen] == [8, 4, 4]  # real and fake, real for r1, fake for the generator
+    assert all((images == 0.25).all() for images in seen)

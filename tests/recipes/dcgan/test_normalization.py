@@ -23,7 +23,7 @@ def discriminate(way: str, images: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[
     network = Discriminator(DcganSettings(width=2), 32)
     initialise(network, 1, "discriminator")
     network.double()
-    real, fake = PASSES[way](network, *images)
+    real, fake = PASSES[way](network, *images, DcganSettings())
     loss = adversarial_loss(real, 0.95, 0.8) + adversarial_loss(fake, 0.0)
     loss.backward()
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
