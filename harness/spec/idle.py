@@ -13,7 +13,7 @@ from harness.spec.factors import Factor, Level, Section, Sections, assigned, sam
 from harness.spec.identity import effective
 from harness.spec.refusals import shown
 
-_MOST = 4096  # combinations of the other factors that are tried
+_MOST = 512  # combinations of the other factors that are tried
 
 
 def sleepers(factors: Mapping[str, Factor], levels: Mapping[str, Level], sections: Sections) -> dict[str, str]:
@@ -47,23 +47,28 @@ def _alike(
 
 
 def wakes_under(factors: Mapping[str, Factor], name: str, sections: Sections) -> dict[str, list[Level]]:
-    """One other factor and those of its levels, all else at its baseline, where this one's first level counts."""
+    """One other factor that it depends on, and those of its levels, all else at its baseline, where it counts."""
     baseline: dict[str, Level] = {other: factor.baseline for other, factor in factors.items()}
     on = {**baseline, name: factors[name].levels[0]}
     for other, factor in factors.items():
         levels = factor.every_level if other != name else ()
-        if found := [level for level in levels if _changes(factors, name, {**on, other: level}, sections)]:
+        found = [level for level in levels if _changes(factors, name, {**on, other: level}, sections)]
+        if 0 < len(found) < len(levels):
             return {other: found}
     return {}
 
 
 def ever_wakes(factors: Mapping[str, Factor], name: str, level: Level, sections: Sections) -> bool:
     """Whether the level changes anything at some levels of the others; taken for granted where they are too many."""
+    on = {**{other: factor.baseline for other, factor in factors.items()}, name: level}
     others = {other: factor.every_level for other, factor in factors.items() if other != name}
+    alone = ({**on, other: level} for other, levels in others.items() for level in levels)
+    if any(_changes(factors, name, levels, sections) for levels in alone):
+        return True
     if math.prod(map(len, others.values())) > _MOST:
         return True
     combinations = (dict(zip(others, some, strict=True)) for some in itertools.product(*others.values()))
-    return any(_changes(factors, name, {**some, name: level}, sections) for some in combinations)
+    return any(_changes(factors, name, {**on, **some}, sections) for some in combinations)
 
 
 def _changes(factors: Mapping[str, Factor], name: str, levels: Mapping[str, Level], sections: Sections) -> bool:

@@ -123,15 +123,17 @@ def test_a_level_that_changes_something_else_too_is_a_level() -> None:
 
 
 def test_all_on_may_put_a_trick_to_sleep_and_is_told_of_when() -> None:
-    both = ["factors.beta=null", "factors.averaging=null", "factors.loss={baseline: ce, levels: [hinge]}",
-            "factors.margin={baseline: null, levels: [0.8]}", "design.kind=leave-one-out"]  # fmt: skip
+    both = ["factors.beta=null", "factors.averaging=null", "factors.width={baseline: 8, levels: [9]}",
+            "factors.loss={baseline: ce, levels: [hinge]}", "factors.margin={baseline: null, levels: [0.8]}",
+            "design.kind=leave-one-out"]  # fmt: skip
     line = refused(*both)
     assert "factors.margin: margin plays no part where loss is hinge, and 'leave-one-out' compares it" in line
     assert "like when: {loss: [ce]}" in line
     made = planned(*both, "factors.margin.when={loss: [ce]}")
     assert {contrast.factor: contrast.pairs for contrast in made.contrasts} == {
+        "width": (("all on", "without width"),),
         "loss": (("all on", "without loss"),),
-        "margin": (("margin=0.8", "without loss"),),
+        "margin": (("width=9, margin=0.8", "without loss"),),
     }
 
 
@@ -169,3 +171,23 @@ def test_a_search_gives_a_cell_one_name_whatever_sleeps_in_it() -> None:
         tried = made.search.make({"averaging": "swa", "beta": beta}, 0)
         assert not isinstance(tried, str)
         assert (tried[0].name, tried[0].levels) == ("averaging=swa", {"averaging": "swa", "beta": 0.9})
+
+
+def test_a_level_that_two_others_must_wake_together_is_no_level_that_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deep(ToySettings):
+        speed: Annotated[int, When(averaging=("ema",), loss=("hinge",))] = 1
+
+    class DeepToy(Toy):
+        settings = Deep
+
+    monkeypatch.setattr(recipes, "get", lambda name: DeepToy())
+    more = ["factors.beta=null", "factors.loss={baseline: ce, levels: [hinge]}",
+            "factors.speed={baseline: 1, levels: [2]}"]  # fmt: skip
+    line = refused(*more)
+    assert "speed plays no part where averaging is none and loss is ce, and 'one-at-a-time' compares it" in line
+    assert "say where the factor exists, or use full-factorial" in line
+    nested = planned(*more, "factors.speed.when={averaging: [ema], loss: [hinge]}")
+    assert nested.contrasts[-1].pairs == (("averaging=ema, loss=hinge, speed=2", "averaging=ema, loss=hinge"),)
+    assert len(planned(*more, "design.kind=full-factorial").cells) == 3 * 2 + 1
