@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import operator
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,8 +33,9 @@ class Run:
     """One run, as its recipe sees it.
 
     `data`, `evaluate` and `budget` are instances of the recipe's own models, `references` the data of each fixed set
-    that runs are scored against. `device` is `cpu` or `cuda:N`, `directory` the run's own folder. `trained` is the
-    folder of a finished run that differs in settings used at sampling alone: its training is this run's too.
+    that runs are scored against. `device` is `cpu` or `cuda:N`, `threads` the CPU's threads that are the run's to use
+    (None: all), `directory` the run's own folder. `trained` is the folder of a finished run that differs in settings
+    used at sampling alone: its training is this run's too.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Run:
         references: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         device: str | None = None,
+        threads: int | None = None,
         identity: str = "",
         trained: Path | None = None,
         stop: Callable[[], bool] = lambda: False,
@@ -61,6 +65,7 @@ class Run:
         self.references = references or {}
         self._budget = budget or Budget()
         self.device = device
+        self.threads = threads
         self.identity = identity
         self.trained = trained
         self._emit = emit
@@ -71,18 +76,23 @@ class Run:
         """The last step that was reported."""
         self.budget_used = False
         """Whether the recipe has asked for its budget: one that it does not ask for has no effect."""
+        self.fraction = 0.0
+        """The share of the budget that is spent, 0 to 1, as `until_budget` counts it: what a schedule follows."""
         self._streams: Streams | None = None
         self._count = 0
-        self._counted: tuple[str, float] = ("", 1.0)
+        self._looks_after_stops = False  # it asks whether to stop, or keeps checkpoints to stop at
+        self._proven = False  # a checkpoint of this run's was read back
         self._seconds = 0.0  # of training before the clock was last started
         self._since: float | None = time.perf_counter()
         self._told = 0.0
+        self._rate = 0.0
 
     # ------------------------------------------------------------------ what is given
 
     @property
     def should_stop(self) -> bool:
         """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return."""
+        self._looks_after_stops = True
         self.told_to_stop = self.told_to_stop or self._stop()
         return self.told_to_stop
 
@@ -125,8 +135,8 @@ class Run:
         """Count 1, 2, 3, ... until the budget is spent; every count is `each` of a unit.
 
         `for epoch in run.until_budget(epochs=20)` trains for the spec's budget, or 20 epochs where it has none. A run
-        that was restored goes on counting where its checkpoint was taken; one that is asked to stop ends here with
-        `Interrupted`. Raises SpecError where the spec's budget is in a unit that is not counted.
+        that was restored goes on with the count after the one its checkpoint was taken in; one that is asked to stop
+        ends here with `Interrupted`. Raises SpecError where the spec's budget is in a unit that is not counted.
         """
         if len(default) > 1 or (unit and default):
             raise TypeError("until_budget counts one unit, like until_budget(epochs=20)")
@@ -142,6 +152,7 @@ class Run:
         began, counted = self.seconds, self._count
         while True:
             spent = self.seconds if budget.timed else self._count * each
+            self.fraction = min(1.0, spent / amount)
             self._progress(spent / amount, began, (self._count - counted) * each, unit)
             if spent >= amount:
                 return
@@ -156,14 +167,8 @@ class Run:
             return
         self._told = now
         elapsed = self.seconds - began
-        self.emit(
-            Progress(
-                step=self.step,
-                train_seconds=self.seconds,
-                rate=done / elapsed if elapsed > 0 else 0.0,
-                fraction=min(1.0, fraction),
-            )
-        )
+        self._rate = done / elapsed if elapsed > 0 else 0.0
+        self.emit(Progress(step=self.step, train_seconds=self.seconds, rate=self._rate, fraction=min(1.0, fraction)))
 
     # ------------------------------------------------------------------ what is told
 
@@ -182,15 +187,18 @@ class Run:
         """Measures after `step` of the recipe's unit; with the objective among them it is a score of the run.
 
         Numbers, one-element tensors and arrays are taken. Raises RecipeError for anything else, and DivergedError where
-        one is not finite.
+        one is not finite. A run that is asked to stop ends here with `Interrupted` where its recipe neither asks
+        whether to stop nor keeps checkpoints: nothing else would end it.
         """
         with self.untimed():
             try:
                 at = operator.index(step)
             except TypeError:
+                at = -1
+            if at < 0:
                 raise RecipeError(
-                    f"recipe '{self.recipe}': report({step!r}, ...): the step must be a whole number"
-                ) from None
+                    f"recipe '{self.recipe}': report({step!r}, ...): the step must be a whole number of at least 0"
+                )
             values = {
                 name: number(value, f"recipe '{self.recipe}': report at step {at}: {name}")
                 for name, value in measures.items()
@@ -199,7 +207,14 @@ class Run:
                 self.emit(Scored(step=at, train_seconds=self.seconds, scores=values))
             else:
                 curves = {name: [(at, value)] for name, value in values.items()}
-                self.emit(Progress(step=at, train_seconds=self.seconds, curves=curves))
+                self.emit(
+                    Progress(
+                        step=at, train_seconds=self.seconds, rate=self._rate, fraction=self.fraction, curves=curves
+                    )
+                )
+        if not self._looks_after_stops and self._stop():
+            self.told_to_stop = True
+            raise Interrupted(f"stopped after {at:,}; it keeps no checkpoint, so that it will start anew")
 
     def image(self, name: str, image: Any, /) -> None:
         """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1."""
@@ -208,9 +223,16 @@ class Run:
         with self.untimed():
             import torch
 
-            pixels = torch.as_tensor(image).detach().cpu()
+            if not re.fullmatch(r"[\w-]+", name):
+                raise RecipeError(f"recipe '{self.recipe}': image '{name}': a name must be letters, digits, _ and -")
+            try:
+                pixels = torch.as_tensor(image).detach().cpu()
+            except (TypeError, ValueError, RuntimeError):
+                raise RecipeError(
+                    f"recipe '{self.recipe}': image '{name}' is a {type(image).__name__}; must be a tensor or an array"
+                ) from None
             pixels = pixels[None] if pixels.dim() == 3 else pixels
-            if pixels.dim() != 4 or pixels.shape[1] not in (1, 3):
+            if pixels.dim() != 4 or pixels.shape[1] not in (1, 3) or not pixels.numel():
                 raise RecipeError(
                     f"recipe '{self.recipe}': image '{name}' has the shape {tuple(pixels.shape)}; must be [3, H, W] or "
                     "[N, 3, H, W]"
@@ -225,11 +247,13 @@ class Run:
     # ------------------------------------------------------------------ going on later
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Keep `state` (tensors and plain data) to go on from, with the run's streams, count and seconds.
+        """Keep `state` (tensors and plain data) to go on from, with the run's count, seconds, streams and the global
+        generators of torch, numpy and Python.
 
-        Where the run is asked to stop it ends here, with `Interrupted`.
+        Call it when a count's work is done. Where the run is asked to stop it ends here, with `Interrupted`. Raises
+        RecipeError where `state` holds what could not be read back.
         """
-        from harness.recipes import checkpoint
+        from harness.recipes import checkpoint, randomness
 
         with self.untimed():
             path = self.directory / checkpoint.NAME
@@ -238,16 +262,42 @@ class Run:
                 "step": self.step,
                 "seconds": self._seconds,
                 "streams": self._streams.state() if self._streams else None,
+                "global": randomness.state(),
             }
-            checkpoint.save({"identity": self.identity, "run": ours, "state": dict(state)}, path)
+            whole = {"identity": self.identity, "run": ours, "state": dict(state)}
+            if not self._proven:
+                self._prove(whole)
+            checkpoint.save(whole, path)
             self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
         if self.should_stop:
             raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
 
-    def restore(self) -> dict[str, Any] | None:
-        """What the run's last checkpoint holds, or None where it starts anew. Call it once, before training."""
-        from harness.recipes import checkpoint
+    def _prove(self, whole: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint that could not be read back: its run would start anew each time, and say nothing."""
+        import torch
 
+        memory = io.BytesIO()
+        try:
+            torch.save(whole, memory)
+            memory.seek(0)
+            torch.load(memory, map_location="cpu", weights_only=True)
+        except Exception as error:
+            found = re.search(r"GLOBAL ([\w.]+)", str(error))
+            what = found[1] if found else str(error).splitlines()[0][:200]
+            raise RecipeError(
+                f"recipe '{self.recipe}': checkpoint: {what} cannot be read back; keep tensors, numbers, text, lists "
+                "and mappings of them, like model.state_dict()"
+            ) from None
+        self._proven = True
+
+    def restore(self) -> dict[str, Any] | None:
+        """What the run's last checkpoint holds, or None where it starts anew.
+
+        Call it once, when everything is made and before training: generators go on where the checkpoint was taken.
+        """
+        from harness.recipes import checkpoint, randomness
+
+        self._looks_after_stops = True
         with self.untimed():
             saved = checkpoint.load((self.trained or self.directory) / checkpoint.NAME, identity=self.identity)
             if saved is None:
@@ -256,6 +306,7 @@ class Run:
             self._count, self.step, self._seconds = ours["count"], ours["step"], ours["seconds"]
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
+            randomness.restore(ours["global"])
             state: dict[str, Any] = saved["state"]
             return state
 
@@ -265,8 +316,13 @@ def number(value: Any, what: str) -> float:
     if isinstance(value, str | bytes | bool) or value is None:
         raise RecipeError(f"{what} is {value!r}; must be a finite number")
     try:
+        value = value.item() if hasattr(value, "item") else value  # of a tensor or an array of one element
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
         found = float(value)
-    except (TypeError, ValueError):
+    except OverflowError:
+        found = math.inf
+    except (TypeError, ValueError, RuntimeError):
         raise RecipeError(f"{what} is a {type(value).__name__}; must be a finite number") from None
     if not math.isfinite(found):
         raise DivergedError(f"{what} is {found}; must be a finite number")

@@ -43,6 +43,7 @@ def execute(
             references=description.references,
             budget=description.budget,
             device=description.device,
+            threads=description.threads,
             identity=description.identity or description.key,
             trained=Path(description.trained) if description.trained else None,
             emit=emit,
