@@ -157,7 +157,8 @@ class CommandRecipe(Recipe):
         flag = False  # whether the last word is a flag, written as such
         for item in self._command:
             if isinstance(item, dict):
-                words += [_filled(text, given) for name, text in item.items() if given[name] not in (None, False)]
+                absent = [name for name in item if given[name] is None or given[name] is False]  # 0 is a value
+                words += [_filled(text, given) for name, text in item.items() if name not in absent]
                 flag = False
                 continue
             names = _names(item)
