@@ -191,7 +191,7 @@ def _recipe(module: ModuleType, name: str, text: str) -> recipes.Recipe:
 
 
 def _is_recipe(value: Any, module: ModuleType) -> bool:
-    if isinstance(value, type):
-        own = value.__module__ == module.__name__
-        return own and isinstance(getattr(value, "name", None), str) and callable(getattr(value, "train", None))
-    return isinstance(value, recipes.Recipe)
+    kind = value if isinstance(value, type) else type(value)
+    own = kind.__module__ == module.__name__
+    alike = own and isinstance(getattr(value, "name", None), str) and callable(getattr(value, "train", None))
+    return alike or (not isinstance(value, type) and isinstance(value, recipes.Recipe))

@@ -596,9 +596,7 @@ def test_a_spec_of_a_command_is_refused_by_the_types_of_its_settings(tmp_path: P
 
 def test_a_command_needs_an_objective_in_its_spec(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC.replace("objective:", "# objective:"))
-    with pytest.raises(
-        SpecError, match=r"objective: is missing; name what the command prints"
-    ):
+    with pytest.raises(SpecError, match=r"objective: is missing; name what the command prints"):
         load(tmp_path / "spec.yaml")
 
 
