@@ -83,6 +83,8 @@ class Run:
         self._looks_after_stops = False  # it asks whether to stop, or keeps checkpoints to stop at
         self._proven = False  # a checkpoint of this run's was read back
         self._seconds = 0.0  # of training before the clock was last started
+        self._earlier = 0.0  # of training in earlier attempts
+        self._training = False  # whether counts have begun
         self._since: float | None = time.perf_counter()
         self._told = 0.0
         self._rate = 0.0
@@ -116,7 +118,10 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, those of earlier attempts included; time inside the harness does not count."""
+        """Seconds of training so far, those of earlier attempts included; time inside the harness does not count.
+
+        They begin with the first count of `until_budget`, or with the run where nothing is counted.
+        """
         return self._seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
     @contextmanager
@@ -149,6 +154,9 @@ class Run:
             raise SpecError(
                 f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
             )
+        if not self._training:  # what was made ready before is no training
+            self._training, self._seconds = True, self._earlier
+            self._since = time.perf_counter() if self._since is not None else None
         began, counted = self.seconds, self._count
         while True:
             spent = self.seconds if budget.timed else self._count * each
@@ -303,7 +311,8 @@ class Run:
             if saved is None:
                 return None
             ours = saved["run"]
-            self._count, self.step, self._seconds = ours["count"], ours["step"], ours["seconds"]
+            self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
+            self._seconds += self._earlier
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
             randomness.restore(ours["global"])
