@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import operator
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,10 +30,10 @@ class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
 class Run:
     """One run, as its recipe sees it.
 
-    `data`, `evaluate` and `budget` are instances of the recipe's own models, `references` the data of each fixed set
-    that runs are scored against. `device` is `cpu` or `cuda:N`, `threads` the CPU's threads that are the run's to use
-    (None: all), `directory` the run's own folder. `trained` is the folder of a finished run that differs in settings
-    used at sampling alone: its training is this run's too.
+    `unit` is what the recipe's steps count. `data`, `evaluate` and `budget` are instances of the recipe's own models,
+    `references` the data of each fixed set that runs are scored against. `device` is `cpu` or `cuda:N`, `threads` the
+    CPU's threads that are the run's to use (None: all), `directory` the run's own folder. `trained` is the folder of a
+    finished run that differs in settings used at sampling alone: its training is this run's too.
     """
 
     def __init__(
@@ -46,6 +44,7 @@ class Run:
         objective: Measure,
         emit: Callable[[Event], None],
         recipe: str = "",
+        unit: str = "steps",
         data: Any = None,
         evaluate: Any = None,
         references: Mapping[str, Any] | None = None,
@@ -60,6 +59,7 @@ class Run:
         self.directory = directory
         self.objective = objective
         self.recipe = recipe
+        self.unit = unit
         self.data = data
         self.evaluate = evaluate
         self.references = references or {}
@@ -86,6 +86,7 @@ class Run:
         self._earlier = 0.0  # of training in earlier attempts
         self._training = False  # whether counts have begun
         self._since: float | None = time.perf_counter()
+        self._first_done: float | None = None  # of the budget's unit, when this attempt began
         self._told = 0.0
         self._rate = 0.0
 
@@ -154,29 +155,48 @@ class Run:
             raise SpecError(
                 f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
             )
-        if not self._training:  # what was made ready before is no training
-            self._training, self._seconds = True, self._earlier
-            self._since = time.perf_counter() if self._since is not None else None
-        began, counted = self.seconds, self._count
+        self._begin()
         while True:
-            spent = self.seconds if budget.timed else self._count * each
-            self.fraction = min(1.0, spent / amount)
-            self._progress(spent / amount, began, (self._count - counted) * each, unit)
-            if spent >= amount:
+            if self._spent(self._count * each, amount):
                 return
             if self.should_stop:
                 raise Interrupted(f"stopped after {self._count * each:,g} {unit}")
             self._count += 1
             yield self._count
 
-    def _progress(self, fraction: float, began: float, done: float, unit: str) -> None:
-        now = time.monotonic()
-        if now - self._told < _EVERY and fraction < 1:
-            return
-        self._told = now
-        elapsed = self.seconds - began
-        self._rate = done / elapsed if elapsed > 0 else 0.0
-        self.emit(Progress(step=self.step, train_seconds=self.seconds, rate=self._rate, fraction=min(1.0, fraction)))
+    def spend(self, unit: str, done: float) -> bool:
+        """Whether the budget is spent after `done` of `unit` in all, where another's loop counts; False without one.
+
+        Raises SpecError where the spec's budget is in a unit that is not counted.
+        """
+        self._begin()
+        budget: Budget = self.budget
+        if budget.unit not in ("", "seconds", unit):
+            raise SpecError(f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}")
+        return budget.amount > 0 and self._spent(done, budget.amount)
+
+    def go_on(self, *, step: int, seconds: float) -> None:
+        """Go on after `step` and `seconds` of training, where what is restored is another's checkpoint."""
+        self.step, self._earlier = step, seconds
+        self._seconds += seconds
+
+    def _begin(self) -> None:
+        """Training begins: what was made ready before is none."""
+        if not self._training:
+            self._training, self._seconds = True, self._earlier
+            self._since = time.perf_counter() if self._since is not None else None
+
+    def _spent(self, done: float, amount: float) -> bool:
+        if self._first_done is None:
+            self._first_done = done
+        self.fraction = min(1.0, (self.seconds if self._budget.timed else done) / amount)
+        now, ended = time.monotonic(), self.fraction >= 1
+        if now - self._told >= _EVERY or ended:
+            self._told = now
+            elapsed = self.seconds - self._earlier
+            self._rate = (done - self._first_done) / elapsed if elapsed > 0 else 0.0
+            self.emit(Progress(step=self.step, train_seconds=self.seconds, rate=self._rate, fraction=self.fraction))
+        return ended
 
     # ------------------------------------------------------------------ what is told
 
@@ -225,31 +245,15 @@ class Run:
             raise Interrupted(f"stopped after {at:,}; it keeps no checkpoint, so that it will start anew")
 
     def image(self, name: str, image: Any, /) -> None:
-        """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1."""
-        from harness.files.images import save_grid
+        """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1.
+
+        One channel is grey. Raises RecipeError for anything else.
+        """
+        from harness.recipes.pictures import save_picture
 
         with self.untimed():
-            import torch
-
-            if not re.fullmatch(r"[\w-]+", name):
-                raise RecipeError(f"recipe '{self.recipe}': image '{name}': a name must be letters, digits, _ and -")
-            try:
-                pixels = torch.as_tensor(image).detach().cpu()
-            except (TypeError, ValueError, RuntimeError):
-                raise RecipeError(
-                    f"recipe '{self.recipe}': image '{name}' is a {type(image).__name__}; must be a tensor or an array"
-                ) from None
-            pixels = pixels[None] if pixels.dim() == 3 else pixels
-            if pixels.dim() != 4 or pixels.shape[1] not in (1, 3) or not pixels.numel():
-                raise RecipeError(
-                    f"recipe '{self.recipe}': image '{name}' has the shape {tuple(pixels.shape)}; must be [3, H, W] or "
-                    "[N, 3, H, W]"
-                )
-            if pixels.is_floating_point():
-                pixels = pixels.clamp(0, 1).mul(255).round()
             path = self.directory / f"{name}-{self.step:09d}.png"
-            columns = math.ceil(math.sqrt(len(pixels)))
-            save_grid(pixels.to(torch.uint8).expand(-1, 3, -1, -1), path, columns=columns)
+            save_picture(name, image, path, whose=f"recipe '{self.recipe}'")
             self.emit(Artifact(step=self.step, path=str(path), kind=name))
 
     # ------------------------------------------------------------------ going on later
@@ -273,30 +277,16 @@ class Run:
                 "global": randomness.state(),
             }
             whole = {"identity": self.identity, "run": ours, "state": dict(state)}
-            if not self._proven:
-                self._prove(whole)
+            if not self._proven and (why := checkpoint.unreadable(whole)):
+                raise RecipeError(
+                    f"recipe '{self.recipe}': checkpoint: {why} cannot be read back; keep tensors, numbers, text, lists "
+                    "and mappings of them, like model.state_dict()"
+                )
+            self._proven = True
             checkpoint.save(whole, path)
             self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
         if self.should_stop:
             raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
-
-    def _prove(self, whole: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint that could not be read back: its run would start anew each time, and say nothing."""
-        import torch
-
-        memory = io.BytesIO()
-        try:
-            torch.save(whole, memory)
-            memory.seek(0)
-            torch.load(memory, map_location="cpu", weights_only=True)
-        except Exception as error:
-            found = re.search(r"GLOBAL ([\w.]+)", str(error))
-            what = found[1] if found else str(error).splitlines()[0][:200]
-            raise RecipeError(
-                f"recipe '{self.recipe}': checkpoint: {what} cannot be read back; keep tensors, numbers, text, lists "
-                "and mappings of them, like model.state_dict()"
-            ) from None
-        self._proven = True
 
     def restore(self) -> dict[str, Any] | None:
         """What the run's last checkpoint holds, or None where it starts anew.

@@ -38,6 +38,7 @@ def execute(
             directory=directory,
             objective=description.objective,
             recipe=recipe.name,
+            unit=recipe.unit,
             data=description.data,
             evaluate=description.evaluate,
             references=description.references,
