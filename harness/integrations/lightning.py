@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
 from harness.recipes.run import Interrupted, Run
 
@@ -40,7 +41,7 @@ class HarnessCallback(Callback):
         self.run = run
         self.last: dict[str, float] = {}
         """The last value of each measure that was logged: what the recipe returns."""
-        self._seconds = 0.0
+        self._begun = False
         self._reported = -1
         self._untimed = ExitStack()
 
@@ -84,6 +85,10 @@ class HarnessCallback(Callback):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - modules use it
         random.seed(seed)
+        if not self._begun:  # the loaders' iterators are made already: those of later epochs draw a number each here
+            self._begun = True
+            for _ in tree_leaves(trainer.train_dataloader):
+                torch.empty((), dtype=torch.int64).random_()
         self._count(trainer, 0)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
