@@ -46,7 +46,7 @@ class Spec:
     """One study, validated. `train`, `data` and `evaluate` are instances of the recipe's models."""
 
     study: str
-    recipe: Recipe
+    recipe: Recipe = field(compare=False)
     address: Address
     objective: Measure
     measures: tuple[Measure, ...]
@@ -234,7 +234,7 @@ class _Check:
             try:
                 return self.address().load()
             except SpecError as error:
-                self.refuse(("recipe",), str(error))
+                self.refuse(("recipe",), str(error).removeprefix("recipe "))
                 return None
         missing = "is missing" if "recipe" not in self.raw else f"{shown(value)} is not allowed"
         self.refuse(("recipe",), f"{missing}; {ADDRESSES}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from pydantic import Field
 
@@ -15,6 +13,8 @@ from harness import recipes
 from harness.design import Plan, plan
 from harness.errors import DataError, SpecError
 from harness.measures import Direction, Measure
+from harness.recipes.address import Address
+from harness.recipes.dcgan.settings import DcganBudget
 from harness.recipes.events import Event, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
@@ -37,7 +37,7 @@ class Folds(Settings):
     folds: int = Field(default=2, ge=2, description="How often the fit is judged.")
 
 
-class Fit:
+class Fit(recipes.Recipe):
     """Accuracy is the slope; data of 13 rows cannot be read."""
 
     name = "fit"
@@ -60,14 +60,8 @@ class Fit:
     def prepare(self, data: Sequence[Rows], evaluate: Folds, *, workers: int, note: Callable[[str], None]) -> None:
         note(f"{len(data)} sets")
 
-    def notes(self, runs: pd.DataFrame, evaluate: Folds) -> list[str]:
-        return []
-
     def train(self, settings: Line, run: recipes.Run) -> dict[str, float]:
         return {"images": 1, "accuracy": settings.slope + run.data.rows + len(run.references)}
-
-    def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:
-        raise NotImplementedError
 
 
 @pytest.fixture
@@ -118,7 +112,8 @@ def test_a_run_is_given_the_very_models_of_its_cell(fit: Plan, tmp_path: Path) -
     run = RunDescription(
         key="k",
         name="n",
-        recipe="fit",
+        address=Address("fit"),
+        objective=Fit.objective,
         seed=0,
         train=cell.train,
         data=cell.data,
@@ -128,7 +123,10 @@ def test_a_run_is_given_the_very_models_of_its_cell(fit: Plan, tmp_path: Path) -
         directory=str(tmp_path / "run"),
     )
     execute(run, ended.append)
-    assert ended == [Finished(images=1, summary={"images": 1, "accuracy": 2 + 7 + 1})]
+    (last,) = ended
+    assert isinstance(last, Finished)
+    assert last.summary["accuracy"] == 2 + 7 + 1
+    assert last.summary["train_seconds"] >= 0
 
 
 def test_a_single_run_is_described_by_its_models_after_its_check(fit: Plan, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from harness.data.settings import DataSettings
+from harness.recipes.address import Address
+from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
 from harness.recipes.events import Event, Failed, Finished
@@ -25,7 +27,8 @@ def description(folder: Path, settings: BaseModel) -> RunDescription:
     return RunDescription(
         key="k",
         name="n",
-        recipe="fake",
+        address=Address("fake"),
+        objective=MIFID,
         seed=1,
         train=settings,
         data=DataSettings(count=16, size=32),

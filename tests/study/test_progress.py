@@ -36,10 +36,8 @@ def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
     display = Display(console, ACCURACY, total=3, done=1)
     with display.live():
         display.started(0, "baseline · seed 0")
-        display.progressed(
-            0, Progress(images=50, total_images=100, train_seconds=1, images_per_second=50, fraction=0.5)
-        )
-        display.scored(0, Scored(images=50, train_seconds=1, scores={"accuracy": 93.4}))
+        display.progressed(0, Progress(step=50, train_seconds=1, rate=50, fraction=0.5))
+        display.scored(0, Scored(step=50, train_seconds=1, scores={"accuracy": 93.4}))
         if terminal:
             console.print(display._render())
             assert "93.4" in stream.getvalue()

@@ -242,12 +242,12 @@ class _Curves:
                 del self.running[slot]
             elif step == 4:
                 summary = {"mifid": float(run), "train_seconds": 1.0, "images": 80}
-                found.append((slot, Finished(images=80, summary=summary)))
+                found.append((slot, Finished(step=80, summary=summary)))
                 del self.running[slot]
             else:
                 self.scored[run] += 1
                 value = run + 4.0 - step
-                found.append((slot, Scored(images=20 * (step + 1), train_seconds=1, scores={"mifid": value})))
+                found.append((slot, Scored(step=20 * (step + 1), train_seconds=1, scores={"mifid": value})))
                 self.running[slot] = (run, step + 1)
         return found
 

@@ -65,7 +65,9 @@ def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.recipes.dcgan.session.Evaluator", PlainEvaluator)
 
 
-def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: False) -> tuple[Run, list[Event]]:
+def run(
+    folder: Path, *, images: int = 480, seconds: float | None = None, stop: Callable[[], bool] = lambda: False
+) -> tuple[Run, list[Event]]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
     evaluate = EvaluateSettings(samples=32, interim_samples=16, times=2, grid=3)
@@ -75,9 +77,10 @@ def run(folder: Path, *, images: int = 480, stop: Callable[[], bool] = lambda: F
         data=DataSettings(),
         evaluate=evaluate,
         references={},
-        budget=Budget(images=images),
+        budget=Budget(images=images) if seconds is None else Budget(seconds=seconds),
+        objective=Dcgan.objective,
         emit=events.append,
-        should_stop=stop,
+        stop=stop,
     )
     return context, events
 
@@ -117,7 +120,7 @@ def test_a_run_tells_what_it_does_in_order(tmp_path: Path) -> None:
     context, events = run(tmp_path)
     summary = Dcgan().train(SETTINGS, context)
     assert isinstance(events[0], Started)
-    assert [(e.images, e.final) for e in events if isinstance(e, Scored)] == [(240, False), (480, True)]
+    assert [(e.step, e.final) for e in events if isinstance(e, Scored)] == [(240, False), (480, True)]
     assert {e.kind for e in events if isinstance(e, Artifact)} == {"grid", "checkpoint", "generator", "nearest"}
     assert all(Path(e.path).stat().st_size > 0 for e in events if isinstance(e, Artifact))
     shown = [x for c in curves(*events) for x, _ in c["score/real"]]
@@ -163,7 +166,7 @@ def test_a_run_killed_while_it_is_scored_scores_again(tmp_path: Path, monkeypatc
     context, second = run(tmp_path)
     Dcgan().train(SETTINGS, context)
     assert not [e for e in first if isinstance(e, Scored)]
-    assert [e.images for e in second if isinstance(e, Scored)] == [240, 480]
+    assert [e.step for e in second if isinstance(e, Scored)] == [240, 480]
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -200,8 +203,7 @@ def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:
-    context, _ = run(tmp_path)
-    context = Run(**{**context.__dict__, "budget": Budget(seconds=0.5)})
+    context, _ = run(tmp_path, seconds=0.5)
     assert Dcgan().train(SETTINGS, context)["train_seconds"] == pytest.approx(0.5, abs=0.3)
 
 
