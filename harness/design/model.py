@@ -66,11 +66,19 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """A cell trained with a seed. `key` is the run's identity: equal keys mean equal runs, in whatever study."""
+    """A cell trained with a seed. `key` is the run's identity: equal keys mean equal runs, in whatever study.
+
+    Runs of equal `training` differ in settings that are used at sampling alone, and share one training.
+    """
 
     cell: str
     seed: int
     key: str
+    training: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.training:
+            object.__setattr__(self, "training", self.key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from harness.recipes.run import number
 
 TRACEBACK = "traceback.txt"
 """What a run's folder calls the traceback of the fault that ended it."""
+_LAST = 2**31 - 1  # the highest step that every storage of Optuna takes
 _LONGEST = 300  # characters of an exception's message in a reason
 
 
@@ -50,7 +52,8 @@ def guarded(emit: Callable[[Event], None], recipe: str, objective: Measure) -> C
                 raise
             raise RecipeError(
                 f"recipe '{recipe}' emitted what is no {type(event).__name__} event ({error}); steps are whole "
-                f"numbers, measures finite numbers by name, a score has '{objective.name}': use run.report(step, ...)"
+                f"numbers from 0 to {_LAST}, measures are numbers by name, and a score has '{objective.name}': use "
+                "run.report(step, ...)"
             ) from error
 
     return send
@@ -64,12 +67,12 @@ def _plain(event: Event, objective: Measure) -> Event:
             return replace(event, facts=facts, data=tuple(event.data), resumed_at=int(event.resumed_at))
         case Progress():
             curves = {
-                str(name): [(int(step), float(value)) for step, value in points]
+                str(name): [(_step(step), float(value)) for step, value in points]
                 for name, points in event.curves.items()
             }
             return replace(
                 event,
-                step=int(event.step),
+                step=_step(event.step),
                 train_seconds=float(event.train_seconds),
                 rate=float(event.rate),
                 fraction=min(1.0, max(0.0, float(event.fraction))),
@@ -79,12 +82,19 @@ def _plain(event: Event, objective: Measure) -> Event:
             scores = {str(name): float(value) for name, value in event.scores.items()}
             if objective.name not in scores:
                 raise KeyError(f"there is no '{objective.name}' among {', '.join(scores) or 'no scores'}")
-            return replace(event, step=int(event.step), train_seconds=float(event.train_seconds), scores=scores)
+            return replace(event, step=_step(event.step), train_seconds=float(event.train_seconds), scores=scores)
         case Artifact():
-            return replace(event, step=int(event.step), path=str(event.path), kind=str(event.kind))
+            return replace(event, step=_step(event.step), path=str(event.path), kind=str(event.kind))
         case Finished() | Failed():
             raise TypeError("a run ends when its recipe returns or raises, not by an event")
     raise TypeError(f"a {type(event).__name__}")
+
+
+def _step(step: Any) -> int:
+    found = operator.index(step)
+    if not 0 <= found <= _LAST:
+        raise ValueError(f"step {found}")
+    return found
 
 
 def fault(error: BaseException, address: Address, directory: str | Path) -> Failed:

@@ -86,9 +86,12 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     return _Check(documents.read(path, overrides), Path(path)).spec()
 
 
-def from_document(raw: dict[str, Any], *, origin: str) -> Spec:
-    """The spec that `plain(spec.document)` was taken of. Raises SpecError, whose places name `origin`."""
-    return _Check(documents.from_plain(raw, origin), Path(origin)).spec()
+def from_document(raw: dict[str, Any], *, origin: str, folder: str | Path = ".") -> Spec:
+    """The spec that `plain(spec.document)` was taken of, its recipe looked for from `folder`.
+
+    Raises SpecError, whose places name `origin`.
+    """
+    return _Check(documents.from_plain(raw, origin), Path(folder, origin)).spec()
 
 
 def _line(document: Marked, keys: Keys, text: str) -> str:

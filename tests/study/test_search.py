@@ -168,14 +168,14 @@ def test_an_interrupted_search_goes_on_where_it_was(project_spec: Path) -> None:
         assert lost is not None
     store, plan = opened(project_spec)
     with store.ownership():
-        counts = store.reconcile(plan)
-        assert (counts["done"], counts["stale"], counts["added"], counts["pending"]) == (5, 1, 1, 7)
+        found = store.reconcile(plan)
+        assert (found.done, found.stale, len(found.queued), found.pending) == (5, 1, 1, 7)
         again = store.claim(plan)
         assert again is not None
         assert (again.run, again.attempt) == (lost.run, 2)
         store.complete(again.number, {"mifid": 1.0, "train_seconds": 1.0})
         search(store, plan, {})
-        assert store.reconcile(plan)["pending"] == 0
+        assert store.reconcile(plan).pending == 0
     assert sum(t.state == TrialState.COMPLETE for t in trials()) == 12
 
 
