@@ -1,14 +1,14 @@
-"""What all settings share: the frozen base model, names out of a registry, a run's budget, the cache folder."""
+"""What all settings share: a frozen model, names out of a registry, when one counts, budgets, the cache folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -18,27 +18,106 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Settings newer than kept runs: at its default such a one is not written, so that those runs keep their keys."""
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = handler(self)
-        usual = [name for name in self.later if getattr(self, name) == type(self).model_fields[name].default]
-        return {name: value for name, value in written.items() if name not in usual}
-
 
 class OneOf:
-    """Annotates a setting whose values are the keys of a registry: `Annotated[str, OneOf(LOSSES)]`.
+    """Annotates a setting whose values are the names in a registry: `Annotated[str, OneOf(LOSSES)]`.
 
+    The registry is read whenever a value is validated or a schema made, so that what is entered later counts.
     Validation, refusals and the JSON schema are those of a Literal of these names.
     """
 
     def __init__(self, registry: Iterable[str]) -> None:
-        self.names = list(registry)
+        self._registry = registry
+
+    @property
+    def names(self) -> list[str]:
+        """The names that are allowed now, in the registry's order."""
+        return list(self._registry)
+
+    def _validated(self, value: Any) -> str:
+        if isinstance(value, str) and value in (names := self.names):
+            return names[names.index(value)]
+        *most, last = [f"'{name}'" for name in self.names]
+        expected = f"{', '.join(most)} or {last}" if most else last
+        raise PydanticKnownError("literal_error", {"expected": expected})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.literal_schema(self.names)
+        return core_schema.no_info_plain_validator_function(self._validated)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        return {"enum": self.names, "type": "string"}
+
+
+class AtSampling:
+    """Marks a setting that plays no part in training, only where a trained network is sampled: see SAMPLING."""
+
+    def __repr__(self) -> str:
+        return "SAMPLING"
+
+
+SAMPLING = AtSampling()
+"""`Annotated[float | None, SAMPLING]`: runs that differ in nothing else share one training."""
+
+
+def sampling_only(model: type[BaseModel]) -> frozenset[str]:
+    """The settings of `model` that are used at sampling only."""
+    fields = model.model_fields.items()
+    return frozenset(name for name, field in fields if any(isinstance(mark, AtSampling) for mark in field.metadata))
+
+
+class Not:
+    """Every value but these: `When(regulariser=Not("none"))`."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def __contains__(self, value: object) -> bool:
+        return value not in self._values
+
+
+class Reading:
+    """The names in a registry whose entries read a setting: `When(loss=Reading(LOSSES, "margin"))`.
+
+    An entry says in its attribute `reads` which settings it reads; one that has none, or None, may read any. An entry
+    that is itself None reads nothing.
+    """
+
+    def __init__(self, registry: Mapping[str, Any], setting: str) -> None:
+        self._registry, self._setting = registry, setting
+
+    def __contains__(self, name: object) -> bool:
+        entry = self._registry.get(name) if isinstance(name, str) else None
+        reads = getattr(entry, "reads", None)
+        return entry is not None and (reads is None or self._setting in reads)
+
+
+class When:
+    """Annotates a setting that plays a part only under others: `Annotated[float, When(averaging=("ema",))]`.
+
+    Each names a setting of the same model and the values under which this one counts: a tuple, Not or Reading. They
+    must not depend on each other in a circle.
+    """
+
+    def __init__(self, **settings: Container[Any]) -> None:
+        self._settings = settings
+
+    def holds(self, settings: BaseModel) -> bool:
+        """Whether the setting plays a part in `settings`."""
+        return not self.unmet(settings)
+
+    def unmet(self, settings: BaseModel) -> list[str]:
+        """The other settings that are set so that this one plays no part in `settings`."""
+        return [name for name, allowed in self._settings.items() if getattr(settings, name) not in allowed]
+
+
+def idle(settings: BaseModel) -> frozenset[str]:
+    """The fields of `settings` that play no part in it, since those they depend on are set otherwise."""
+    fields = type(settings).model_fields.items()
+    return frozenset(
+        name
+        for name, field in fields
+        if any(isinstance(mark, When) and not mark.holds(settings) for mark in field.metadata)
+    )
 
 
 class Budget(Settings):

@@ -20,8 +20,6 @@ Split = Annotated[str, OneOf(SPLITS)]
 class DataSettings(Settings):
     """Which images a run trains on."""
 
-    later = frozenset({"split"})
-
     source: Source = Field(default="synthetic-dogs", description="Where photos and boxes come from.")
     root: Path | None = Field(default=None, description="Folder of the source; not used by synthetic-dogs.")
     size: Size = Field(default=64, description="Side of the square training images, in pixels.")

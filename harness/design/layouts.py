@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.design import fractions
 from harness.design.model import Alias, Contrast
-from harness.spec import DesignSettings, Spec
-from harness.spec.factors import Level, label, same
+from harness.spec import DesignSettings, Spec, nesting
+from harness.spec.factors import Level, label, same, spelled
+from harness.spec.nesting import Levels
 
 BASELINE = "baseline"
 ALL_ON = "all on"
 MOST_CELLS = 4096
-
-Levels = dict[str, Level]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,63 +28,90 @@ class Layout:
 
 
 def one_at_a_time(spec: Spec, design: DesignSettings) -> Layout:
-    """Every level alone against the baseline: what does each trick add to the plain recipe?"""
-    baseline = baseline_levels(spec)
-    tricks = [(name, level) for name, factor in spec.factors.items() for level in factor.levels]
-    contrasts = tuple(
-        _contrast(spec, design, name, level, ((cell_name({name: level}, spec), BASELINE),)) for name, level in tricks
-    )
-    cells = _by_name([baseline, *({**baseline, name: level} for name, level in tricks)], spec)
-    return Layout(cells=cells, contrasts=contrasts)
+    """Every level alone against the baseline: what does each trick add to the plain recipe?
+
+    A nested factor is held against the baseline with its condition's first level.
+    """
+    cells = _Cells(spec, {BASELINE: baseline_levels(spec)})
+    contrasts = []
+    for name, factor in spec.factors.items():
+        control = _home(spec, name, baseline_levels(spec))
+        below = cells.add(control)
+        contrasts += [
+            _contrast(spec, design, name, level, ((cells.add({**control, name: level}), below),))
+            for level in factor.levels
+        ]
+    return Layout(cells=cells.levels, contrasts=tuple(contrasts))
 
 
 def leave_one_out(spec: Spec, design: DesignSettings) -> Layout:
     """All tricks on against all but one: what does each trick still add to the full recipe?
 
-    A contrast is all on (treated) against without (control), so that its sign means what it means elsewhere.
+    A contrast is all on (treated) against without (control), so that its sign means what it means elsewhere. Tricks
+    that are nested under the one that is left out are off on both sides; one that does not exist where all are on is
+    held against that with its condition's first level.
     """
-    on = on_levels(spec, design)
-    less = {f"without {name}": {**on, name: factor.baseline} for name, factor in spec.factors.items()}
-    pairs = zip(spec.factors, less, strict=True)
-    contrasts = tuple(_contrast(spec, design, name, on[name], ((ALL_ON, cell),)) for name, cell in pairs)
-    return Layout(cells={ALL_ON: on, **less}, contrasts=contrasts)
+    wanted = on_levels(spec, design)
+    on = nesting.settled(spec.factors, wanted)
+    cells = _Cells(spec, {ALL_ON: on})
+    contrasts = []
+    for name in spec.factors:
+        if same(on[name], wanted[name]):
+            treated, control = _matched(spec, name, wanted[name], on)
+            with_it, without = (
+                cells.add(levels, f"without {', '.join(other for other in on if not same(on[other], levels[other]))}")
+                for levels in (treated, control)
+            )
+        else:
+            treated, control = _matched(spec, name, wanted[name], _home(spec, name, on))
+            with_it, without = cells.add(treated), cells.add(control)
+        contrasts.append(_contrast(spec, design, name, wanted[name], ((with_it, without),)))
+    return Layout(cells=cells.levels, contrasts=tuple(contrasts))
 
 
 def ladder(spec: Spec, design: DesignSettings) -> Layout:
-    """One trick on top of the other, in order: the additive path of a paper's ablation table.
+    """One trick on top of the other, in order, a nested one after its condition: the additive path of a paper's table.
 
     A contrast is a rung against the one below, so that what a trick seems worth depends on its place in the order.
     """
     on = on_levels(spec, design)
+    cells = _Cells(spec, {BASELINE: baseline_levels(spec)})
     below, levels = BASELINE, baseline_levels(spec)
-    cells = {BASELINE: levels}
     contrasts = []
-    for name in design.order or spec.factors:
+    for name in design.order or nesting.ordered(spec.factors):
         levels = {**levels, name: on[name]}
-        rung = cell_name(levels, spec)
-        cells[rung] = levels
+        kept = nesting.settled(spec.factors, levels)
+        if lost := [other for other in kept if not same(kept[other], levels[other])]:
+            where = nesting.condition(spec.factors[lost[0]])
+            here = " and ".join(f"{other} at {spelled(levels[other])}" for other in spec.factors[lost[0]].when)
+            text = (
+                f"'{lost[0]}' exists only where {where}, and the rung '{name}' has {here}; name other levels under "
+                "design.on, or put it after its condition in design.order"
+            )
+            raise spec.refusal(("design", "order" if design.order else "kind"), text)
+        rung = cells.add(levels)
         contrasts.append(_contrast(spec, design, name, on[name], ((rung, below),)))
         below = rung
-    return Layout(cells=cells, contrasts=tuple(contrasts))
+    return Layout(cells=cells.levels, contrasts=tuple(contrasts))
 
 
 def full_factorial(spec: Spec, design: DesignSettings) -> Layout:
-    """Every combination of levels: what does each trick add on average over all settings of the others?"""
-    count = math.prod(len(factor.every_level) for factor in spec.factors.values())
-    if count > MOST_CELLS:
-        text = f"'full-factorial' makes {count} cells, at most {MOST_CELLS} are planned; take away factors or levels"
-        raise spec.refusal(("design", "kind"), text)
-    combinations = itertools.product(*(factor.every_level for factor in spec.factors.values()))
-    cells = _by_name((dict(zip(spec.factors, combination, strict=True)) for combination in combinations), spec)
+    """Every combination of levels: what does each trick add on average over all settings of the others?
+
+    A nested factor stays at its baseline where it does not exist: such a cell is there once.
+    """
+    cells = _by_name(itertools.islice(nesting.every(spec.factors), MOST_CELLS + 1), spec)
+    if len(cells) > MOST_CELLS:
+        text = "'full-factorial' makes more cells than can be planned"
+        raise spec.refusal(("design", "kind"), f"{text}, at most {MOST_CELLS}; take away factors or levels")
     contrasts = []
     for name, factor in spec.factors.items():
         for level in factor.levels:
-            pairs = tuple(
-                (cell, cell_name({**levels, name: factor.baseline}, spec))
-                for cell, levels in cells.items()
-                if label(levels[name]) == label(level)
-            )
-            contrasts.append(_contrast(spec, design, name, level, pairs))
+            treated = [(cell, levels) for cell, levels in cells.items() if same(levels[name], level)]
+            pairs = ((cell, cell_name({**levels, name: factor.baseline}, spec)) for cell, levels in treated)
+            # Where others are nested under this level there is no cell that differs in this factor alone.
+            matched = tuple((cell, control) for cell, control in pairs if control in cells)
+            contrasts.append(_contrast(spec, design, name, level, matched))
     return Layout(cells=cells, contrasts=tuple(contrasts))
 
 
@@ -130,7 +155,7 @@ def union(spec: Spec, design: DesignSettings) -> Layout:
         for name, levels in layout.cells.items():
             # Two designs may mean other levels by the same name: the second is then called by its levels.
             free = name if name not in cells else cell_name(levels, spec)
-            own[name] = names.setdefault(tuple(map(label, levels.values())), free)
+            own[name] = names.setdefault(_labels(levels), free)
             cells.setdefault(own[name], levels)
         for contrast in layout.contrasts:
             pairs = tuple((own[treated], own[control]) for treated, control in contrast.pairs)
@@ -195,6 +220,43 @@ def _two_level(spec: Spec, design: DesignSettings, signs: fractions.Signs) -> La
         contrasts.append(replace(_contrast(spec, design, name, on[name], pairs), matched=False, aliases=aliases))
     lines = fractions.confounding(signs, names)
     return Layout(cells=cells, contrasts=tuple(contrasts), confounding=lines, whole=True)
+
+
+class _Cells:
+    """Cells by name, each combination of levels once, under the name that it was first given."""
+
+    def __init__(self, spec: Spec, levels: dict[str, Levels]) -> None:
+        self.levels = dict(levels)
+        self._spec = spec
+        self._names = {_labels(each): name for name, each in levels.items()}
+
+    def add(self, levels: Levels, name: str = "") -> str:
+        """The name of the cell at `levels`, which is `name` where it is new."""
+        found = self._names.setdefault(_labels(levels), name or cell_name(levels, self._spec))
+        self.levels.setdefault(found, levels)
+        return found
+
+
+def _labels(levels: Levels) -> tuple[str, ...]:
+    return tuple(map(label, levels.values()))
+
+
+def _home(spec: Spec, name: str, levels: Levels) -> Levels:
+    """`levels` where the factor exists, it being at its baseline."""
+    found = nesting.home(spec.factors, name, levels)
+    assert found is not None, "conditions that can never hold are refused with the spec"
+    return {**found, name: spec.factors[name].baseline}
+
+
+def _matched(spec: Spec, name: str, level: Level, levels: Levels) -> tuple[Levels, Levels]:
+    """`levels` with the factor at its level and at its baseline, and at their baselines what exists under one alone."""
+    baseline = spec.factors[name].baseline
+    while True:
+        treated = nesting.settled(spec.factors, {**levels, name: level})
+        control = nesting.settled(spec.factors, {**treated, name: baseline})
+        if {**control, name: level} == treated:
+            return treated, control
+        levels = control
 
 
 def _by_name(combinations: Iterable[Levels], spec: Spec) -> dict[str, Levels]:

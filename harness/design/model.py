@@ -68,7 +68,8 @@ class Contrast:
 class PlannedRun:
     """A cell trained with a seed. `key` is the run's identity: equal keys mean equal runs, in whatever study.
 
-    Runs of equal `training` differ in settings that are used at sampling alone, and share one training.
+    `training` is equal for runs that differ in nothing but settings used at sampling only: they share one training, the
+    first of them in the plan's order being the one that is trained. It is the key where there are no such settings.
     """
 
     cell: str
@@ -77,8 +78,7 @@ class PlannedRun:
     training: str = ""
 
     def __post_init__(self) -> None:
-        if not self.training:
-            object.__setattr__(self, "training", self.key)
+        object.__setattr__(self, "training", self.training or self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +169,11 @@ class Plan:
     def size(self) -> int:
         """How many runs the study will have."""
         return self.search.trials if self.search else len(self.runs)
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings the runs take: fewer where some share one."""
+        return len({run.training for run in self.runs})
 
     def cell(self, name: str) -> Cell:
         """The cell called `name`. Raises KeyError where there is none."""

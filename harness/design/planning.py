@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, Levels, baseline_levels, cell_name
+from harness.design.layouts import ALL_ON, BASELINE, DESIGNS, Layout, baseline_levels, cell_name
 from harness.design.model import Cell, Contrast, Dropped, Plan, PlannedRun, Search, Tried
-from harness.spec import Spec
-from harness.spec.factors import among, label, same
+from harness.spec import Spec, nesting
+from harness.spec.factors import among, label, same, spelled
+from harness.spec.identity import differing, digest, effective, trained
+from harness.spec.idle import sleepers, wakes_under
+from harness.spec.nesting import Levels
 
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
 
@@ -27,30 +29,34 @@ def plan(spec: Spec) -> Plan:
         raise spec.refusal(("data",), refusals[0].text)
     references = spec.references(data)
     shared = {
-        "recipe": spec.recipe.name,
-        "evaluate": spec.evaluate.model_dump(mode="json"),
-        "references": {name: each.model_dump(mode="json") for name, each in references.items()},
-        "budget": spec.budget.model_dump(mode="json"),
+        "recipe": [spec.recipe.name, spec.recipe.version],
+        "evaluate": effective(spec.evaluate),
+        "references": {name: effective(each) for name, each in references.items()},
+        # As given: of a recipe's default budget another release may think otherwise.
+        "budget": spec.budget.model_dump(mode="json", exclude_none=True),
     }
     searching = _search(spec, shared) if spec.design.kind == "search" else None
     if searching is None:
         layout = DESIGNS[spec.design.kind](spec, spec.design)
     else:
         layout = Layout(cells={BASELINE: baseline_levels(spec)}, contrasts=())
-    cells, dropped = _possible(spec, layout)
+    cells, dropped, idle = _possible(spec, layout)
     kept = {cell.name for cell in cells}
     contrasts = []
     for contrast in layout.contrasts:
         if pairs := tuple(pair for pair in contrast.pairs if kept.issuperset(pair)):
             contrasts.append(replace(contrast, pairs=pairs))
     if searching is None:
+        _refuse_idle(spec, layout, contrasts, idle)
         _refuse_empty(spec, layout, contrasts, dropped)
     identity = {
         **shared,
         "study": spec.study,
-        "train": spec.train.model_dump(mode="json"),
-        "data": spec.data.model_dump(mode="json"),
-        "factors": {name: factor.model_dump(mode="json") for name, factor in spec.factors.items()},
+        "objective": [spec.objective.name, spec.objective.direction.value],
+        # Idle ones too: what plays no part here may in a cell where a factor sets the others.
+        "train": differing(spec.train),
+        "data": differing(spec.data),
+        "factors": {name: differing(factor) for name, factor in spec.factors.items()},
         # What a sampler chose by its results must not pass for a design's runs, nor one sampler's for another's.
         **({"search": [searching.sampler, searching.prune]} if searching else {}),
     }
@@ -65,16 +71,42 @@ def plan(spec: Spec) -> Plan:
         design=spec.design.kind,
         cells=tuple(cells),
         contrasts=tuple(contrasts),
-        runs=tuple(_run(cell, seed, shared) for seed in seeds for cell in cells),
+        runs=_runs(cells, seeds, shared),
         dropped=tuple(dropped),
         control=next(iter(layout.cells)),
         budget=spec.budget,
         evaluate=spec.evaluate,
         references=references,
-        fingerprint=_digest(identity),
+        fingerprint=digest(identity),
         confounding=layout.confounding,
         search=searching,
     )
+
+
+def _refuse_idle(spec: Spec, layout: Layout, contrasts: list[Contrast], idle: dict[str, dict[str, str]]) -> None:
+    """Raises SpecError where levels that change nothing in their cells take away all that a factor is compared in.
+
+    `idle` has the reason by cell and factor. A fraction, whose pairs are no matched ones, can have no such level.
+    """
+    if layout.whole and idle:
+        cell, reasons = next(iter(idle.items()))
+        text = (
+            f"'{spec.design.kind}' needs every trick to play its part in every cell, and in '{cell}' "
+            f"{next(iter(reasons.values()))}; use full-factorial or one-at-a-time, or take the factor away"
+        )
+        raise spec.refusal(("design", "kind"), text)
+    compared = {contrast.factor for contrast in contrasts}
+    for contrast in layout.contrasts:
+        treated = [idle.get(cell, {}).get(contrast.factor) for cell, _ in contrast.pairs]
+        if contrast.factor not in compared and (why := next(filter(None, treated), None)):
+            found = wakes_under(spec.factors, contrast.factor, spec.sections)
+            words = [f"{other}: [{', '.join(map(spelled, levels))}]" for other, levels in found.items()]
+            remedy = f", like when: {{{words[0]}}}" if words else ""
+            text = (
+                f"{why}, and '{spec.design.kind}' compares it nowhere else; say where the factor exists{remedy}, or "
+                "use full-factorial"
+            )
+            raise spec.refusal(("factors", contrast.factor), text)
 
 
 def _refuse_empty(spec: Spec, layout: Layout, contrasts: list[Contrast], dropped: list[Dropped]) -> None:
@@ -96,8 +128,9 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
     design = spec.design
 
     def make(levels: Levels, seed: int) -> Tried | str:
+        levels = _awake(spec, nesting.settled(spec.factors, levels))
         cell = _cell(spec, cell_name(levels, spec), levels)
-        return cell if isinstance(cell, str) else (cell, _run(cell, seed, shared))
+        return cell if isinstance(cell, str) else (cell, _runs([cell], [seed], shared)[0])
 
     levels = {name: factor.every_level for name, factor in spec.factors.items()}
     cells = math.prod(map(len, levels.values()))
@@ -115,9 +148,28 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
     )
 
 
-def _run(cell: Cell, seed: int, shared: dict[str, Any]) -> PlannedRun:
-    sections = {"train": cell.train.model_dump(mode="json"), "data": cell.data.model_dump(mode="json")}
-    return PlannedRun(cell=cell.name, seed=seed, key=_digest({**shared, **sections, "seed": seed}))
+def _awake(spec: Spec, levels: Levels) -> Levels:
+    """`levels` with those that change nothing there at their baseline, so that a cell has one name."""
+    while found := sleepers(spec.factors, levels, spec.sections):
+        name = next(iter(found))
+        levels = {**levels, name: spec.factors[name].baseline}
+    return levels
+
+
+def _runs(cells: Iterable[Cell], seeds: Iterable[int], shared: dict[str, Any]) -> tuple[PlannedRun, ...]:
+    """Every cell with every seed, seed by seed."""
+    contents = []
+    for cell in cells:
+        content = {**shared, "train": effective(cell.train), "data": effective(cell.data)}
+        training = {**shared, "train": trained(cell.train), "data": trained(cell.data)}
+        contents.append((cell.name, content, training))
+    runs = []
+    for seed in seeds:
+        for name, content, training in contents:
+            key = digest({**content, "seed": seed})
+            other = key if training == content else digest({**training, "seed": seed})
+            runs.append(PlannedRun(cell=name, seed=seed, key=key, training=other))
+    return tuple(runs)
 
 
 def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:
@@ -130,25 +182,32 @@ def _cell(spec: Spec, name: str, levels: Levels) -> Cell | str:
     return Cell(name=name, levels=levels, train=train, data=data)
 
 
-def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped]]:
-    """The cells that can be run, and the others with the reason. Raises SpecError where the control is an other."""
+def _possible(spec: Spec, layout: Layout) -> tuple[list[Cell], list[Dropped], dict[str, dict[str, str]]]:
+    """The cells that can be run, the others with the reason, and by cell the factors that are idle there, and why.
+
+    Raises SpecError where the control is one of the others.
+    """
     cells: list[Cell] = []
     dropped: list[Dropped] = []
-    first: dict[tuple[str, str], str] = {}
+    idle: dict[str, dict[str, str]] = {}
+    first: dict[str, str] = {}
     for name, levels in layout.cells.items():
         made = _cell(spec, name, levels)
         if isinstance(made, Cell):
-            twin = first.setdefault((made.train.model_dump_json(), made.data.model_dump_json()), name)
+            twin = first.setdefault(digest([effective(made.train), effective(made.data)]), name)
+            if reasons := sleepers(spec.factors, levels, spec.sections):
+                idle[name] = reasons
             if twin == name:
                 cells.append(made)
                 continue
-            made = f"its settings are those of '{twin}'"
+            why = "; ".join(dict.fromkeys(reasons.values()))
+            made = f"{why}: it is '{twin}'" if why else f"its settings are those of '{twin}'"
         dropped.append(Dropped(name=name, levels=levels, reason=made))
         if len(dropped) == 1 and not cells:
             text = f"the control cell '{name}' of {spec.design.kind} is impossible: {made}"
             remedy = "choose other levels under design.on" if name == ALL_ON else "change the factors' baselines"
             raise spec.refusal(("design", "kind"), f"{text}; {remedy}, or another kind of design")
-    return cells, dropped
+    return cells, dropped, idle
 
 
 def _forbidden(spec: Spec, levels: Levels) -> str | None:
@@ -164,8 +223,3 @@ def _forbidden(spec: Spec, levels: Levels) -> str | None:
             if among(levels[other], forbidden):
                 return f"{name}={label(levels[name])} excludes {other} at {label(levels[other])}"
     return None
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

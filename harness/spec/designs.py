@@ -12,6 +12,7 @@ from harness.errors import nearest
 from harness.settings import OneOf, Settings
 from harness.spec.documents import Keys
 from harness.spec.factors import Factor, Level, among, spelled
+from harness.spec.nesting import condition
 from harness.spec.refusals import shown
 
 KINDS = (
@@ -27,11 +28,12 @@ KINDS = (
 """`harness.design` has a layout for each but a search."""
 Sampler = Literal["tpe", "gp", "nsga2"]
 
+_CROSSED = ("fractional-factorial", "plackett-burman")
 _MEANING: dict[str, tuple[str, ...]] = {
-    "on": ("leave-one-out", "ladder", "fractional-factorial", "plackett-burman"),
+    "on": ("leave-one-out", "ladder", *_CROSSED),
     "order": ("ladder",),
     "resolution": ("fractional-factorial",),
-    "fold_over": ("fractional-factorial", "plackett-burman"),
+    "fold_over": _CROSSED,
     "of": ("union",),
     "sampler": ("search",),
     "trials": ("search",),
@@ -111,6 +113,12 @@ class DesignCheck:
         self._order(design, keys)
         if design.kind == "search":
             self._search(design, keys)
+        if design.kind in _CROSSED and (nested := [name for name, factor in self.factors.items() if factor.when]):
+            text = (
+                f"'{design.kind}' needs every factor in every cell, and '{nested[0]}' exists only where "
+                f"{condition(self.factors[nested[0]])}; use one-at-a-time or full-factorial, or take the factor away"
+            )
+            self.refuse((*keys, "kind"), text)
         for index, part in enumerate(design.of):
             within = (*keys, "of", index)
             if part.kind == "search":

@@ -16,16 +16,23 @@ from harness.recipes import Recipe
 from harness.recipes.address import Address
 from harness.settings import Budget, Settings
 from harness.spec import documents
+from harness.spec.checks import FactorCheck, unusual
 from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
-from harness.spec.factors import Factor, FactorCheck, Level, Sections, assigned
+from harness.spec.factors import Factor, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
 
 KEYS = ("study", "recipe", "objective", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
+OWN = "x-"
+"""What a key of the spec begins with that is the user's own: a place for YAML anchors, read by nobody."""
 MOST_SEEDS = 10_000
-NAME = re.compile(r"\w[\w.-]{0,99}")
-
-
+LONGEST = 100
+NAME = re.compile(r"\w[\w.-]*")
+PRODUCT = re.compile(r"[*:×]|\s[xX]\s")
+INTERACTIONS = (
+    "interactions are estimated from cells that combine the factors; name each factor by itself and write "
+    "design: {kind: full-factorial}"
+)
 ADDRESSES = (
     "name an installed one, like recipe: dcgan, or give its place, like ./train.py:name or package.module:name, or a "
     "command, like {command: [python, train.py, --lr, '{lr}'], settings: {lr: 0.1}}"
@@ -113,7 +120,9 @@ class _Check:
 
     def spec(self) -> Spec:
         for key in self.raw:
-            if key not in KEYS:
+            if key == "interactions":
+                self.refuse((key,), f"is no key: {INTERACTIONS}")
+            elif key not in KEYS and not key.startswith(OWN):
                 self.refuse((key,), f"unknown key; {nearest(key, KEYS)}")
         study, seeds = self.study(), self.seeds()
         recipe = self.recipe()
@@ -173,6 +182,8 @@ class _Check:
         elif not isinstance(study, str) or not NAME.fullmatch(study):
             rule = "must be a name of letters, digits, '-', '_' and '.'"
             self.refuse(("study",), f"{shown(study)} is not allowed: {rule}")
+        elif len(study) > LONGEST:
+            self.refuse(("study",), f"{shown(study)} has {len(study)} characters, at most {LONGEST} are allowed")
         return str(study)
 
     def seeds(self) -> tuple[int, ...]:
@@ -283,10 +294,15 @@ class _Check:
                 known = nearest(name, [other for other, declared in raw.items() if declared is not None])
                 self.refuse(("factors", name), f"null removes a factor that an extended file has; {known}")
                 continue
+            if PRODUCT.search(name):
+                self.refuse(("factors", name), f"is no factor: {INTERACTIONS}")
+                continue
             if not NAME.fullmatch(name):
-                self.refuse(("factors", name), "is no name: letters, digits, '-', '_' and '.' make one, 100 at most")
+                self.refuse(("factors", name), "is no name: letters, digits, '-', '_' and '.' make one")
+            elif len(name) > LONGEST:
+                self.refuse(("factors", name), f"the name has {len(name)} characters, at most {LONGEST} are allowed")
             factor, refusals = build(Factor, value)
             factors.update({name: factor} if factor else {})
-            for keys, text in refusals:
+            for keys, text in {**dict(refusals), **dict(unusual(name, value))}.items():
                 self.refuse(("factors", name, *keys), text)
         return factors if len(factors) == len(raw) else None

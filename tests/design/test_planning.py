@@ -160,11 +160,6 @@ def test_a_folder_that_drawn_dogs_would_not_look_at_is_refused() -> None:
         planned("evaluate.references=[{name: cats, root: cats}]")
 
 
-def test_runs_on_data_that_are_not_split_keep_their_keys() -> None:
-    assert "data.split" not in planned().cells[0].settings
-    assert planned("data.split=train").runs[0].key != planned().runs[0].key
-
-
 def test_references_are_the_data_in_the_references_own_crop_and_size() -> None:
     made = planned("evaluate.references=[square,centre]", "factors.size={baseline: 32, levels: [64]}")
     assert list(made.references) == ["square", "centre"]

@@ -162,7 +162,13 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("factors.margin.levels=[high]", ("factors.margin.levels: 'high' is not allowed", "or null")),
         ("factors.margin.levels=[true]", ("factors.margin.levels: true is not allowed", "a number")),
         ("factors.margin.levels=0.8", ("factors.margin.levels: 0.8 is not allowed", "list")),
-        ("factors.margin.levels=[[1]]", ("factors.margin.levels: [1] is not allowed", "or text")),
+        (
+            "factors.margin.levels=[[1]]",
+            ("factors.margin.levels: [1] is not allowed", "under sets", 'levels: [a] with sets: {a: {"margin": [1]}}'),
+        ),
+        ("factors.margin.levels=[{width: 9}]", ('{"width": 9} is not allowed', 'with sets: {a: {"width": 9}}')),
+        ("factors.margin.baseline=[1]", ("factors.margin.baseline: [1] is not allowed", "baseline: a with sets")),
+        ("factors.margin.levels=[high, [1]]", ("factors.margin.levels: [1] is not allowed",)),
         ("factors.margin.levels=[]", ("factors.margin.levels", "no level")),
         ("factors.margin.levels=[null]", ("null is the baseline already",)),
         ("factors.margin.levels=[0.8,0.80]", ("0.8 is a level before it already",)),
@@ -179,6 +185,24 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("factors.tau={baseline: 0.1, levels: [0.2]}", ("factors.tau", "never moves with the treatment")),
         ("factors.n={baseline: 1, levels: [2], sets: evaluate.size}", ("never moves with the treatment",)),
         ("factors.n={baseline: 1, levels: [2], sets: samples}", ("factors.n.sets", "belongs to the evaluation")),
+        ("factors.seed={baseline: 0, levels: [1]}", ("factors.seed: 'seed' is no setting", "`seeds`", "data.seed")),
+        ("factors.s={baseline: 0, levels: [1], sets: seed}", ("factors.s.sets: 'seed' is no setting", "seeds: 5")),
+        ("factors.s={baseline: 0, levels: [1], sets: {1: {seed: 1}}}", ("factors.s.sets.1.seed: 'seed' is no",)),
+        ("train.seed=1", ("train.seed: unknown key",)),
+        (
+            "factors.crop*margin={baseline: 0, levels: [1]}",
+            ("factors.crop*margin: is no factor", "kind: full-factorial"),
+        ),
+        ("factors.crop:margin={baseline: 0, levels: [1]}", ("is no factor", "design: {kind: full-factorial}")),
+        ("factors.crop x margin={baseline: 0, levels: [1]}", ("is no factor", "design: {kind: full-factorial}")),
+        ("interactions=[[crop, margin]]", ("interactions: is no key", "design: {kind: full-factorial}")),
+        ("factors.a b={baseline: 0, levels: [1], sets: margin}", ("factors.a b: is no name: letters",)),
+        (f"study={'s' * 101}", ("has 101 characters, at most 100 are allowed",)),
+        (
+            f"factors.{'f' * 101}={{baseline: 0, levels: [0.5], sets: beta1}}",
+            ("the name has 101 characters, at most 100 are allowed",),
+        ),
+        ("x_own=1", ("x_own: unknown key",)),
         ("factors.batch={baseline: 16, levels: [16.0]}", ("16.0 is the baseline already",)),
         ("factors.x={baseline: 16, levels: ['16'], sets: batch}", ("would both be called '16'", "under sets")),
         ("factors.x={baseline: 0.25, levels: [0.25000001], sets: margin}", ("would both be called '0.25'",)),
@@ -255,6 +279,24 @@ def test_a_bad_override_is_refused_with_the_way_out(spec_file: Path, override: s
 def test_a_file_that_is_no_spec_is_refused_in_one_line(spec_file: Path, text: str, parts: tuple[str, ...]) -> None:
     (line,) = text_of(text)
     assert all(part in line for part in parts), line
+
+
+def test_a_seed_of_the_data_spelt_out_is_a_setting_like_any_other(spec_file: Path) -> None:
+    made = plan(load(spec_file, ["factors.photos={baseline: 0, levels: [1], sets: data.seed}", "data.size=64"]))
+    assert made.cell("photos=1").settings["data.seed"] == 1
+    assert load(spec_file, ["data.seed=4"]).data.seed == 4
+
+
+def test_names_of_a_hundred_characters_are_names(spec_file: Path) -> None:
+    spec = load(spec_file, [f"study={'s' * 100}", f"factors.{'f' * 100}={{baseline: 1, levels: [2], sets: width}}"])
+    assert (len(spec.study), [len(name) for name in spec.factors]) == (100, [4, 6, 100])
+
+
+def test_keys_of_the_users_own_hold_anchors(spec_file: Path) -> None:
+    text = SPEC.replace("study:", "x-level: &level 0.8\nx-wide: &wide {batch: 16}\nstudy:").replace("[0.8]", "[*level]")
+    Path("own.yaml").write_text(text.replace("train:\n  batch: 16\n", "train:\n  <<: *wide\n"))
+    spec = load("own.yaml")
+    assert (spec.factors, spec.train) == (load(spec_file).factors, load(spec_file).train)
 
 
 def test_an_alias_that_multiplies_is_refused(spec_file: Path) -> None:

@@ -20,8 +20,6 @@ from harness.settings import Budget, OneOf, Precision, Settings
 class DcganSettings(Settings):
     """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
 
-    later = frozenset({"loss"})
-
     width: int = Field(default=48, ge=1, le=512, description="Base channels of both networks (ch).")
     generator_width: int | None = Field(
         default=None, ge=1, le=512, description="Base channels of the generator alone; null: the same as width."
