@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
+from pydantic_core import PydanticSerializationError
 
 from harness.errors import SpecError, nearest
 from harness.measures import Direction, Kind, Measure
@@ -104,6 +105,17 @@ def from_document(raw: dict[str, Any], *, origin: str, folder: str | Path = ".")
 def _line(document: Marked, keys: Keys, text: str) -> str:
     dotted = ".".join(key for key in keys if isinstance(key, str))
     return f"{documents.at(document, keys).place}: {dotted}: {text}"
+
+
+def _unwritable(settings: BaseModel) -> list[str]:
+    """The settings that no other process can be told of."""
+    found = []
+    for name in type(settings).model_fields:
+        try:
+            settings.model_dump(mode="json", include={name})
+        except PydanticSerializationError:
+            found.append(name)
+    return found
 
 
 class _Check:
@@ -214,7 +226,13 @@ class _Check:
         if not model.model_fields and self.raw.get(key):
             self.refuse((key,), f"has no meaning: recipe '{self.name}' has no settings there; leave it out")
             return None
-        return self.section(key, model)
+        built = self.section(key, model)
+        for name in _unwritable(built) if built is not None else ():
+            text = (
+                f"{shown(getattr(built, name))} cannot be written as JSON; settings are numbers, text, lists, mappings"
+            )
+            self.refuse((key, name), text)
+        return built
 
     def budget(self, model: type[Budget]) -> Budget | None:
         units = list(model.model_fields)

@@ -66,8 +66,7 @@ def trainings(plan: Plan) -> str:
     runs = f"{plan.size} runs"
     if not (factors := sampled_factors(plan)):
         return runs
-    count = len({run.training for run in plan.runs})
-    return f"{runs}, {count} trainings ({_listed(factors)} {_plays(factors)} a part at sampling only)"
+    return f"{runs}, {plan.trainings} trainings ({_listed(factors)} {_plays(factors)} a part at sampling only)"
 
 
 def _listed(names: list[str]) -> str:
