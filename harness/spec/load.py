@@ -228,9 +228,7 @@ class _Check:
             return None
         built = self.section(key, model)
         for name in _unwritable(built) if built is not None else ():
-            text = (
-                f"{shown(getattr(built, name))} cannot be written as JSON; settings are numbers, text, lists, mappings"
-            )
+            text = f"{shown(getattr(built, name))} cannot be written as JSON; settings are numbers, text and lists"
             self.refuse((key, name), text)
         return built
 

@@ -178,7 +178,7 @@ def test_settings_that_no_json_can_hold_are_refused_with_the_place(written: Path
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith("error: bad.yaml")
     assert "train.what: " in done.stderr
-    assert "cannot be written as JSON; settings are numbers, text, lists, mappings" in done.stderr
+    assert "cannot be written as JSON; settings are numbers, text and lists" in done.stderr
 
 
 def test_a_study_of_which_no_run_is_complete_ends_with_an_error_each_time(written: Path) -> None:
