@@ -16,7 +16,7 @@ from harness.spec.idle import ever_wakes, sleepers
 from harness.spec.refusals import Refusal, shown
 
 
-def unusual(name: str, raw: Any) -> list[Refusal]:
+def composite_levels(name: str, raw: Any) -> list[Refusal]:
     """Refusals of a factor's lists and mappings given as levels: what they mean belongs under `sets`."""
     if not isinstance(raw, Mapping):
         return []

@@ -47,12 +47,13 @@ def _alike(
 
 
 def wakes_under(factors: Mapping[str, Factor], name: str, sections: Sections) -> dict[str, list[Level]]:
-    """One other factor and those of its levels, all else at its baseline, where this one's first level counts."""
+    """One other factor that it depends on, and those of its levels, all else at its baseline, where it counts."""
     baseline: dict[str, Level] = {other: factor.baseline for other, factor in factors.items()}
     on = {**baseline, name: factors[name].levels[0]}
     for other, factor in factors.items():
         levels = factor.every_level if other != name else ()
-        if found := [level for level in levels if _changes(factors, name, {**on, other: level}, sections)]:
+        found = [level for level in levels if _changes(factors, name, {**on, other: level}, sections)]
+        if 0 < len(found) < len(levels):
             return {other: found}
     return {}
 

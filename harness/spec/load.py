@@ -17,7 +17,7 @@ from harness.recipes import Recipe
 from harness.recipes.address import Address
 from harness.settings import Budget, Settings
 from harness.spec import documents
-from harness.spec.checks import FactorCheck, unusual
+from harness.spec.checks import FactorCheck, composite_levels
 from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, Level, Sections, assigned
@@ -319,6 +319,6 @@ class _Check:
                 self.refuse(("factors", name), f"the name has {len(name)} characters, at most {LONGEST} are allowed")
             factor, refusals = build(Factor, value)
             factors.update({name: factor} if factor else {})
-            for keys, text in {**dict(refusals), **dict(unusual(name, value))}.items():
+            for keys, text in {**dict(refusals), **dict(composite_levels(name, value))}.items():
                 self.refuse(("factors", name, *keys), text)
         return factors if len(factors) == len(raw) else None

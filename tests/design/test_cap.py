@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.design import Cell, Plan, PlannedRun
@@ -50,6 +52,14 @@ def test_the_last_seeds_go_first(hours: float, kept: list[int], dropped: tuple[i
 def test_a_cap_below_one_seed_is_refused_with_what_it_takes() -> None:
     with pytest.raises(SpecError, match=r"max_hours: 0\.4 is not enough: one seed of the 2 cells takes about 0\.5 h"):
         cap(planned([0]), SECONDS, 0.4)
+
+
+def test_runs_that_share_a_training_take_its_time_once() -> None:
+    made = planned([4, 2, 9])
+    shared = tuple(replace(run, training=f"baseline-{run.seed}") for run in made.runs)
+    capped = cap(replace(made, runs=shared), SECONDS, 0.34)  # 600 s a seed, those of the first cell
+    assert capped.hours == pytest.approx(0.5)
+    assert [run.seed for run in capped.plan.runs] == [4, 4, 2, 2]
 
 
 def test_keeping_seeds_keeps_every_cell_of_theirs() -> None:

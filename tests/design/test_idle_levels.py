@@ -123,15 +123,17 @@ def test_a_level_that_changes_something_else_too_is_a_level() -> None:
 
 
 def test_all_on_may_put_a_trick_to_sleep_and_is_told_of_when() -> None:
-    both = ["factors.beta=null", "factors.averaging=null", "factors.loss={baseline: ce, levels: [hinge]}",
-            "factors.margin={baseline: null, levels: [0.8]}", "design.kind=leave-one-out"]  # fmt: skip
+    both = ["factors.beta=null", "factors.averaging=null", "factors.width={baseline: 8, levels: [9]}",
+            "factors.loss={baseline: ce, levels: [hinge]}", "factors.margin={baseline: null, levels: [0.8]}",
+            "design.kind=leave-one-out"]  # fmt: skip
     line = refused(*both)
     assert "factors.margin: margin plays no part where loss is hinge, and 'leave-one-out' compares it" in line
     assert "like when: {loss: [ce]}" in line
     made = planned(*both, "factors.margin.when={loss: [ce]}")
     assert {contrast.factor: contrast.pairs for contrast in made.contrasts} == {
+        "width": (("all on", "without width"),),
         "loss": (("all on", "without loss"),),
-        "margin": (("margin=0.8", "without loss"),),
+        "margin": (("width=9, margin=0.8", "without loss"),),
     }
 
 
