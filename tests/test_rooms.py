@@ -108,7 +108,13 @@ def test_the_list_of_commands_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not heavy & found
 
 
-@pytest.mark.parametrize("command", ["ablate", "report", "compare", "train", "sample", "score", "data", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("recipes", "init", "check", "ablate", "report", "compare", "studies", "train", "sample", "score", "data"),
+        "doctor",
+    ],
+)
 def test_help_of_a_command_loads_neither_networks_nor_stores(tmp_path: Path, command: str) -> None:
     found = loaded(tmp_path, command, "--help")
     assert "click" in found

@@ -11,17 +11,30 @@ import click
 from harness import __version__
 from harness.errors import HarnessError
 
-_COMMANDS = {
-    "ablate": ("studies", "Run a study, and say what each trick is worth."),
-    "report": ("studies", "What each trick of a study is worth, at any time."),
-    "compare": ("studies", "The same tricks in two studies or more."),
-    "train": ("runs", "Train a recipe once, without a study."),
-    "sample": ("runs", "Draw images from a finished run."),
-    "score": ("score", "Score generated images against real ones."),
-    "data": ("data", "Look at, prepare and draw data sets."),
-    "doctor": ("doctor", "What this machine can do, and what is missing."),
+_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "To begin": {
+        "recipes": ("recipes", "Installed recipes, and the settings of one."),
+        "init": ("plans", "Write a commented spec to start from."),
+        "check": ("plans", "Validate a spec and print what it plans."),
+    },
+    "Studies": {
+        "ablate": ("studies", "Run a study, and say what each trick is worth."),
+        "report": ("studies", "What each trick of a study is worth, at any time."),
+        "compare": ("studies", "The same tricks in two studies or more."),
+        "studies": ("studies", "The studies of a storage, and how far they are."),
+    },
+    "Single runs": {
+        "train": ("runs", "Train a recipe once, without a study."),
+        "sample": ("runs", "Draw images from a finished run."),
+    },
+    "Images and the machine": {
+        "score": ("score", "Score generated images against real ones."),
+        "data": ("data", "Look at, prepare and draw data sets."),
+        "doctor": ("doctor", "What this machine can do, and what is missing."),
+    },
 }
-"""Command -> the module of this room that holds it, and what the list of commands says of it."""
+"""Heading -> command -> the module of this room that holds it, and what the list of commands says of it."""
+_COMMANDS = {name: module for group in _GROUPS.values() for name, (module, _) in group.items()}
 
 
 class _Commands(click.Group):
@@ -36,12 +49,14 @@ class _Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"harness.cli.{_COMMANDS[name][0]}"), name)
+        command: click.Command = getattr(importlib.import_module(f"harness.cli.{_COMMANDS[name]}"), name)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+        widest = max(map(len, _COMMANDS))
+        for heading, group in _GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), summary) for name, (_, summary) in group.items()])
 
     def invoke(self, context: click.Context) -> Any:
         try:

@@ -15,7 +15,15 @@ _settings = click.option(
 )
 
 
-@click.group()
+class _Commands(click.Group):
+    """Says what each command does in whole, which click cuts off."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help or "") for name, command in self.commands.items()])
+
+
+@click.group(cls=_Commands)
 def data() -> None:
     """Look at, prepare and draw data sets."""
 

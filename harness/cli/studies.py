@@ -1,10 +1,11 @@
-"""ablate, report and compare: studies run, reported at any time, and held against each other."""
+"""ablate, report, compare and studies: studies run, reported at any time, held against each other, and listed."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from harness.spec import load
 
 if TYPE_CHECKING:
     from harness.report import Report
+    from harness.study.store.listing import Stored
 
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 _storage = click.option("--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL.")
@@ -35,6 +37,8 @@ _storage = click.option("--storage", default="sqlite:///optuna.db", show_default
 @click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
 @_storage
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
+@click.option("--retry", is_flag=True, help="Try again the runs that have failed too often to be tried once more.")
 @click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
 def ablate(
     spec: Path,
@@ -44,6 +48,8 @@ def ablate(
     launch: str,
     storage: str,
     tracking_uri: str | None,
+    no_reuse: bool,
+    retry: bool,
     take_over: bool,
 ) -> None:
     """Run the study that SPEC declares, and say what each trick is worth.
@@ -56,7 +62,15 @@ def ablate(
     from harness.study import preview
     from harness.study.placement import Options
 
-    options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch, take_over=take_over)
+    options = Options(
+        storage=storage,
+        tracking_uri=tracking_uri,
+        slots=slots,
+        launch=launch,
+        take_over=take_over,
+        reuse=not no_reuse,
+        retry=retry,
+    )
     if dry_run:
         preview.dry_run(study, options, note)
         return
@@ -153,7 +167,10 @@ def _render(found: Report, kind: str, name: str | None) -> str:
 @_storage
 @click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
 def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
-    """The same tricks in two studies or more. NAME@URL is a study in another storage."""
+    """The same tricks in two studies or more.
+
+    SPEC is a study's file, STUDY its name in the storage; STUDY@URL is one in another storage.
+    """
     if len(set(studies)) < 2:
         raise StudyError(f"{' '.join(studies)}: a comparison needs two different studies or more; name another one")
     from harness.analysis import compare as compared
@@ -171,6 +188,36 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
         click.echo(comparison.markdown(table), nl=False)
     else:
         Console().print(comparison.render(table))
+
+
+@click.command()
+@_storage
+def studies(storage: str) -> None:
+    """List the studies of a storage, the one that ran last first."""
+    from harness.study.store.listing import stored
+
+    found = stored(storage)
+    if not found:
+        click.echo("no study yet: harness ablate SPEC runs one")
+        return
+    rows = [("study", "recipe", "design", "runs", "last run", "best run"), *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # a line each however long, so that it can be searched and cut
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(each: Stored) -> tuple[str, ...]:
+    if not each.recipe:
+        return each.name, "-", "-", "-", _when(each.last), "not made by harness"
+    runs = f"{each.complete}/{each.size}" + (f", {each.failed} failed" if each.failed else "")
+    best = f"{each.objective} {each.best:.4g}" if each.best is not None else each.objective
+    return each.name, each.recipe, each.design, runs, _when(each.last), best
+
+
+def _when(moment: datetime | None) -> str:
+    if moment is None:
+        return "none yet"
+    return f"{moment:%d %b %H:%M}" if moment.year == datetime.now().year else f"{moment:%d %b %Y}"
 
 
 def _named(study: str, overrides: tuple[str, ...]) -> Any:

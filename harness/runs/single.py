@@ -14,8 +14,8 @@ from harness.runs.description import SECTIONS, RunDescription
 from harness.spec.documents import scalar
 from harness.spec.refusals import build
 
-_USUAL = {"images": 40_000, "seconds": 60}
-"""What a run gets that names no budget, by the first of its recipe's units that is here."""
+USUAL = {"images": 40_000, "epochs": 10, "steps": 1_000, "seconds": 60}
+"""What a run gets that names no budget, where its recipe has none of its own, by the first unit of the recipe."""
 
 
 def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *, default: str) -> dict[str, Any]:
@@ -33,14 +33,22 @@ def sections(overrides: Sequence[str], models: Mapping[str, type[BaseModel]], *,
         if section not in models:
             raise SpecError(f"--set {text}: there is no section '{section}'; {nearest(section, models)}")
         raw[section][setting] = scalar(value)
-    if "budget" in models and not raw["budget"] and build(models["budget"], {})[1]:
-        raw["budget"] = dict([each for each in _USUAL.items() if each[0] in models["budget"].model_fields][:1])
+    if "budget" in models and not raw["budget"]:
+        raw["budget"] = usual_budget(models["budget"])
     found: dict[str, Any] = {}
     for name, model in models.items():
         found[name], refused = build(model, raw[name])
         if refused:
             raise SpecError("\n".join(f"--set {name}.{'.'.join(map(str, keys))}: {text}" for keys, text in refused))
     return found
+
+
+def usual_budget(model: type[BaseModel]) -> dict[str, Any]:
+    """A budget for a run that names none; {} where the recipe has its own, or needs none."""
+    if not build(model, {})[1]:
+        return {}
+    unit = next(iter(model.model_fields))
+    return {unit: USUAL.get(unit, 20)}
 
 
 def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Path) -> RunDescription:

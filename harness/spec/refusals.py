@@ -50,6 +50,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def allowed(model: type[BaseModel], name: str) -> str:
+    """What the setting `name` of `model` may be, in words; "" where it cannot be told."""
+    return _allowed(_schema(model, (name,)))
+
+
+def choices(model: type[BaseModel], name: str) -> list[Any]:
+    """The values that the setting `name` of `model` may have; [] where the choice is not closed."""
+    return _values(_schema(model, (name,)))
+
+
 def _existing(loc: tuple[str | int, ...], raw: Any, *, missing: bool) -> tuple[str | int, ...]:
     """`loc` without the branch names that pydantic puts into it for unions."""
     keys: list[str | int] = []
@@ -110,12 +120,16 @@ def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
 
 def _options(schema: dict[str, Any]) -> list[str]:
     """The names in a closed choice; [] where the choice is not closed."""
+    return ["null" if value is None else str(value) for value in _values(schema)]
+
+
+def _values(schema: dict[str, Any]) -> list[Any]:
     if "enum" in schema:
-        return ["null" if option is None else str(option) for option in schema["enum"]]
+        return list(schema["enum"])
     if "const" in schema:
-        return [str(schema["const"])]
-    branches = [["null"] if part.get("type") == "null" else _options(part) for part in schema.get("anyOf", [])]
-    return [option for branch in branches for option in branch] if branches and all(branches) else []
+        return [schema["const"]]
+    branches = [[None] if part.get("type") == "null" else _values(part) for part in schema.get("anyOf", [])]
+    return [value for branch in branches for value in branch] if branches and all(branches) else []
 
 
 def _allowed(schema: dict[str, Any]) -> str:

@@ -82,7 +82,7 @@ class StudyStore:
     @classmethod
     def find(cls, storage: str, name: str) -> StudyStore:
         """The stored study called `name`, or whose name begins so where just one does. Raises StudyError."""
-        if not _exists(storage):
+        if not exists(storage):
             place = without_password(storage)
             raise StudyError(f"no study '{name}' in {place}: the file does not exist; run `harness ablate` first")
         opened = get_storage(storage)
@@ -101,7 +101,7 @@ class StudyStore:
 
     def refuse_used_seeds(self, plan: Plan) -> None:
         """Refuse a new design on seeds that a search of this storage has chosen by. Raises StudyError."""
-        if _exists(self.storage):
+        if exists(self.storage):
             refuse_used_seeds(get_storage(self.storage), self.name, plan)
 
     def create(self, spec: Spec, plan: Plan) -> None:
@@ -378,7 +378,7 @@ def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
     return {"key": run.key, "cell": cell.name, "levels": cell.levels, "seed": run.seed, "attempt": attempt}
 
 
-def _exists(storage: str) -> bool:
+def exists(storage: str) -> bool:
     """Whether the storage is there already; asking Optuna would make an empty SQLite file."""
     prefix = "sqlite:///"
     return not storage.startswith(prefix) or Path(storage.removeprefix(prefix)).exists()
