@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from harness.errors import SpecError, StudyError, nearest
+from harness.errors import HarnessError, SpecError, StudyError, nearest
 from harness.measures import Measure
 from harness.recipes.run import Interrupted, Run
 from harness.settings import Budget, Nothing
@@ -89,7 +89,14 @@ def get(name: str) -> Recipe:
         return Dcgan()
     for entry in entry_points(group="harness.recipes"):
         if entry.name == name:
-            return complete(entry.load())
+            try:
+                found = entry.load()
+            except HarnessError:
+                raise
+            except (Exception, SystemExit) as error:  # whatever another's package may do
+                why = f"{type(error).__name__}: {error}"
+                raise SpecError(f"recipe '{name}' ({entry.value}) cannot be imported: {why}; mend that") from error
+            return complete(found)
     raise SpecError(f"recipe '{name}' is not installed; {nearest(name, names())}, or give its place: ./file.py:name")
 
 
@@ -103,10 +110,20 @@ def complete(found: Any) -> Recipe:
         raise SpecError(
             f"recipe {kind.__name__} lacks {', '.join(lacks)}; see harness.recipes.Recipe for what they are"
         )
+    if not isinstance(found.objective, Measure):
+        raise SpecError(f"recipe {kind.__name__}: objective is {found.objective!r}; must be a harness.Measure")
+    if not (isinstance(found.settings, type) and issubclass(found.settings, BaseModel)):
+        raise SpecError(f"recipe {kind.__name__}: settings is {found.settings!r}; must be a class of harness.settings")
     if not isinstance(found, type) and isinstance(found, Recipe):
         return found
-    whole: type = kind if Recipe in kind.__mro__ else type(kind.__name__, (kind, Recipe), {})
-    made = whole()
-    made.__dict__.update({} if isinstance(found, type) else vars(found))
+    whole: type = kind if Recipe in kind.__mro__ else type(kind.__name__, (kind, Recipe), {"__doc__": kind.__doc__})
+    if isinstance(found, type):
+        try:
+            made = whole()
+        except TypeError as error:
+            raise SpecError(f"recipe {kind.__name__} cannot be made without arguments: {error}") from None
+    else:
+        made = object.__new__(whole)
+        made.__dict__.update(vars(found))
     assert isinstance(made, Recipe)
     return made

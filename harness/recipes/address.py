@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
 import json
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from harness import recipes
 from harness.errors import SpecError, nearest
 
 _LOADED: dict[tuple[Path, str], ModuleType] = {}
+_FOLDERS: set[Path] = set()  # that recipes were loaded from
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,23 @@ class Address:
     def sources(self) -> list[Path]:
         """The files that hold the recipe: its module, or those that its command names."""
         if self.is_command:
-            words = json.loads(self.text).get("command", [])
-            found = [Path(self.folder, str(word)) for word in words]
+            raw = json.loads(self.text)
+            found = [Path(self.folder, raw.get("cwd", "."), str(word)) for word in raw["command"]]
             return [file for file in found if file.is_file()]
         place, colon, name = self.text.rpartition(":")
         if not colon and not self.text.endswith(".py"):
             return []
         module = self._module(place or name)
-        return [Path(module.__file__)] if module.__file__ else []
+        return neighbours(Path(module.__file__)) if module.__file__ else []
 
     def _module(self, place: str) -> ModuleType:
         try:
             return self._file(place) if place.endswith(".py") else self._named(place)
         except SpecError:
             raise
-        except Exception as error:  # whatever a module of the user's may do
-            frames = traceback.extract_tb(error.__traceback__)
-            last = frames[-1] if frames else None
-            where = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
+        except (Exception, SystemExit) as error:  # whatever a module of the user's may do
             raise SpecError(
-                f"{self.text} cannot be imported: {type(error).__name__}: {error}{where}; mend that, or give "
+                f"{self.text} cannot be imported: {type(error).__name__}: {error}{_where(error)}; mend that, or give "
                 "module:name or ./file.py:name"
             ) from error
 
@@ -94,7 +93,8 @@ class Address:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         if (path, content) not in _LOADED:
             _look_in(path.parent)  # as `python file.py` does
-            name = f"harness_recipe_{content[:12]}_{path.stem}"
+            place = hashlib.sha256(f"{path}{content}".encode()).hexdigest()
+            name = f"harness_recipe_{place[:12]}_{path.stem}"
             about = importlib.util.spec_from_file_location(name, path)
             assert about is not None
             assert about.loader is not None
@@ -110,13 +110,69 @@ class Address:
 
     def _named(self, place: str) -> ModuleType:
         _look_in(Path(self.folder).resolve())
-        _look_in(Path.cwd())
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)
         return importlib.import_module(place)
 
 
 def _look_in(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    """Let modules be imported from `folder` first, where another recipe's folder has some of the same name."""
+    text = str(folder)
+    if text in sys.path[:1]:
+        return
+    if text in sys.path:
+        sys.path.remove(text)
+    sys.path.insert(0, text)
+    importlib.invalidate_caches()
+    for other in _FOLDERS - {folder}:
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if "." not in name and file and Path(file).parent in (other, other / name) and _beside(folder, name):
+                for each in [key for key in sys.modules if key.partition(".")[0] == name]:
+                    del sys.modules[each]
+    _FOLDERS.add(folder)
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    """The file of the module `name` in `folder`."""
+    found = (folder / f"{name}.py", folder / name / "__init__.py")
+    return next((file for file in found if file.is_file()), None)
+
+
+def neighbours(file: Path) -> list[Path]:
+    """`file` and the modules of its own folder that it imports, and they import: what a recipe's numbers hang on."""
+    found = [file]
+    for each in found:
+        for name in _imported(each):
+            beside = _beside(file.parent, name)
+            if beside is not None and beside not in found:
+                found.append(beside)
+    return sorted(found)
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """The modules that stand beside a file or in its package, as far as its imports may mean them."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module.partition(".")[0], node.module.rpartition(".")[2])
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+
+
+def _where(error: BaseException) -> str:
+    """Where in the user's own files an import failed."""
+    if isinstance(error, SyntaxError):
+        return ""  # its message says it
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith("<") and Path(each.filename) != Path(__file__)]
+    own = [each for each in own if "importlib" not in Path(each.filename).parts]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _recipe(module: ModuleType, name: str, text: str) -> recipes.Recipe:
@@ -135,7 +191,7 @@ def _recipe(module: ModuleType, name: str, text: str) -> recipes.Recipe:
 
 
 def _is_recipe(value: Any, module: ModuleType) -> bool:
-    if isinstance(value, type):
-        own = value.__module__ == module.__name__
-        return own and isinstance(getattr(value, "name", None), str) and callable(getattr(value, "train", None))
-    return isinstance(value, recipes.Recipe)
+    kind = value if isinstance(value, type) else type(value)
+    own = kind.__module__ == module.__name__
+    alike = own and isinstance(getattr(value, "name", None), str) and callable(getattr(value, "train", None))
+    return alike or (not isinstance(value, type) and isinstance(value, recipes.Recipe))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +29,16 @@ def load(path: Path, *, identity: str) -> dict[str, Any] | None:
     except Exception:
         return None
     return state if isinstance(state, dict) and state.get("identity") == identity else None
+
+
+def unreadable(state: Mapping[str, Any]) -> str:
+    """What in `state` could be written but not read back, since it is no plain data; "" where all can be."""
+    memory = io.BytesIO()
+    try:
+        torch.save(dict(state), memory)
+        memory.seek(0)
+        torch.load(memory, map_location="cpu", weights_only=True)
+    except Exception as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        return found[1] if found else str(error).splitlines()[0][:200]
+    return ""

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, create_model
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes import Recipe
+from harness.recipes.models import AnyBudget, budget_of, model_of
 from harness.recipes.run import Interrupted, Run
 from harness.settings import Budget, Nothing, Settings
 
 Function = Callable[..., Mapping[str, float]]
-
-
-class AnyBudget(Budget):
-    """A budget in any of the usual units, or none."""
-
-    optional = True
-
-    images: int | None = None
-    seconds: float | None = None
-    epochs: int | None = None
-    steps: int | None = None
+_NOTHING = inspect.Parameter.empty
+_POSITIONAL, _ORDINARY = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+_STAR = inspect.Parameter.VAR_POSITIONAL
 
 
 class FunctionRecipe(Recipe):
@@ -90,9 +83,10 @@ def recipe(
     the `objective` among them, which is better lower unless `maximize`.
 
     Raise `version` where a change makes numbers that do not compare with those before. `unit` is what reported steps
-    count, `budget` the amount that a run trains for by default, like `{"epochs": 20}`; without it a spec may give
-    images, seconds, epochs or steps. `measures` are further ones to have effects of, `prepare` is called once before
-    runs start. `data` and `evaluate` are models of these sections, for `run.data` and `run.evaluate`.
+    count, `budget` the amount that a run trains for by default, like `{"epochs": 20}`, which a spec may give otherwise
+    or in seconds; without it a spec may give images, seconds, epochs or steps. `measures` are further ones to have
+    effects of, `prepare` is called once before runs start. `data` and `evaluate` are models of these sections, for
+    `run.data` and `run.evaluate`.
     """
     if isinstance(objective, str):
         direction = Direction.MAXIMIZE if maximize else Direction.MINIMIZE
@@ -102,45 +96,62 @@ def recipe(
     about = {"measures": measures, "version": version, "unit": unit, "data": data, "evaluate": evaluate}
 
     def decorate(function: Function) -> FunctionRecipe:
-        own = _budget(function.__name__, budget) if not isinstance(budget, type) else budget
-        return FunctionRecipe(function, objective=objective, prepare=prepare, budget=own, **about)
+        own = budget_of(function.__name__, {"seconds": None, **budget}) if isinstance(budget, Mapping) else budget
+        return FunctionRecipe(function, objective=objective, prepare=prepare, budget=own or AnyBudget, **about)
 
     return decorate
-
-
-def _budget(name: str, default: Mapping[str, float] | None) -> type[Budget]:
-    if default is None:
-        return AnyBudget
-    units: dict[str, Any] = {unit: (float | None, amount) for unit, amount in default.items()}
-    units.setdefault("seconds", (float | None, None))
-    return create_model(f"BudgetOf{name.title()}", __base__=Budget, **units)
 
 
 def _settings(function: Function) -> type[Settings]:
     """The settings that the signature names. Raises SpecError where one cannot be a setting."""
     name = function.__name__
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise SpecError(f"recipe '{name}': {error}; import the types that its signature names") from None
     parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+    if not parameters or parameters[0].kind not in (_POSITIONAL, _ORDINARY) or parameters[0].default is not _NOTHING:
         raise SpecError(
             f"recipe '{name}': the first parameter must be the run, like def {name}(run: Run, lr: float = 0.1)"
         )
-    fields: dict[str, Any] = {}
+    fields: dict[str, tuple[Any, Any]] = {}
     for each in parameters[1:]:
-        if each.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            raise SpecError(f"recipe '{name}': *{each.name} names no setting; write out each parameter")
-        if each.name in ("seed", "run") or each.name.startswith("_"):
+        if each.kind not in (_ORDINARY, inspect.Parameter.KEYWORD_ONLY):
+            stars = "*" if each.kind is _STAR else "" if each.kind is _POSITIONAL else "**"
+            remedy = "write out each parameter" if stars else "take the / out"
+            raise SpecError(f"recipe '{name}': {stars}{each.name} cannot be given by name; {remedy}")
+        if each.name in ("seed", "run") or each.name.startswith(("_", "model_")):
             remedy = "use run.seed" if each.name == "seed" else "give it another name"
             raise SpecError(f"recipe '{name}': a setting cannot be called '{each.name}'; {remedy}")
-        missing = each.default is inspect.Parameter.empty
-        usual = Any if missing or each.default is None else type(each.default)
-        fields[each.name] = (hints.get(each.name, usual), ... if missing else each.default)
+        fields[each.name] = (_type(function, each), ... if each.default is _NOTHING else each.default)
     try:
-        return create_model(f"SettingsOf{name.title()}", __base__=Settings, **fields)
-    except PydanticSchemaGenerationError as error:
+        model = model_of(f"SettingsOf{name.title()}", fields)
+    except SpecError as error:
+        raise SpecError(f"recipe '{name}': {error}") from None
+    _refuse_defaults(model, name)
+    return model
+
+
+def _type(function: Function, parameter: inspect.Parameter) -> Any:
+    """The parameter's type as annotated, or that of its default."""
+    if parameter.annotation is _NOTHING:
+        return Any if parameter.default in (_NOTHING, None) else type(parameter.default)
+    # Of this parameter alone: the run's annotation may be known to a type checker only.
+    alone = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    inner = inspect.unwrap(function)
+    try:
+        return get_type_hints(alone, globalns=getattr(inner, "__globals__", {}), include_extras=True)[parameter.name]
+    except Exception as error:  # whatever an annotation in quotes may be
         raise SpecError(
-            f"recipe '{name}': {error.message.splitlines()[0]}; settings are numbers, text, lists"
+            f"recipe '{function.__name__}': the type of {parameter.name} cannot be told: {error}; import what it names "
+            "at the top of the file"
         ) from None
+
+
+def _refuse_defaults(model: type[Settings], name: str) -> None:
+    """Raises SpecError for a default that the setting itself would refuse: a spec could not even write it."""
+    usual = {key: field.default for key, field in model.model_fields.items() if not field.is_required()}
+    optional = {key: value for key, value in usual.items() if value is not None}  # x: float = None is a custom
+    try:
+        model.model_validate(optional)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            if each["type"] != "missing":
+                where, value = ".".join(map(str, each["loc"])), each["input"]
+                raise SpecError(f"recipe '{name}': the default of {where} is {value!r}: {each['msg']}") from None

@@ -30,9 +30,10 @@ class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
 class Run:
     """One run, as its recipe sees it.
 
-    `data`, `evaluate` and `budget` are instances of the recipe's own models, `references` the data of each fixed set
-    that runs are scored against. `device` is `cpu` or `cuda:N`, `directory` the run's own folder. `trained` is the
-    folder of a finished run that differs in settings used at sampling alone: its training is this run's too.
+    `unit` is what the recipe's steps count. `data`, `evaluate` and `budget` are instances of the recipe's own models,
+    `references` the data of each fixed set that runs are scored against. `device` is `cpu` or `cuda:N`, `threads` the
+    CPU's threads that are the run's to use (None: all), `directory` the run's own folder. `trained` is the folder of a
+    finished run that differs in settings used at sampling alone: its training is this run's too.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Run:
         objective: Measure,
         emit: Callable[[Event], None],
         recipe: str = "",
+        unit: str = "steps",
         data: Any = None,
         evaluate: Any = None,
         references: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         device: str | None = None,
+        threads: int | None = None,
         identity: str = "",
         trained: Path | None = None,
         stop: Callable[[], bool] = lambda: False,
@@ -56,11 +59,13 @@ class Run:
         self.directory = directory
         self.objective = objective
         self.recipe = recipe
+        self.unit = unit
         self.data = data
         self.evaluate = evaluate
         self.references = references or {}
         self._budget = budget or Budget()
         self.device = device
+        self.threads = threads
         self.identity = identity
         self.trained = trained
         self._emit = emit
@@ -71,18 +76,26 @@ class Run:
         """The last step that was reported."""
         self.budget_used = False
         """Whether the recipe has asked for its budget: one that it does not ask for has no effect."""
+        self.fraction = 0.0
+        """The share of the budget that is spent, 0 to 1, as `until_budget` counts it: what a schedule follows."""
         self._streams: Streams | None = None
         self._count = 0
-        self._counted: tuple[str, float] = ("", 1.0)
+        self._looks_after_stops = False  # it asks whether to stop, or keeps checkpoints to stop at
+        self._proven = False  # a checkpoint of this run's was read back
         self._seconds = 0.0  # of training before the clock was last started
+        self._earlier = 0.0  # of training in earlier attempts
+        self._training = False  # whether counts have begun
         self._since: float | None = time.perf_counter()
+        self._first_done: float | None = None  # of the budget's unit, when this attempt began
         self._told = 0.0
+        self._rate = 0.0
 
     # ------------------------------------------------------------------ what is given
 
     @property
     def should_stop(self) -> bool:
         """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return."""
+        self._looks_after_stops = True
         self.told_to_stop = self.told_to_stop or self._stop()
         return self.told_to_stop
 
@@ -106,7 +119,10 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, those of earlier attempts included; time inside the harness does not count."""
+        """Seconds of training so far, those of earlier attempts included; time inside the harness does not count.
+
+        They begin with the first count of `until_budget`, or with the run where nothing is counted.
+        """
         return self._seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
     @contextmanager
@@ -125,8 +141,8 @@ class Run:
         """Count 1, 2, 3, ... until the budget is spent; every count is `each` of a unit.
 
         `for epoch in run.until_budget(epochs=20)` trains for the spec's budget, or 20 epochs where it has none. A run
-        that was restored goes on counting where its checkpoint was taken; one that is asked to stop ends here with
-        `Interrupted`. Raises SpecError where the spec's budget is in a unit that is not counted.
+        that was restored goes on with the count after the one its checkpoint was taken in; one that is asked to stop
+        ends here with `Interrupted`. Raises SpecError where the spec's budget is in a unit that is not counted.
         """
         if len(default) > 1 or (unit and default):
             raise TypeError("until_budget counts one unit, like until_budget(epochs=20)")
@@ -139,31 +155,48 @@ class Run:
             raise SpecError(
                 f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
             )
-        began, counted = self.seconds, self._count
+        self._begin()
         while True:
-            spent = self.seconds if budget.timed else self._count * each
-            self._progress(spent / amount, began, (self._count - counted) * each, unit)
-            if spent >= amount:
+            if self._spent(self._count * each, amount):
                 return
             if self.should_stop:
                 raise Interrupted(f"stopped after {self._count * each:,g} {unit}")
             self._count += 1
             yield self._count
 
-    def _progress(self, fraction: float, began: float, done: float, unit: str) -> None:
-        now = time.monotonic()
-        if now - self._told < _EVERY and fraction < 1:
-            return
-        self._told = now
-        elapsed = self.seconds - began
-        self.emit(
-            Progress(
-                step=self.step,
-                train_seconds=self.seconds,
-                rate=done / elapsed if elapsed > 0 else 0.0,
-                fraction=min(1.0, fraction),
-            )
-        )
+    def spend(self, unit: str, done: float) -> bool:
+        """Whether the budget is spent after `done` of `unit` in all, where another's loop counts; False without one.
+
+        Raises SpecError where the spec's budget is in a unit that is not counted.
+        """
+        self._begin()
+        budget: Budget = self.budget
+        if budget.unit not in ("", "seconds", unit):
+            raise SpecError(f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}")
+        return budget.amount > 0 and self._spent(done, budget.amount)
+
+    def go_on(self, *, step: int, seconds: float) -> None:
+        """Go on after `step` and `seconds` of training, where what is restored is another's checkpoint."""
+        self.step, self._earlier = step, seconds
+        self._seconds += seconds
+
+    def _begin(self) -> None:
+        """Training begins: what was made ready before is none."""
+        if not self._training:
+            self._training, self._seconds = True, self._earlier
+            self._since = time.perf_counter() if self._since is not None else None
+
+    def _spent(self, done: float, amount: float) -> bool:
+        if self._first_done is None:
+            self._first_done = done
+        self.fraction = min(1.0, (self.seconds if self._budget.timed else done) / amount)
+        now, ended = time.monotonic(), self.fraction >= 1
+        if now - self._told >= _EVERY or ended:
+            self._told = now
+            elapsed = self.seconds - self._earlier
+            self._rate = (done - self._first_done) / elapsed if elapsed > 0 else 0.0
+            self.emit(Progress(step=self.step, train_seconds=self.seconds, rate=self._rate, fraction=self.fraction))
+        return ended
 
     # ------------------------------------------------------------------ what is told
 
@@ -182,15 +215,18 @@ class Run:
         """Measures after `step` of the recipe's unit; with the objective among them it is a score of the run.
 
         Numbers, one-element tensors and arrays are taken. Raises RecipeError for anything else, and DivergedError where
-        one is not finite.
+        one is not finite. A run that is asked to stop ends here with `Interrupted` where its recipe neither asks
+        whether to stop nor keeps checkpoints: nothing else would end it.
         """
         with self.untimed():
             try:
                 at = operator.index(step)
             except TypeError:
+                at = -1
+            if at < 0:
                 raise RecipeError(
-                    f"recipe '{self.recipe}': report({step!r}, ...): the step must be a whole number"
-                ) from None
+                    f"recipe '{self.recipe}': report({step!r}, ...): the step must be a whole number of at least 0"
+                )
             values = {
                 name: number(value, f"recipe '{self.recipe}': report at step {at}: {name}")
                 for name, value in measures.items()
@@ -199,37 +235,37 @@ class Run:
                 self.emit(Scored(step=at, train_seconds=self.seconds, scores=values))
             else:
                 curves = {name: [(at, value)] for name, value in values.items()}
-                self.emit(Progress(step=at, train_seconds=self.seconds, curves=curves))
+                self.emit(
+                    Progress(
+                        step=at, train_seconds=self.seconds, rate=self._rate, fraction=self.fraction, curves=curves
+                    )
+                )
+        if not self._looks_after_stops and self._stop():
+            self.told_to_stop = True
+            raise Interrupted(f"stopped after {at:,}; it keeps no checkpoint, so that it will start anew")
 
     def image(self, name: str, image: Any, /) -> None:
-        """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1."""
-        from harness.files.images import save_grid
+        """Keep a picture called `name`: uint8 [3, H, W], or [N, 3, H, W] as a grid, or floats from 0 to 1.
+
+        One channel is grey. Raises RecipeError for anything else.
+        """
+        from harness.recipes.pictures import save_picture
 
         with self.untimed():
-            import torch
-
-            pixels = torch.as_tensor(image).detach().cpu()
-            pixels = pixels[None] if pixels.dim() == 3 else pixels
-            if pixels.dim() != 4 or pixels.shape[1] not in (1, 3):
-                raise RecipeError(
-                    f"recipe '{self.recipe}': image '{name}' has the shape {tuple(pixels.shape)}; must be [3, H, W] or "
-                    "[N, 3, H, W]"
-                )
-            if pixels.is_floating_point():
-                pixels = pixels.clamp(0, 1).mul(255).round()
             path = self.directory / f"{name}-{self.step:09d}.png"
-            columns = math.ceil(math.sqrt(len(pixels)))
-            save_grid(pixels.to(torch.uint8).expand(-1, 3, -1, -1), path, columns=columns)
+            save_picture(name, image, path, whose=f"recipe '{self.recipe}'")
             self.emit(Artifact(step=self.step, path=str(path), kind=name))
 
     # ------------------------------------------------------------------ going on later
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Keep `state` (tensors and plain data) to go on from, with the run's streams, count and seconds.
+        """Keep `state` (tensors and plain data) to go on from, with the run's count, seconds, streams and the global
+        generators of torch, numpy and Python.
 
-        Where the run is asked to stop it ends here, with `Interrupted`.
+        Call it when a count's work is done. Where the run is asked to stop it ends here, with `Interrupted`. Raises
+        RecipeError where `state` holds what could not be read back.
         """
-        from harness.recipes import checkpoint
+        from harness.recipes import checkpoint, randomness
 
         with self.untimed():
             path = self.directory / checkpoint.NAME
@@ -238,24 +274,38 @@ class Run:
                 "step": self.step,
                 "seconds": self._seconds,
                 "streams": self._streams.state() if self._streams else None,
+                "global": randomness.state(),
             }
-            checkpoint.save({"identity": self.identity, "run": ours, "state": dict(state)}, path)
+            whole = {"identity": self.identity, "run": ours, "state": dict(state)}
+            if not self._proven and (why := checkpoint.unreadable(whole)):
+                raise RecipeError(
+                    f"recipe '{self.recipe}': checkpoint: {why} cannot be read back; keep tensors, numbers, text, lists "
+                    "and mappings of them, like model.state_dict()"
+                )
+            self._proven = True
+            checkpoint.save(whole, path)
             self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
         if self.should_stop:
             raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
 
     def restore(self) -> dict[str, Any] | None:
-        """What the run's last checkpoint holds, or None where it starts anew. Call it once, before training."""
-        from harness.recipes import checkpoint
+        """What the run's last checkpoint holds, or None where it starts anew.
 
+        Call it once, when everything is made and before training: generators go on where the checkpoint was taken.
+        """
+        from harness.recipes import checkpoint, randomness
+
+        self._looks_after_stops = True
         with self.untimed():
             saved = checkpoint.load((self.trained or self.directory) / checkpoint.NAME, identity=self.identity)
             if saved is None:
                 return None
             ours = saved["run"]
-            self._count, self.step, self._seconds = ours["count"], ours["step"], ours["seconds"]
+            self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
+            self._seconds += self._earlier
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
+            randomness.restore(ours["global"])
             state: dict[str, Any] = saved["state"]
             return state
 
@@ -265,8 +315,13 @@ def number(value: Any, what: str) -> float:
     if isinstance(value, str | bytes | bool) or value is None:
         raise RecipeError(f"{what} is {value!r}; must be a finite number")
     try:
+        value = value.item() if hasattr(value, "item") else value  # of a tensor or an array of one element
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
         found = float(value)
-    except (TypeError, ValueError):
+    except OverflowError:
+        found = math.inf
+    except (TypeError, ValueError, RuntimeError):
         raise RecipeError(f"{what} is a {type(value).__name__}; must be a finite number") from None
     if not math.isfinite(found):
         raise DivergedError(f"{what} is {found}; must be a finite number")

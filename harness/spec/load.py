@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic_core import PydanticSerializationError
 
-from harness.errors import SpecError, nearest
+from harness.errors import SpecError, listed, nearest
 from harness.measures import Direction, Kind, Measure
 from harness.recipes import Recipe
 from harness.recipes.address import Address
@@ -256,7 +256,7 @@ class _Check:
     def name(self) -> str:
         """What the spec calls its recipe."""
         value = self.raw.get("recipe")
-        return value if isinstance(value, str) else " ".join(map(str, (value or {}).get("command", ["command"])))
+        return value if isinstance(value, str) else "command"
 
     def recipe(self) -> Recipe | None:
         value = self.raw.get("recipe")
@@ -285,8 +285,9 @@ class _Check:
             return None
         found = next((each for each in known if each.name == chosen.metric), None)
         if found is None and chosen.direction is None:
-            names = nearest(chosen.metric, [each.name for each in known if each.name])
-            text = f"say which way is better, direction: minimize or maximize; declared are: {names.partition(': ')[2]}"
+            names = [each.name for each in known if each.name]
+            declared = f"; the recipe declares {listed(chosen.metric, names)}" if names else ""
+            text = f"say which way is better, direction: minimize or maximize{declared}"
             self.refuse(("objective", "direction"), f"is missing for '{chosen.metric}'; {text}")
             return None
         if found is None:

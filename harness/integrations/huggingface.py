@@ -1,0 +1,125 @@
+"""Hugging Face's Trainer: a callback that reports to a run, keeps to its budget, stops when asked and goes on later."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from harness.recipes.run import Run
+
+_NOT_MEASURES = ("epoch", "runtime", "samples_per_second", "steps_per_second", "total_flos")
+_SPENT = "harness.json"  # beside a checkpoint's own files
+
+
+class HarnessCallback(TrainerCallback):
+    """Ties a Trainer to `run`:
+
+        callback = HarnessCallback(run)
+        arguments = TrainingArguments(**callback.arguments, eval_strategy="epoch", learning_rate=lr)
+        trainer = Trainer(model, arguments, train_dataset=..., eval_dataset=..., callbacks=[callback])
+        trainer.train(resume_from_checkpoint=callback.checkpoint)
+        return callback.last
+
+    What it logs is a curve, what it evaluates a score where the objective (`eval_loss`, `eval_accuracy`, ...) is in it.
+    The budget is in epochs, steps or seconds. A run that is asked to stop saves a checkpoint after its step.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.last: dict[str, float] = {}
+        """The last value of each measure: what the recipe returns."""
+        self._untimed = ExitStack()
+        self._evaluating = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What TrainingArguments is made with: the run's budget, seed, device and folder."""
+        budget = self.run.budget
+        length: dict[str, Any] = {
+            "epochs": {"num_train_epochs": budget.amount},
+            "steps": {"max_steps": int(budget.amount)},
+        }
+        return {
+            "output_dir": str(self.run.directory),
+            "seed": self.run.seed,
+            "use_cpu": not (self.run.device or "").startswith("cuda"),
+            "save_strategy": "epoch",
+            "save_total_limit": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+            **length.get(budget.unit, {}),
+        }
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The checkpoint to go on from, None where the run starts anew: `resume_from_checkpoint` of `train`."""
+        found: str | None = get_last_checkpoint(str(self.run.directory))  # type: ignore[no-untyped-call]
+        return found
+
+    # ------------------------------------------------------------------ events of the Trainer's
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Go on where the checkpoint was taken."""
+        path = self._saved(state) / _SPENT
+        if state.global_step and path.exists():
+            spent = json.loads(path.read_text())
+            self.run.go_on(step=spent["step"], seconds=spent["seconds"])
+            self.last = spent["last"]
+        self._count(state)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Keep to the budget, and save and stop where the run is asked to."""
+        if self._count(state) and self.run.budget.timed:
+            control.should_evaluate = control.should_training_stop = True
+        if self.run.should_stop:
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Report what training logs; evaluations are told of by themselves."""
+        self._report(
+            state, {name: value for name, value in given["logs"].items() if not name.startswith(("eval_", "train_"))}
+        )
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """An evaluation, which is no training, has begun."""
+        if not self._evaluating:
+            self._evaluating = True
+            self._untimed.enter_context(self.run.untimed())
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Report what was evaluated."""
+        self._untimed.close()
+        self._evaluating = False
+        self._report(state, given["metrics"])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Keep what the run has spent beside the checkpoint."""
+        spent = {"step": self.run.step, "seconds": self.run.seconds, "last": self.last}
+        (self._saved(state) / _SPENT).write_text(json.dumps(spent))
+
+    # ------------------------------------------------------------------ what they share
+
+    def _saved(self, state: TrainerState) -> Path:
+        return self.run.directory / f"checkpoint-{state.global_step}"
+
+    def _count(self, state: TrainerState) -> bool:
+        unit = "steps" if self.run.budget.unit == "steps" else "epochs"
+        return self.run.spend(unit, state.global_step if unit == "steps" else state.epoch or 0.0)
+
+    def _report(self, state: TrainerState, found: dict[str, Any]) -> None:
+        measures = {
+            name: float(value)
+            for name, value in found.items()
+            if isinstance(value, int | float) and not name.endswith(_NOT_MEASURES)
+        }
+        self.last |= measures
+        if measures:
+            step = round(state.epoch or 0) if self.run.unit == "epochs" else state.global_step
+            self.run.report(step, **measures)

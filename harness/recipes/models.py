@@ -1,0 +1,44 @@
+"""Models of settings and budgets that are made of a signature or a mapping, where no class is written."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import create_model
+from pydantic.errors import PydanticUserError
+
+from harness.errors import SpecError
+from harness.settings import Budget, Settings
+
+
+class AnyBudget(Budget):
+    """A budget in any of the usual units, or none."""
+
+    optional = True
+
+    images: int | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    steps: int | None = None
+
+
+def budget_of(name: str, amounts: Mapping[str, float | None]) -> type[Budget]:
+    """The budget model of recipe `name` with these units: whole amounts are counts, None is no default."""
+    units: dict[str, Any] = {
+        unit: ((int if isinstance(amount, int) and unit != "seconds" else float) | None, amount)
+        for unit, amount in amounts.items()
+    }
+    return create_model(f"BudgetOf{name.title()}", __base__=Budget, **units)
+
+
+def model_of(name: str, fields: Mapping[str, tuple[Any, Any]]) -> type[Settings]:
+    """Settings with these fields: name -> (type, default or ...). Raises SpecError where one cannot be a setting."""
+    try:
+        with warnings.catch_warnings():  # that a setting is called `copy` or `schema` is nothing to warn of
+            warnings.simplefilter("ignore", UserWarning)
+            return create_model(name, __base__=Settings, **dict[str, Any](fields))
+    except (PydanticUserError, NameError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise SpecError(f"{reason}; settings are numbers, text, choices, lists") from None

@@ -1,0 +1,79 @@
+"""Runs one command in a process group of its own and ends it where the slot does; a script of Python's library alone.
+
+    python supervisor.py RESULT GRACE COMMAND...
+
+It stands between a slot and its command for two reasons. Where its standard input ends, since the slot closed it or
+died by whatever signal, the command gets SIGTERM and, GRACE seconds later, SIGKILL. And the peak memory of a child
+counts what its parent had when it was started: here that is next to nothing.
+
+A line of JSON goes to the file descriptor RESULT at the end: the `error` that kept the command from starting, or its
+exit `code` (a signal's, negative) and its `peak` memory in MiB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    result, grace, command = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+    os.set_inheritable(result, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which tells the slots
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    try:
+        child = os.posix_spawnp(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD),
+        )
+    except OSError as error:
+        found: dict[str, object] = {"error": f"{command[0]}: {error.strerror}"}
+    else:
+        code, peak = _wait(child, wake, grace)
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)  # children that the command left behind
+        found = {"code": code, "peak": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    with contextlib.suppress(OSError):  # nobody is there to be told
+        os.write(result, (json.dumps(found) + "\n").encode())
+
+
+def _wait(child: int, wake: int, grace: float) -> tuple[int, int]:
+    """The exit code of the child and its peak memory, in the system's unit."""
+    watched, deadline = [0, wake], None
+    while True:
+        ended, status, usage = os.wait4(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select(watched, [], [], left)
+        if wake in ready:
+            os.read(wake, 512)
+        if 0 in ready and not os.read(0, 512):
+            watched, deadline = [wake], time.monotonic() + grace
+            _signal(child, signal.SIGTERM)
+        elif deadline is not None and time.monotonic() >= deadline:
+            _signal(child, signal.SIGKILL)
+            deadline = None
+
+
+def _signal(child: int, number: signal.Signals) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(child, number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The callback with Hugging Face's real Trainer: what is reported, the budget, and going on with the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from harness.measures import Measure
+from harness.recipes.events import Event, Progress, Scored
+from harness.recipes.models import AnyBudget
+from harness.recipes.run import Run
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Line(torch.nn.Module):
+    """A line with dropout, so that its numbers hang on the global generators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+        self.seen: list[float] = []
+
+    def forward(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        out = self.layer(torch.nn.functional.dropout(x, 0.2, self.training))
+        loss = torch.nn.functional.mse_loss(out, labels)
+        if self.training:
+            self.seen.append(loss.item())
+        return {"loss": loss, "logits": out}
+
+
+def fit(
+    folder: Path, stop: Callable[[Run], bool] = lambda run: False, **budget: float
+) -> tuple[Line, dict[str, float], list[Event], Run]:
+    from harness.integrations.huggingface import HarnessCallback
+
+    events: list[Event] = []
+    folder.mkdir(exist_ok=True)
+    run = Run(
+        seed=5,
+        directory=folder,
+        objective=Measure(name="eval_loss", title="loss"),
+        emit=events.append,
+        recipe="line",
+        unit="epochs",
+        budget=AnyBudget.model_validate(budget),
+    )
+    run._stop = lambda: stop(run)
+    torch.manual_seed(0)
+    model, draws = Line(), torch.Generator().manual_seed(1)
+    x = torch.randn(32, 3, generator=draws)
+    data: Any = [{"x": row, "labels": row.sum(0, keepdim=True)} for row in x]
+    callback = HarnessCallback(run)
+    arguments = transformers.TrainingArguments(
+        **callback.arguments,
+        eval_strategy="epoch",
+        logging_strategy="steps",
+        logging_steps=2,
+        learning_rate=0.05,
+        lr_scheduler_type="constant",
+        per_device_train_batch_size=8,
+        dataloader_pin_memory=False,
+    )
+    trainer = transformers.Trainer(model, arguments, train_dataset=data, eval_dataset=data, callbacks=[callback])
+    trainer.train(resume_from_checkpoint=callback.checkpoint)
+    return model, callback.last, events, run
+
+
+def test_what_is_evaluated_is_a_score_and_what_is_logged_a_curve(tmp_path: Path) -> None:
+    model, last, events, _ = fit(tmp_path, epochs=3)
+    scored = [event for event in events if isinstance(event, Scored)]
+    assert [event.step for event in scored] == [1, 2, 3]
+    assert len(model.seen) == 3 * 4
+    assert scored[0].scores["eval_loss"] > scored[-1].scores["eval_loss"] == last["eval_loss"]
+    assert all(event.scores.keys() == {"eval_loss"} for event in scored)
+    curves = {name for event in events if isinstance(event, Progress) for name in event.curves}
+    assert {"loss", "learning_rate"} <= curves
+    assert [event.fraction for event in events if isinstance(event, Progress)][-1] == 1
+
+
+def test_a_budget_of_steps_ends_within_an_epoch(tmp_path: Path) -> None:
+    assert len(fit(tmp_path, steps=6)[0].seen) == 6
+
+
+def test_a_budget_of_seconds_ends_with_an_evaluation(tmp_path: Path) -> None:
+    model, last, events, run = fit(tmp_path, seconds=0.5)
+    assert len(model.seen) > 0
+    assert 0.5 <= run.seconds < 5
+    assert last["eval_loss"] > 0
+    assert isinstance(next(event for event in reversed(events) if isinstance(event, Scored)), Scored)
+
+
+def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one(tmp_path: Path) -> None:
+    whole, result, _, _ = fit(tmp_path / "whole", epochs=4)
+    calls: list[int] = []
+
+    def after_six(run: Run) -> bool:
+        calls.append(1)
+        return len(calls) >= 6
+
+    first, _, _, run = fit(tmp_path / "run", after_six, epochs=4)
+    assert run.told_to_stop
+    assert first.seen == whole.seen[:6]
+    second, again, events, resumed = fit(tmp_path / "run", epochs=4)
+    assert second.seen == pytest.approx(whole.seen[6:], abs=0)
+    assert again["eval_loss"] == result["eval_loss"]
+    assert [event.step for event in events if isinstance(event, Scored)] == [2, 3, 4]
+    assert resumed.seconds > run.seconds

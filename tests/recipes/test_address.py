@@ -1,0 +1,217 @@
+"""Where recipes are found: by name, in modules and in files; how two places are kept apart; what cannot be loaded."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import recipes
+from harness.errors import SpecError, StudyError
+from harness.recipes import address as places
+from harness.recipes.address import Address
+
+
+@pytest.fixture(autouse=True)
+def _modules() -> Iterator[None]:
+    """What a test imports is forgotten after it."""
+    path, modules, folders = list(sys.path), set(sys.modules), set(places._FOLDERS)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith("/tmp"):
+            del sys.modules[name]
+    places._FOLDERS.clear()
+    places._FOLDERS.update(folders)
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+ONE = """
+from harness import recipe
+
+@recipe(objective="loss")
+def fit(run, lr=0.1):
+    return {"loss": lr}
+"""
+
+
+def test_a_recipe_is_found_in_a_file_with_and_without_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "train.py", ONE)
+    assert Address.of("./train.py:fit", tmp_path).load().name == "fit"
+    assert Address.of("train.py", tmp_path).load().name == "fit"
+    assert Address.of(str(tmp_path / "train.py") + ":fit", "/").load().name == "fit"
+
+
+def test_a_recipe_is_found_in_a_module_from_the_specs_folder_and_from_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "here" / "alpha_recipe.py", ONE)
+    write(tmp_path / "specs" / "beta_package" / "inner.py", ONE)
+    monkeypatch.chdir(tmp_path / "here")
+    assert Address.of("alpha_recipe:fit", tmp_path / "specs").load().name == "fit"
+    assert Address.of("beta_package.inner:fit", tmp_path / "specs").load().name == "fit"
+
+
+def test_files_of_one_name_in_two_folders_are_two_recipes_with_neighbours_of_their_own(tmp_path: Path) -> None:
+    for folder, value in (("a", 1), ("b", 2)):
+        write(tmp_path / folder / "neighbour.py", f"VALUE = {value}")
+        write(tmp_path / folder / "train.py", "from neighbour import VALUE\n" + ONE.replace("0.1", "VALUE"))
+    found = [Address.of("./train.py", tmp_path / folder).load() for folder in ("a", "b", "a")]
+    assert [each.settings().model_dump() for each in found] == [{"lr": 1}, {"lr": 2}, {"lr": 1}]
+
+
+def test_files_that_are_equal_in_two_folders_do_not_share_a_module(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write(tmp_path / folder / "train.py", "STATE = []\n" + ONE)
+    first, second = (Address.of("./train.py", tmp_path / folder)._module("./train.py") for folder in ("a", "b"))
+    assert first.__name__ != second.__name__
+    assert first.STATE is not second.STATE
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
+    write(tmp_path / "train.py", ONE)
+    address = Address.of("./train.py", tmp_path)
+    before = address.digest()
+    assert address.load().settings().model_dump() == {"lr": 0.1}
+    write(tmp_path / "train.py", ONE.replace("0.1", "0.2"))
+    assert address.load().settings().model_dump() == {"lr": 0.2}
+    assert address.digest() != before
+
+
+def test_a_changed_neighbour_changes_the_digest_and_what_is_not_imported_does_not(tmp_path: Path) -> None:
+    write(tmp_path / "train.py", "import nets.small\n" + ONE)
+    write(tmp_path / "nets" / "__init__.py", "import deep")
+    write(tmp_path / "nets" / "small.py", "")
+    write(tmp_path / "deep.py", "")
+    write(tmp_path / "other.py", "")
+    address = Address.of("./train.py", tmp_path)
+    digests = [address.digest()]
+    for name in ("deep.py", "nets/__init__.py", "other.py"):
+        write(tmp_path / name, (tmp_path / name).read_text() + "\nX = 1\n")
+        digests.append(address.digest())
+    assert digests[0] != digests[1] != digests[2]
+    assert digests[2] == digests[3]
+
+
+def test_an_installed_recipe_has_no_digest() -> None:
+    assert Address.of("dcgan").digest() == ""
+    assert Address.of("dcgan").sources() == []
+
+
+def test_two_recipes_in_a_file_are_asked_for_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "train.py", ONE + ONE.replace("fit", "walk").partition("recipe\n")[2])
+    assert Address.of("./train.py:walk", tmp_path).load().name == "walk"
+    with pytest.raises(SpecError) as caught:
+        Address.of("./train.py", tmp_path).load()
+    assert "say which of its recipes, like ./file.py:name; allowed: fit, walk" in str(caught.value)
+
+
+CLASS = """
+from harness import Measure
+from harness.settings import Settings
+
+class Line(Settings):
+    slope: float = 1.0
+
+class Fit:
+    name = "line"
+    objective = Measure(name="loss", title="loss")
+    settings = Line
+
+    def __init__(self{arguments}):
+        self.made = True
+
+    def train(self, settings, run):
+        return {{"loss": settings.slope}}
+{after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "after"),
+    [("Fit", "", ""), ("made", "", "made = Fit()"), ("made", ", needed", "made = Fit(3)")],
+    ids=["a class", "an instance", "an instance whose class needs arguments"],
+)
+def test_a_class_or_an_instance_without_the_optional_members_is_a_whole_recipe(
+    tmp_path: Path, place: str, arguments: str, after: str
+) -> None:
+    write(tmp_path / "train.py", CLASS.format(arguments=arguments, after=after))
+    found = Address.of(f"./train.py:{place}", tmp_path).load()
+    assert isinstance(found, recipes.Recipe)
+    assert (found.unit, found.version, found.measures(None), found.notes(None, None)) == ("steps", 1, (), [])  # type: ignore[arg-type]
+    assert found.made  # type: ignore[attr-defined]
+    assert found.train(found.settings(), None) == {"loss": 1.0}  # type: ignore[arg-type]
+    assert found.check([], None) is None  # type: ignore[func-returns-value]
+    with pytest.raises(StudyError, match="recipe 'line' draws no images"):
+        found.sample(tmp_path, count=1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CLASS.format(arguments="", after="").replace('name = "line"', "name = 'l'\n    settings = 3").replace(
+            "    settings = Line\n", ""), "recipe Fit: settings is 3; must be a class of harness.settings"),
+        (CLASS.format(arguments="", after="").replace('Measure(name="loss", title="loss")', '"loss"'),
+         "recipe Fit: objective is 'loss'; must be a harness.Measure"),
+        (CLASS.format(arguments="", after="").replace("    settings = Line\n", ""), "recipe Fit lacks settings; see"),
+        (CLASS.format(arguments=", x", after=""), "recipe Fit cannot be made without arguments"),
+        ("def fit(run): return {}", "fit is no recipe; put @recipe(objective=...) above the function"),
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all' (train.py, line 1)"),
+        ("\n\n1 / 0", "ZeroDivisionError: division by zero (train.py, line 3)"),
+        ("def fit(:\n", "cannot be imported: SyntaxError: invalid syntax (train.py, line 1); mend that"),
+        ("import sys; sys.exit('usage: train.py')", "SystemExit: usage: train.py (train.py, line 1)"),
+        ("x = 1", "there is no 'Fit'; it has no recipe at all"),
+        (ONE.replace("fit", "Fitt"), "there is no 'Fit'; allowed: Fitt; did you mean 'Fitt'?"),
+    ],
+)  # fmt: skip
+def test_a_file_that_holds_no_sound_recipe_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    write(tmp_path / "train.py", text)
+    with pytest.raises(SpecError) as caught:
+        Address.of(f"./train.py:{'fit' if 'def fit' in text else 'Fit'}", tmp_path).load()
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there_names_those_beside_it(tmp_path: Path) -> None:
+    write(tmp_path / "train.py", ONE)
+    with pytest.raises(SpecError) as caught:
+        Address.of("./tran.py:fit", tmp_path).load()
+    assert f"there is no file {tmp_path / 'tran.py'}; beside it are ./train.py" in str(caught.value)
+    with pytest.raises(SpecError, match="recipe 'trian' is not installed"):
+        Address.of("trian", tmp_path).load()
+    with pytest.raises(SpecError, match="No module named 'nowhere'; mend that, or give"):
+        Address.of("nowhere:fit", tmp_path).load()
+
+
+@pytest.mark.parametrize("fault", [ImportError("no such thing"), SystemExit(2)])
+def test_an_installed_recipe_that_cannot_be_imported_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    class Entry:
+        name, value = "theirs", "package.module:name"
+
+        def load(self) -> Any:
+            raise fault
+
+    monkeypatch.setattr(recipes, "entry_points", lambda group: [Entry()])
+    with pytest.raises(SpecError) as caught:
+        Address.of("theirs").load()
+    assert f"recipe 'theirs' (package.module:name) cannot be imported: {type(fault).__name__}" in str(caught.value)
+
+
+def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "gamma_recipe.py", CLASS.format(arguments="", after=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("theirs", "gamma_recipe:Fit", "harness.recipes")
+    monkeypatch.setattr(recipes, "entry_points", lambda group: [entry])
+    assert Address.of("theirs").load().objective.name == "loss"
+    assert recipes.names() == ["dcgan", "theirs"]
