@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
@@ -20,7 +20,7 @@ from harness.spec import Spec
 from harness.spec.documents import plain
 from harness.study import notes
 from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
-from harness.study.calibration import calibrate
+from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import Display
@@ -117,16 +117,21 @@ def _answered(report: Report) -> Report:
     )
 
 
-def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dict[str, float]:
+def run_seconds(times: Mapping[str, Estimate], placement: Placement) -> dict[str, float]:
     """What one run of each cell adds to a study's wall clock, by its calibration."""
     # Slots beyond the devices share one: they are not counted as speed until measured.
     at_once = min(placement.slots, len(placement.devices))
-    return {cell: (found["train_seconds"] + found["other_seconds"]) / at_once for cell, found in times.items()}
+    return {cell: found.seconds / at_once for cell, found in times.items()}
 
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
     note(f"timing: {len(plan.cells)} cells, a few seconds each")
     times = calibrate(plan, placement=placement)
+    if unknown := [cell for cell, found in times.items() if found.unknown]:
+        raise StudyError(
+            f"design.max_hours: nobody knows how long '{unknown[0]}' takes: no progress in {LIMIT:.0f} s; let the "
+            "recipe count with run.until_budget(), or take max_hours out and give fewer seeds"
+        )
     capped = cap(plan, run_seconds(times, placement), max_hours)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})

@@ -26,6 +26,7 @@ from harness.spec import Spec, label, load
 from harness.study import ablate as main_job
 from harness.study import publishing
 from harness.study.answer import load_report, study_name
+from harness.study.calibration import Estimate
 from harness.study.coordinator import Coordinator
 from harness.study.placement import Options, Placement, place
 from harness.study.store import StudyStore
@@ -220,9 +221,9 @@ def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
 ) -> None:
     hours = {"now": 1.0}
 
-    def calibrate(plan: Plan, **_: object) -> dict[str, dict[str, float]]:
+    def calibrate(plan: Plan, **_: object) -> dict[str, Estimate]:
         seconds = 3600 * hours["now"] / len(plan.cells)
-        return {cell.name: {"train_seconds": seconds, "other_seconds": 0.0} for cell in plan.cells}
+        return {cell.name: Estimate(train_seconds=seconds, other_seconds=0.0) for cell in plan.cells}
 
     monkeypatch.setattr(main_job, "calibrate", calibrate)
     capped = load(project / "tiny.yaml", ["design.max_hours=2.5"])

@@ -160,18 +160,40 @@ class StudyStore:
         for trial in stale:
             self.study.tell(trial.number, state=TrialState.FAIL)
         trials = self.study.get_trials(deepcopy=False)
-        source = source_of(self._address)
-
-        def reusable(keys: set[str]) -> Mapping[str, Reusable]:
-            return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
-
-        found = standing(_tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
+        found = self._standing(plan, trials, retry=retry, reuse=reuse, kept=kept)
         attempts = _attempts(trials)
         for run in found.queued:
             self._enqueue(found.plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
         for run, reason in found.lost:
             self.lose(found.plan, run, reason)
         return replace(found, stale=len(stale))
+
+    def foresee(self, plan: Plan, *, retry: bool = False, reuse: bool = True) -> Standing:
+        """Where the runs of the plan would stand at a start now. Writes nothing."""
+        trials: list[FrozenTrial] = []
+        if exists(self.storage):
+            with contextlib.suppress(KeyError):  # there is no such study yet
+                study = optuna.load_study(study_name=self.name, storage=get_storage(self.storage))
+                trials = study.get_trials(deepcopy=False)
+        ended = [trial for trial in trials if trial.state.is_finished()]
+        self._address = plan.address
+        return self._standing(plan, ended, retry=retry, reuse=reuse and exists(self.storage), kept=lambda run: False)
+
+    def _standing(
+        self,
+        plan: Plan,
+        trials: list[FrozenTrial],
+        *,
+        retry: bool,
+        reuse: bool,
+        kept: Callable[[PlannedRun], bool],
+    ) -> Standing:
+        source = source_of(self._address)
+
+        def reusable(keys: set[str]) -> Mapping[str, Reusable]:
+            return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
+
+        return standing(_tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
 
     def enqueue(self, plan: Plan, run: PlannedRun) -> None:
         """Queue a run of the plan, as one attempt more than there were."""
