@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,12 +114,10 @@ def _measured(summary: Mapping[str, float], known: Iterable[Measure]) -> Table:
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="A folder, or a .zip file.")
 def sample(run: str, count: int, seed: int, output: Path) -> None:
     """Draw images from a finished RUN: its folder under runs/, or the key that its MLflow run is tagged with."""
-    from harness import recipes
     from harness.files.images import write_images
-    from harness.runs.folder import run_folder
+    from harness.runs.folder import address_of, run_folder
 
     folder = run_folder(run)
-    recipe = json.loads((folder / "generator.json").read_text())["recipe"]
-    images = recipes.get(recipe).sample(folder, count=count, seed=seed)
+    images = address_of(folder).load().sample(folder, count=count, seed=seed)
     write_images(images, output)
     click.echo(f"wrote {count} images to {output}")

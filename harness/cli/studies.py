@@ -81,8 +81,8 @@ def ablate(
     _show(text.brief(found), found.notes)
     name = found.provenance["study"]
     click.echo(f"for curves, costs and samples: harness report {name} --format html --output report.html")
-    if outcome.failed:
-        click.echo(f"error: {outcome.failed} run(s) failed: {outcome.reasons[0]}", err=True)
+    if failed := outcome.failed + outcome.given_up:
+        click.echo(f"error: {failed} run(s) failed: {outcome.reasons[0]}", err=True)
         sys.exit(1)
 
 

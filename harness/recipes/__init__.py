@@ -63,6 +63,14 @@ class Recipe(Protocol):
         """What a reader of the run table (a row a run, a column a measure) must know, in whole sentences."""
         return []
 
+    def rehearsal(self, evaluate: Any) -> tuple[Any, Any, float] | None:
+        """Two evaluations that cost less than `evaluate`, and the factor to what that costs, for an estimate of time.
+
+        A run is timed with the first; the whole evaluation takes longer by the factor times what the second takes
+        longer than the first. None where runs are timed with their own evaluation.
+        """
+        return None
+
     @abstractmethod
     def train(self, settings: Any, run: Run) -> Mapping[str, float]:
         """Train one run and return its measures by name; time and peak memory are measured where it has none.

@@ -13,8 +13,8 @@ from harness.recipes.address import Address
 from harness.recipes.events import Event
 from harness.settings import Budget
 
-_MODELS = {"train": "settings", "data": "data", "evaluate": "evaluate", "budget": "budget"}
-"""Section -> the member of a recipe that is its model."""
+SECTIONS = {"train": "settings", "data": "data", "evaluate": "evaluate", "budget": "budget"}
+"""Section of a spec and of a run -> the member of a recipe that is its model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class RunDescription:
     def __reduce__(self) -> tuple[Any, ...]:
         # The models of a recipe of one's own may be classes that no other process can import: they are made there.
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        for section in _MODELS:
+        for section in SECTIONS:
             plain[section] = plain[section].model_dump(mode="json")
         plain["references"] = {name: each.model_dump(mode="json") for name, each in self.references.items()}
         return _read, (plain,)
@@ -52,7 +52,7 @@ class RunDescription:
 
 def _read(plain: dict[str, Any]) -> RunDescription:
     recipe = plain["address"].load()
-    for section, member in _MODELS.items():
+    for section, member in SECTIONS.items():
         plain[section] = getattr(recipe, member).model_validate(plain[section])
     plain["references"] = {name: recipe.data.model_validate(each) for name, each in plain["references"].items()}
     return RunDescription(**plain)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import random
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from harness.errors import DivergedError, HarnessError, RecipeError
+from harness.errors import DivergedError
 from harness.machine.devices import peak_memory_mb, reset_peak_memory
-from harness.measures import PEAK_MEMORY, TRAIN_SECONDS, Measure
-from harness.recipes import Interrupted, Recipe, Run
+from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
+from harness.recipes import Interrupted, Run
 from harness.recipes.events import Cause, Event, Failed, Finished
-from harness.recipes.run import number
+from harness.runs import folder
+from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
 
 
@@ -23,65 +22,58 @@ def execute(
 ) -> None:
     """Train one run in this process. Emits the run's events and always ends with Finished or Failed.
 
-    What the recipe returns is checked here: nothing but finite numbers, the objective among them, leaves a slot.
+    What the recipe emits and returns is checked here: nothing but finite numbers, the objective among them, leaves a
+    slot, and whatever it raises is the end of this run alone. KeyboardInterrupt goes on to the caller after that.
     """
     try:
-        recipe = description.address.load()
-        if not description.address.is_command:  # a command draws and computes elsewhere
-            _settle(description)
-        directory = Path(description.directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        device = description.device or "cpu"
-        reset_peak_memory(device)
-        run = Run(
-            seed=description.seed,
-            directory=directory,
-            objective=description.objective,
-            recipe=recipe.name,
-            unit=recipe.unit,
-            data=description.data,
-            evaluate=description.evaluate,
-            references=description.references,
-            budget=description.budget,
-            device=description.device,
-            threads=description.threads,
-            identity=description.identity or description.key,
-            trained=Path(description.trained) if description.trained else None,
-            emit=emit,
-            stop=should_stop,
-        )
-        returned = recipe.train(description.train, run)
-        summary = checked(returned, recipe, description.objective)
-        summary.setdefault(TRAIN_SECONDS.name, run.seconds)
-        summary.setdefault(PEAK_MEMORY.name, peak_memory_mb(device))
+        last: Event = _train(description, emit, should_stop)
     except Interrupted as stop:
-        emit(Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop"))
+        last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
     except DivergedError as outcome:
-        emit(Failed(kind=Cause.DIVERGED, reason=str(outcome)))
-    except HarnessError as mistake:
-        emit(Failed(kind=Cause.ERROR, reason=str(mistake), details=traceback.format_exc()))
-    except Exception as fault:
-        emit(Failed(kind=Cause.ERROR, reason=f"{type(fault).__name__}: {fault}", details=traceback.format_exc()))
-    else:
-        emit(Finished(step=run.step, summary=summary))
+        last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
+    except KeyboardInterrupt as error:
+        emit(fault(error, description.address, description.directory))
+        raise
+    except BaseException as error:
+        last = fault(error, description.address, description.directory)
+    emit(last)
 
 
-def checked(returned: Any, recipe: Recipe, objective: Measure) -> dict[str, float]:
-    """What a recipe returned as its run's measures by name.
-
-    Raises RecipeError where it is no mapping of names to numbers or lacks the objective, DivergedError where a number
-    is not finite.
-    """
-    whose = f"recipe '{recipe.name}'"
-    if not isinstance(returned, Mapping):
-        raise RecipeError(
-            f"{whose} returned {'None' if returned is None else f'a {type(returned).__name__}'}; it must return its "
-            f"measures by name, like {{'{objective.name}': 0.9}}"
-        )
-    if objective.name not in returned:
-        has = ", ".join(map(str, returned)) or "nothing"
-        raise RecipeError(f"{whose} returned no '{objective.name}', which is the objective; it returned {has}")
-    return {str(name): number(value, f"{whose}: {name}") for name, value in returned.items()}
+def _train(description: RunDescription, emit: Callable[[Event], None], should_stop: Callable[[], bool]) -> Finished:
+    directory = Path(description.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / TRACEBACK).unlink(missing_ok=True)
+    recipe = description.address.load()
+    if not description.address.is_command:  # a command draws and computes elsewhere
+        _settle(description)
+    device = description.device or "cpu"
+    reset_peak_memory(device)
+    run = Run(
+        seed=description.seed,
+        directory=directory,
+        objective=description.objective,
+        recipe=recipe.name,
+        unit=recipe.unit,
+        data=description.data,
+        evaluate=description.evaluate,
+        references=description.references,
+        budget=description.budget,
+        device=description.device,
+        threads=description.threads,
+        identity=description.identity or description.key,
+        trained=Path(description.trained) if description.trained else None,
+        emit=guarded(emit, recipe.name, description.objective),
+        stop=should_stop,
+    )
+    returned = recipe.train(description.train, run)
+    summary = checked(returned, recipe.name, description.objective)
+    if description.trained:  # what the training cost, which this run did not do
+        before = folder.about(Path(description.trained)).get("summary", {})
+        summary = {cost.name: before[cost.name] for cost in COSTS if cost.name in before} | summary
+    summary.setdefault(TRAIN_SECONDS.name, run.seconds)
+    summary.setdefault(PEAK_MEMORY.name, peak_memory_mb(device))
+    folder.describe(description, recipe.name, summary)
+    return Finished(step=run.step, summary=summary)
 
 
 def _settle(description: RunDescription) -> None:

@@ -1,22 +1,58 @@
-"""The folder of a finished run."""
+"""The folder of a finished run, and what it says of itself: `run.json`."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.errors import StudyError
+from harness.files.atomic import write_text
+from harness.recipes.address import Address
+from harness.runs.description import SECTIONS, RunDescription
 
 RUNS = Path("runs")
 """Where studies leave the folders of their runs: runs/STUDY/KEY."""
+_ABOUT = "run.json"
+
+
+def describe(description: RunDescription, recipe: str, summary: Mapping[str, float]) -> None:
+    """Leave in the folder of a run that ended well whose it is, its settings and its measures."""
+    about = {
+        "recipe": recipe,
+        "address": description.address.text,
+        "folder": str(Path(description.address.folder).resolve()),
+        "key": description.key,
+        "seed": description.seed,
+        "settings": {name: getattr(description, name).model_dump(mode="json") for name in SECTIONS},
+        "summary": dict(summary),
+    }
+    write_text(Path(description.directory, _ABOUT), json.dumps(about, indent=2))
+
+
+def about(directory: Path) -> dict[str, Any]:
+    """What `describe` left in a run's folder; empty where it has not ended well."""
+    try:
+        found = json.loads((directory / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def address_of(directory: Path) -> Address:
+    """Where the recipe is found that trained the finished run in `directory`."""
+    found = about(directory)
+    return Address(found["address"], found["folder"])
 
 
 def run_folder(run: str) -> Path:
     """The folder of a finished run, from its path or its key. Raises StudyError."""
     direct = Path(run)
     candidates = [direct] if direct.is_dir() else sorted(RUNS.glob(f"*/{run}*"))
-    candidates = [folder for folder in candidates if (folder / "generator.json").exists()]
+    candidates = [folder for folder in candidates if (folder / _ABOUT).exists()]
     if len(candidates) != 1:
         what = "several runs match" if candidates else "no finished run is"
-        known = ", ".join(sorted({path.parent.name for path in RUNS.glob("*/*/generator.json")})[:6]) or "none"
+        known = ", ".join(sorted({path.parent.name for path in RUNS.glob(f"*/*/{_ABOUT}")})[:6]) or "none"
         raise StudyError(f"{what} '{run}'; give a folder like runs/STUDY/KEY; keys under runs/: {known}")
     return candidates[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from harness.recipes.events import Event
 from harness.runs.description import Launcher, RunDescription
@@ -26,9 +27,13 @@ class InlineLauncher:
         def emit(event: Event) -> None:
             self._events.put((slot, event))
 
+        def train() -> None:
+            with suppress(KeyboardInterrupt):  # raised by the recipe: the signal goes to the main thread
+                execute(description, emit, self._stop.is_set)
+
         self._stop.clear()
         # A daemon, so that a second Ctrl-C ends the program even where a step hangs.
-        self._thread = threading.Thread(target=execute, args=(description, emit, self._stop.is_set), daemon=True)
+        self._thread = threading.Thread(target=train, daemon=True)
         self._thread.start()
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from harness.errors import SpecError, nearest
 from harness.recipes.address import Address
-from harness.runs.description import RunDescription
+from harness.runs.description import SECTIONS, RunDescription
 from harness.spec.documents import scalar
 from harness.spec.refusals import build
 
@@ -55,12 +55,7 @@ def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Pat
     """The run of `recipe` that the options ask for, after the recipe's own check. Raises HarnessError."""
     address = Address.of(recipe)
     kind = address.load()
-    models: dict[str, type[BaseModel]] = {
-        "train": kind.settings,
-        "data": kind.data,
-        "evaluate": kind.evaluate,
-        "budget": kind.budget,
-    }
+    models: dict[str, type[BaseModel]] = {section: getattr(kind, member) for section, member in SECTIONS.items()}
     found = sections(overrides, models, default="train")
     references = kind.references(found["data"], found["evaluate"])
     kind.check([found["data"], *references.values()], found["evaluate"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
+from pydantic_core import PydanticSerializationError
 
 from harness.errors import SpecError, listed, nearest
 from harness.measures import Direction, Kind, Measure
@@ -93,14 +94,28 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     return _Check(documents.read(path, overrides), Path(path)).spec()
 
 
-def from_document(raw: dict[str, Any], *, origin: str) -> Spec:
-    """The spec that `plain(spec.document)` was taken of. Raises SpecError, whose places name `origin`."""
-    return _Check(documents.from_plain(raw, origin), Path(origin)).spec()
+def from_document(raw: dict[str, Any], *, origin: str, folder: str | Path = ".") -> Spec:
+    """The spec that `plain(spec.document)` was taken of, its recipe looked for from `folder`.
+
+    Raises SpecError, whose places name `origin`.
+    """
+    return _Check(documents.from_plain(raw, origin), Path(folder, origin)).spec()
 
 
 def _line(document: Marked, keys: Keys, text: str) -> str:
     dotted = ".".join(key for key in keys if isinstance(key, str))
     return f"{documents.at(document, keys).place}: {dotted}: {text}"
+
+
+def _unwritable(settings: BaseModel) -> list[str]:
+    """The settings that no other process can be told of."""
+    found = []
+    for name in type(settings).model_fields:
+        try:
+            settings.model_dump(mode="json", include={name})
+        except PydanticSerializationError:
+            found.append(name)
+    return found
 
 
 class _Check:
@@ -211,7 +226,11 @@ class _Check:
         if not model.model_fields and self.raw.get(key):
             self.refuse((key,), f"has no meaning: recipe '{self.name}' has no settings there; leave it out")
             return None
-        return self.section(key, model)
+        built = self.section(key, model)
+        for name in _unwritable(built) if built is not None else ():
+            text = f"{shown(getattr(built, name))} cannot be written as JSON; settings are numbers, text and lists"
+            self.refuse((key, name), text)
+        return built
 
     def budget(self, model: type[Budget]) -> Budget | None:
         units = list(model.model_fields)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import Capped, cap
+from harness.errors import StudyError
 from harness.machine import provenance
+from harness.measures import RunState
 from harness.report import Report
 from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
+from harness.study import notes
 from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
-from harness.study.calibration import calibrate
+from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import Display
 from harness.study.publishing import publish
-from harness.study.store import StudyStore
+from harness.study.recording import adopt
+from harness.study.store import Standing, StudyStore, source_of
 from harness.study.tracking import Tracker, origin
+from harness.study.trainings import kept
 
 Note = Callable[[str], None]
 
@@ -40,16 +46,20 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
-        counts = store.reconcile(plan)
-        store.remember(spec=plain(spec.document), plan=plan_document(plan))
-        if not counts["pending"]:
-            note(f"study {store.name}: all {plan.size} runs are done, nothing to add")
-            if store.recall("published") == question(store.tried(plan)):
-                return Outcome(), gather(store, spec, plan)
-        else:
-            note(_greeting(store, plan, counts, placement))
+        standing = store.reconcile(
+            plan, retry=options.retry, reuse=options.reuse, kept=lambda run: kept(store.name, run)
+        )
+        # The folder as it lies to the current one, as the storage does: both may move together.
+        folder = os.path.relpath(plan.address.folder)
+        store.remember(spec=plain(spec.document), plan=plan_document(plan), folder=folder)
+        for line in _greeting(store, standing, placement):
+            note(line)
+        news = bool(standing.pending or standing.reused or standing.lost)
+        if not news and store.recall("published") == question(standing.plan):
+            return _outcome(standing), _answered(gather(store, spec, plan))
+        if news:
             # What was published before is not the answer to come.
-            store.remember(provenance=provenance.provenance(), published=None)
+            store.remember(provenance=_made(plan), published=None)
         tracker = Tracker(options.tracking_uri)
         tags = origin(made_with(store), str(spec.path or spec.study))
         tracker.open_study(spec.study, store.name, tags=tags | {"harness.design": plan.design})
@@ -57,17 +67,22 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
         if diff := provenance.git_diff():
             tracker.text(tracker.parent, diff, "uncommitted.diff")
+        adopt(store, tracker, plan, standing.reused, tags)
         status = "FAILED"
         launcher = LAUNCHERS[options.launch](placement.slots)
         try:
+            done = standing.done + len(standing.reused)
             outcome = Coordinator(
                 plan=plan,
                 store=store,
                 tracker=tracker,
                 launcher=launcher,
-                display=Display(Console(), plan.objective, total=plan.size, done=counts["done"]),
+                display=Display(Console(), plan.objective, total=plan.size, done=done, unit=plan.unit),
                 placement=placement,
                 tags=tags,
+                standing=standing,
+                launch=options.launch,
+                outcome=_outcome(standing),
             ).run()
             report = gather(store, spec, plan, pictures=True)
             publish(report, store, tracker)
@@ -76,19 +91,47 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         finally:
             launcher.close()
             tracker.finish(tracker.parent, status)
-    return outcome, report
+    return outcome, report if outcome.interrupted else _answered(report)
 
 
-def run_seconds(times: dict[str, dict[str, float]], placement: Placement) -> dict[str, float]:
+def _made(plan: Plan) -> dict[str, str]:
+    source = source_of(plan.address)
+    return provenance.provenance() | ({"recipe.source": source} if source else {})
+
+
+def _outcome(standing: Standing) -> Outcome:
+    """The outcome of a start before anything is run: what failed too often is failed still."""
+    return Outcome(given_up=len(standing.spent), reasons=list(standing.spent.values()))
+
+
+def _answered(report: Report) -> Report:
+    """The report, where it has anything to say. Raises StudyError where no run at all is complete."""
+    runs, name = report.runs, report.provenance["study"]
+    if (runs["state"] == RunState.COMPLETE).any():
+        return report
+    counts = ", ".join(f"{count} {state}" for state, count in runs["state"].value_counts().items())
+    reasons = [reason for reason in runs.get("reason", ()) if isinstance(reason, str) and reason]
+    why = f": {reasons[0]}" if reasons else ""
+    raise StudyError(
+        f"study {name}: no run is complete ({counts}){why}; there is nothing to compare: change the baseline's settings"
+    )
+
+
+def run_seconds(times: Mapping[str, Estimate], placement: Placement) -> dict[str, float]:
     """What one run of each cell adds to a study's wall clock, by its calibration."""
     # Slots beyond the devices share one: they are not counted as speed until measured.
     at_once = min(placement.slots, len(placement.devices))
-    return {cell: (found["train_seconds"] + found["other_seconds"]) / at_once for cell, found in times.items()}
+    return {cell: found.seconds / at_once for cell, found in times.items()}
 
 
 def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
     note(f"timing: {len(plan.cells)} cells, a few seconds each")
     times = calibrate(plan, placement=placement)
+    if unknown := [cell for cell, found in times.items() if found.unknown]:
+        raise StudyError(
+            f"design.max_hours: nobody knows how long '{unknown[0]}' takes: no progress in {LIMIT:.0f} s; let the "
+            "recipe count with run.until_budget(), or take max_hours out and give fewer seeds"
+        )
     capped = cap(plan, run_seconds(times, placement), max_hours)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})
@@ -106,6 +149,17 @@ def cap_line(capped: Capped, max_hours: float) -> str:
     )
 
 
-def _greeting(store: StudyStore, plan: Plan, counts: dict[str, int], placement: Placement) -> str:
-    stale = f", {counts['stale']} left by a coordinator that died" if counts["stale"] else ""
-    return f"study {store.name}: {plan.size} runs, {counts['done']} done, {counts['pending']} to do{stale}; {placement}"
+def _greeting(store: StudyStore, standing: Standing, placement: Placement) -> list[str]:
+    """What a start says first: what there is to do, and what was done before."""
+    plan, done = standing.plan, standing.done
+    stale = f", {standing.stale} left by a coordinator that died" if standing.stale else ""
+    lines = [
+        f"study {store.name}: {notes.trainings(plan)}, {done} done, {standing.pending} to do{stale}; {placement}"
+        if standing.pending
+        else f"study {store.name}: {done} of {plan.size} runs are done"
+        if done < plan.size
+        else f"study {store.name}: all {plan.size} runs are done, nothing to add"
+    ]
+    lines += notes.reused((each.study for each in standing.reused.values()), plan.size)
+    lines += notes.changed(plan, standing.trained_otherwise, done)
+    return lines + notes.given_up(standing)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import yaml
@@ -22,6 +23,7 @@ from harness.report import Nearest, Picture, Report
 from harness.runs.folder import RUNS
 from harness.spec import Spec, from_document
 from harness.spec.documents import plain
+from harness.study.notes import of_report
 from harness.study.store import StudyStore, without_password
 
 _SPACE = ("sampler", "trials", "prune", "levels", "seeds")
@@ -66,11 +68,11 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
         answer=answered,
         runs=runs,
         curves=results.curves,
-        grids=_grids(store.name, plan) if pictures else {},
+        grids=_grids(store.name, runs) if pictures else {},
         nearest=_nearest(store.name, runs) if pictures else None,
         importances=results.importances,
         provenance={"study": store.name, "storage": without_password(store.storage), **made_with(store)},
-        notes=(*waits, *answered.notes, *plan.address.load().notes(runs, plan.evaluate)),
+        notes=(*waits, *answered.notes, *of_report(runs, plan), *plan.address.load().notes(runs, plan.evaluate)),
         spec_text=_repeatable(spec, plan),
     )
 
@@ -90,18 +92,23 @@ def question(plan: Plan) -> str:
     return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
 
 
-def _grids(study: str, plan: Plan) -> dict[str, Picture]:
+def _folder(study: str, run: pd.Series) -> Path:
+    """The folder of a run of the run table: in that study's which trained it."""
+    return RUNS / str(run.get("reused_from") or study) / str(run["key"])
+
+
+def _grids(study: str, runs: pd.DataFrame) -> dict[str, Picture]:
     """The last sample grid of each cell's first seed that has one."""
     grids: dict[str, Picture] = {}
-    for run in plan.runs:
-        if run.cell not in grids and (found := sorted((RUNS / study / run.key).glob("grid-*.png"))):
-            grids[run.cell] = found[-1]
+    for _, run in runs.iterrows():
+        if run["cell"] not in grids and (found := sorted(_folder(study, run).glob("grid-*.png"))):
+            grids[run["cell"]] = found[-1]
     return grids
 
 
 def _nearest(study: str, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
-    folders = [RUNS / study / key for key in runs.loc[runs["state"] == RunState.COMPLETE, "key"]]
+    folders = [_folder(study, run) for _, run in runs.iterrows() if run["state"] == RunState.COMPLETE]
     kept = [folder for folder in folders if (folder / "nearest.png").exists() and (folder / "nearest.json").exists()]
     read = [(json.loads((folder / "nearest.json").read_text(encoding="utf-8")), folder) for folder in kept]
     found = [each for each in read if isinstance(each[0], dict)]  # runs of before left distances that say not of what
@@ -134,7 +141,7 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
             raise StudyError(
                 f"study '{store.name}' in {without_password(storage)} was not made by harness; report one that was"
             )
-        spec = from_document(document, origin=f"study {store.name}")
+        spec = from_document(document, origin=f"study {store.name}", folder=store.recall("folder") or ".")
         plan = make_plan(spec)
     return gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
 

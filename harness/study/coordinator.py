@@ -13,26 +13,29 @@ from types import FrameType
 
 from harness.design import Plan
 from harness.errors import StudyError
+from harness.measures import TRAIN_SECONDS
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
-from harness.spec import label
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
-from harness.study.store import Claim, StudyStore
+from harness.study.recording import identity, note, parameters, title
+from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
+from harness.study.trainings import Trainings
 
 _GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
 
 
 @dataclass
 class Outcome:
-    """How the runs that were trained here ended."""
+    """How the runs that were trained here ended; `given_up` are those that failed too often before."""
 
     complete: int = 0
     diverged: int = 0
     pruned: int = 0
     failed: int = 0
+    given_up: int = 0
     interrupted: bool = False
     reasons: list[str] = field(default_factory=list)
 
@@ -43,6 +46,7 @@ class _Running:
     name: str
     mlflow_run: str
     directory: Path
+    trained: Path | None  # the folder of the finished run whose training this is
     hopeless: bool = False  # asked to stop, since the pruner gave it up
     last: Scored | None = None
 
@@ -76,8 +80,13 @@ class Coordinator:
     display: Display
     placement: Placement
     tags: Mapping[str, str]
+    standing: Standing
+    launch: str = ""
     outcome: Outcome = field(default_factory=Outcome)
     _busy: dict[int, _Running] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._trainings = Trainings(self.store.name, self.standing)
 
     def run(self) -> Outcome:
         """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
@@ -94,54 +103,54 @@ class Coordinator:
     def _loop(self) -> None:
         while True:
             for slot in range(self.launcher.slots):
-                if slot not in self._busy and (claim := self.store.claim(self.plan)) is not None:
+                if slot not in self._busy and not self._all_fail and (claim := self.store.claim(self.plan)) is not None:
                     self._place(slot, claim)
             if not self._busy:
-                return
+                break
             for slot, event in self.launcher.events(timeout=0.5):
                 self._forward(slot, event)
-            # Every run of a first wave failing alike is a fault of the set-up: more runs would only repeat it.
-            if self.outcome.failed >= max(2, self.launcher.slots) and not (
-                self.outcome.complete or self.outcome.diverged or self.outcome.pruned
-            ):
-                self.launcher.interrupt()
-                self._drain()
-                raise StudyError(
-                    f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
-                    "mend that and start again, what is missing is run then"
-                )
+        if self._all_fail:
+            raise StudyError(
+                f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
+                "mend that and start again, what is missing is run then"
+            )
+
+    @property
+    def _all_fail(self) -> bool:
+        """Every run of a first wave failing is a fault of the set-up: more runs would only repeat it."""
+        ended, most = self.outcome, max(2, self.launcher.slots)
+        well = self.standing.done or self.standing.reused or ended.complete or ended.diverged or ended.pruned
+        return ended.failed >= most and not well
 
     def _place(self, slot: int, claim: Claim) -> None:
         planned, cell = claim.run, claim.cell
         directory = RUNS / self.store.name / planned.key
-        description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory)
+        trained = self._trainings.folder(planned)
+        description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory, trained=trained)
         name, device = description.name, description.device
         share = -(-self.launcher.slots // len(self.placement.devices))
-        levels = {f"factor.{factor}": label(level) for factor, level in cell.levels.items()}
-        budget = {f"budget.{k}": v for k, v in self.plan.budget.model_dump().items() if v is not None}
-        evaluate = {f"evaluate.{k}": v for k, v in self.plan.evaluate.model_dump(mode="json").items()}
         mlflow_run = self.tracker.start(
             name,
-            parameters={"seed": planned.seed, "cell": cell.name, **levels, **cell.settings, **budget, **evaluate},
+            parameters=parameters(self.plan, cell, planned),
             tags={
                 **self.tags,
-                "harness.cell": cell.name,
-                "harness.seed": str(planned.seed),
-                "harness.key": planned.key,
-                "harness.study": self.store.name,
+                **identity(self.store.name, cell, planned, claim.source),
                 "optuna.trial": str(claim.number),
                 "harness.attempt": str(claim.attempt),
                 "slots_per_device": str(share),
             },
             resume=claim.previous,
         )
-        self.store.attach(claim.number, name=name, mlflow_run_id=mlflow_run, device=device, slots_per_device=share)
-        lines = "\n".join(f"- {factor}: `{label(level)}`" for factor, level in cell.levels.items())
-        self.store.note(
+        self.store.attach(
             claim.number,
-            f"# {name}\n\nrun `{planned.key}`, attempt {claim.attempt}, MLflow run `{mlflow_run}`\n\n{lines}\n",
+            name=name,
+            mlflow_run_id=mlflow_run,
+            device=device,
+            slots_per_device=share,
+            launch=self.launch,
         )
-        self._busy[slot] = _Running(claim, name, mlflow_run, directory)
+        self.store.note(claim.number, note(cell, planned, claim.attempt, mlflow_run))
+        self._busy[slot] = _Running(claim, name, mlflow_run, directory, trained)
         self.display.started(slot, name)
         self.launcher.submit(slot, description)
 
@@ -182,10 +191,12 @@ class Coordinator:
         self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
         self.store.complete(running.claim.number, summary)
-        (running.directory / "checkpoint.pt").unlink(missing_ok=True)
+        for follower in self._trainings.complete(running.claim.run):
+            self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
-        self._release(slot, f"{score} in {duration(summary['train_seconds'])} of training")
+        spent = f"{duration(summary[TRAIN_SECONDS.name])} of training"
+        self._release(slot, f"{score} after the {spent} that it shares" if running.trained else f"{score} in {spent}")
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
         cause, reason = event.kind, event.reason
@@ -197,6 +208,7 @@ class Coordinator:
             self.tracker.text(running.mlflow_run, event.details, "traceback.txt")
         self.tracker.finish(running.mlflow_run, "KILLED" if stopped else "FAILED")
         self.store.fail(running.claim.number, cause, reason)
+        run = running.claim.run
         if cause in (Cause.DIVERGED, Cause.PRUNED):
             self.outcome.diverged += cause is Cause.DIVERGED
             self.outcome.pruned += cause is Cause.PRUNED
@@ -204,7 +216,14 @@ class Coordinator:
         elif not stopped:
             self.outcome.failed += 1
             self.outcome.reasons.append(reason)
+            for follower in self._trainings.failed(run):
+                self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
+        if cause is Cause.DIVERGED:
+            for follower in self._trainings.diverged(run):
+                self.store.lose(self.plan, follower, reason)
+                self.outcome.diverged += 1
+                self.display.lost(title(self.plan.cell(follower.cell), follower), f"diverged with {running.name}")
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]
@@ -226,4 +245,5 @@ class Coordinator:
         """Whatever still runs is failed here, so that neither store shows it as running."""
         lost = Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
         for slot, running in list(self._busy.items()):
-            self._fail(slot, running, lost)
+            with suppress(StudyError):  # another coordinator has ended it
+                self._fail(slot, running, lost)

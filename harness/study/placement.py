@@ -62,9 +62,16 @@ def place(plan: Plan, options: Options) -> Placement:
 
 
 def describe(
-    plan: Plan, cell: Cell, run: PlannedRun, placement: Placement, *, slot: int, folder: Path
+    plan: Plan,
+    cell: Cell,
+    run: PlannedRun,
+    placement: Placement,
+    *,
+    slot: int,
+    folder: Path,
+    trained: Path | None = None,
 ) -> RunDescription:
-    """What the slot needs to train the run of the cell."""
+    """What the slot needs to train the run of the cell, or to go on from the run whose folder is `trained`."""
     return RunDescription(
         key=run.key,
         name=f"{cell.name} · seed {run.seed}",
@@ -77,6 +84,8 @@ def describe(
         references=plan.references,
         budget=plan.budget,
         directory=str(folder),
+        identity=run.training,
+        trained=str(trained) if trained else None,
         device=placement.devices[slot % len(placement.devices)],
         threads=placement.threads,
     )

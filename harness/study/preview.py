@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from harness.design import Plan
@@ -11,12 +14,13 @@ from harness.design.cap import cap
 from harness.machine.provenance import cores
 from harness.report.planned import empty_table, print_plan
 from harness.spec import Spec
+from harness.study import notes
 from harness.study.ablate import Note, cap_line, run_seconds
 from harness.study.answer import study_name
-from harness.study.calibration import calibrate
-from harness.study.placement import Options, place
+from harness.study.calibration import LIMIT, Estimate, calibrate
+from harness.study.placement import Options, Placement, place
 from harness.study.progress import duration
-from harness.study.store import StudyStore
+from harness.study.store import Standing, StudyStore
 
 
 def dry_run(study: Spec, options: Options, note: Note) -> None:
@@ -27,27 +31,66 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     plan = make_plan(study)
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
-    StudyStore(options.storage, study_name(study, plan)).refuse_used_seeds(plan)
+    store = StudyStore(options.storage, study_name(study, plan))
+    store.refuse_used_seeds(plan)
     placement = place(plan, options)
     console = Console(highlight=False)
     print_plan(console, plan, study.factors)
     recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
+    standing = store.foresee(plan, reuse=options.reuse, retry=options.retry)
+    for line in notes.reused((each.study for each in standing.reused.values()), plan.size):
+        console.print(line, soft_wrap=True)
     timed = _near(plan) if plan.search else plan
     note(f"timing: {len(timed.cells)} cells, a few seconds each")
     estimates = calibrate(timed, placement=placement)
-    table = empty_table("Time, from a short run of every cell", "cell", right=("images/s", "training", "scoring"))
-    for cell, times in estimates.items():
-        spent = (duration(times[part]) for part in ("train_seconds", "other_seconds"))
-        table.add_row(Text(cell), f"{times['images_per_second']:,.0f}", *spent)
-    seconds = run_seconds(estimates, placement)
-    mean = sum(seconds.values()) / len(seconds)
-    total = mean * plan.size if plan.search else sum(seconds[run.cell] for run in plan.runs)
     console.print()
-    console.print(table)
-    console.print(f"\n{plan.size} runs, about {duration(total)} with {placement}")
+    console.print(_times(estimates, plan.unit))
+    console.print()
+    seconds = run_seconds(estimates, placement)
+    console.print(_total(plan, standing, estimates, seconds, placement), soft_wrap=True)
     if study.design.max_hours:
         capped = cap(plan, seconds, study.design.max_hours)
         console.print(cap_line(capped, study.design.max_hours), soft_wrap=True)
+
+
+def _times(estimates: Mapping[str, Estimate], unit: str) -> Table:
+    """A row a cell: its pace where it is known, its training, and all else."""
+    paced = any(found.rate for found in estimates.values())
+    table = empty_table(
+        "Time of a run, from short ones of every cell",
+        "cell",
+        right=(*([f"{unit}/s"] if paced else []), "training", "the rest"),
+    )
+    for cell, found in estimates.items():
+        rate = [f"{found.rate:,.3g}" if 0 < found.rate < 100 else f"{found.rate:,.0f}" if found.rate else ""]
+        spent = [duration(found.train_seconds) if found.train_seconds else "", duration(found.other_seconds)]
+        if found.unknown:
+            spent = [f"no progress in {LIMIT:.0f} s", ""]
+        if found.failed:
+            spent = ["fails", ""]
+        table.add_row(Text(cell), *(rate if paced else []), *spent)
+    return table
+
+
+def _total(
+    plan: Plan,
+    standing: Standing,
+    estimates: Mapping[str, Estimate],
+    seconds: Mapping[str, float],
+    placement: Placement,
+) -> str:
+    """How long all that is to be run will take, in words; what fails, and what is not known."""
+    over = {*standing.settled, *standing.reused, *standing.spent}
+    left = standing.pending if plan.search else sum(run.key not in over for run in plan.runs)
+    if plan.search:
+        total = sum(seconds.values()) / len(seconds) * left
+    else:
+        total = sum(seconds[run.cell] for run in plan.runs if run.key not in over)
+    runs = notes.trainings(plan) if left == plan.size else f"{left} of {plan.size} runs are to do"
+    more = "more than" if any(found.unknown for found in estimates.values()) else "about"
+    lines = [f"{runs}, {more} {duration(total)} with {placement}"]
+    lines += [f"{cell} fails: {found.failed}" for cell, found in estimates.items() if found.failed]
+    return "\n".join(lines)
 
 
 def _near(plan: Plan) -> Plan:

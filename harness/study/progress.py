@@ -45,6 +45,7 @@ class Display:
     objective: Measure
     total: int
     done: int
+    unit: str = "steps"
     failed: int = 0
     _began: float = field(default_factory=time.monotonic)
     _ended_here: int = 0
@@ -75,13 +76,20 @@ class Display:
 
     def finished(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         """A run ended; `outcome` says how in a few words."""
-        row = self._rows.pop(slot)
+        name = self._rows.pop(slot).name
         self._ended_here += 1
         self.done += not failed
+        self._ended(name, outcome, failed=failed)
+
+    def lost(self, name: str, outcome: str) -> None:
+        """A run failed with another, without being run."""
+        self._ended(name, outcome, failed=True)
+
+    def _ended(self, name: str, outcome: str, *, failed: bool) -> None:
         self.failed += failed
         left = self.total - self.done - self.failed
         eta = f", about {duration(left * self._seconds_per_run())} to go" if left else ""
-        self.note(f"[{self.done + self.failed}/{self.total}] {row.name}: {outcome}{eta}")
+        self.note(f"[{self.done + self.failed}/{self.total}] {name}: {outcome}{eta}")
 
     def _seconds_per_run(self) -> float:
         """Wall-clock seconds per run, from those ended and the running ones' share."""
@@ -92,7 +100,7 @@ class Display:
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column("run")
         table.add_column("")
-        table.add_column("images/s", justify="right")
+        table.add_column(f"{self.unit}/s", justify="right")
         table.add_column(self.objective.heading, justify="right")
         for row in self._rows.values():
             table.add_row(

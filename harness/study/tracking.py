@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import posixpath
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -83,9 +84,35 @@ class Tracker:
         self.client.log_batch(identity, params=texts)
         return identity
 
+    def adopt(
+        self,
+        name: str,
+        *,
+        original: str,
+        study: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        step: int,
+    ) -> str:
+        """A child run that stands for the run `original` of another study, with its numbers; `finish` closes it."""
+        identity = self.start(name, parameters=parameters, tags=tags, resume=None)
+        place = f"study {study}"
+        with contextlib.suppress(MlflowException):  # it is on another server, or was deleted
+            found = self.client.get_run(original)
+            metrics = {**metrics, **found.data.metrics}
+            theirs = {key: value for key, value in found.data.tags.items() if not key.startswith("mlflow.")}
+            self.set_tags(identity, {**theirs, **tags})
+            if found.inputs and found.inputs.dataset_inputs:
+                self.client.log_inputs(identity, found.inputs.dataset_inputs)
+            place = f"[{place}](#/experiments/{found.info.experiment_id}/runs/{original})"
+        self.set_tags(identity, {"harness.reused": study, "mlflow.note.content": f"This run is that of {place}."})
+        self.log(identity, [(key, value, step) for key, value in metrics.items()])
+        return identity
+
     def set_tags(self, run: str, tags: Mapping[str, str]) -> None:
         """Tags of a run, in one call."""
-        self.client.log_batch(run, tags=[RunTag(key, str(value)[:_LONGEST]) for key, value in tags.items()])
+        self.client.log_batch(run, tags=[RunTag(_named(key), str(value)[:_LONGEST]) for key, value in tags.items()])
 
     def describe(self, run: str, text: str, *, whole: str) -> None:
         """The run's description, Markdown; where it is too long, its first lines and that `whole` is the artifact."""
@@ -110,9 +137,7 @@ class Tracker:
         """Buffer (name, value, step) metrics; values that are not finite are left out."""
         now = int(time.time() * 1000)
         buffer = self._buffers.setdefault(run, [])
-        buffer += [
-            Metric(_FOREIGN.sub("-", name), value, now, step) for name, value, step in metrics if math.isfinite(value)
-        ]
+        buffer += [Metric(_named(name), value, now, step) for name, value, step in metrics if math.isfinite(value)]
         if len(buffer) >= _BATCH:
             self.flush(run)
 
@@ -146,6 +171,14 @@ def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:
     with contextlib.suppress(OSError, KeyError, ImportError):  # a container whose user has no name
         tags["mlflow.user"] = getpass.getuser()
     return tags
+
+
+def _named(name: str) -> str:
+    """The name of a metric or tag as MLflow takes it: no path that leads elsewhere, at most 250 characters."""
+    found = _FOREIGN.sub("-", name)[:250]
+    if found.startswith(("/", "..")) or posixpath.normpath(found) != found or found in ("", "."):
+        found = found.replace("/", "-").replace(".", "-") or "-"
+    return found
 
 
 def _input(data: DataUsed, role: str) -> DatasetInput:

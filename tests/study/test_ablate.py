@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 from pathlib import Path
 
 import mlflow
@@ -27,6 +26,7 @@ from harness.spec import Spec, label, load
 from harness.study import ablate as main_job
 from harness.study import publishing
 from harness.study.answer import load_report, study_name
+from harness.study.calibration import Estimate
 from harness.study.coordinator import Coordinator
 from harness.study.placement import Options, Placement, place
 from harness.study.store import StudyStore
@@ -47,34 +47,10 @@ budget: {images: 100}
 """
 
 
-@pytest.fixture(scope="module")
-def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without runs: making one takes seconds, a copy none."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    Tracker(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def tracking(project: Path, empty_tracking: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of the test's own: MLflow keeps that of a relative address open over several tests."""
-    shutil.copy(empty_tracking, project / "mlflow.db")
-    uri = f"sqlite:///{project}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    return uri
-
-
 @pytest.fixture
 def spec(project: Path, tracking: str, fake_recipe: object) -> Spec:
     (project / "tiny.yaml").write_text(SPEC)
     return load(project / "tiny.yaml")
-
-
-@pytest.fixture(autouse=True)
-def _few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than everything else here: one test has it done, the others do without."""
-    if request.node.name != "test_every_planned_run_is_one_trial_and_one_nested_mlflow_run":
-        monkeypatch.setattr(publishing, "pictures", lambda *_: [])
 
 
 def run(spec: Spec, options: Options = OPTIONS) -> tuple[object, object, list[str]]:
@@ -245,9 +221,9 @@ def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
 ) -> None:
     hours = {"now": 1.0}
 
-    def calibrate(plan: Plan, **_: object) -> dict[str, dict[str, float]]:
+    def calibrate(plan: Plan, **_: object) -> dict[str, Estimate]:
         seconds = 3600 * hours["now"] / len(plan.cells)
-        return {cell.name: {"train_seconds": seconds, "other_seconds": 0.0} for cell in plan.cells}
+        return {cell.name: Estimate(train_seconds=seconds, other_seconds=0.0) for cell in plan.cells}
 
     monkeypatch.setattr(main_job, "calibrate", calibrate)
     capped = load(project / "tiny.yaml", ["design.max_hours=2.5"])

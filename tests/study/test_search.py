@@ -25,6 +25,7 @@ from harness.runs.description import RunDescription
 from harness.spec import Spec, load
 from harness.study import ablate as main_job
 from harness.study.answer import load_report, plan_document, study_name
+from harness.study.calibration import Estimate
 from harness.study.placement import Options
 from harness.study.store import StudyStore
 
@@ -168,14 +169,14 @@ def test_an_interrupted_search_goes_on_where_it_was(project_spec: Path) -> None:
         assert lost is not None
     store, plan = opened(project_spec)
     with store.ownership():
-        counts = store.reconcile(plan)
-        assert (counts["done"], counts["stale"], counts["added"], counts["pending"]) == (5, 1, 1, 7)
+        found = store.reconcile(plan)
+        assert (found.done, found.stale, len(found.queued), found.pending) == (5, 1, 1, 7)
         again = store.claim(plan)
         assert again is not None
         assert (again.run, again.attempt) == (lost.run, 2)
         store.complete(again.number, {"mifid": 1.0, "train_seconds": 1.0})
         search(store, plan, {})
-        assert store.reconcile(plan)["pending"] == 0
+        assert store.reconcile(plan).pending == 0
     assert sum(t.state == TrialState.COMPLETE for t in trials()) == 12
 
 
@@ -282,9 +283,7 @@ def test_pruning_stops_what_is_worse_than_the_median_and_counts_it_as_such(
 def test_the_dry_run_of_a_search_shows_its_space(project_spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "harness.study.preview.calibrate",
-        lambda plan, **_: {
-            cell.name: {"images_per_second": 1.0, "train_seconds": 60.0, "other_seconds": 0.0} for cell in plan.cells
-        },
+        lambda plan, **_: {cell.name: Estimate(train_seconds=60.0, other_seconds=0.0, rate=1.0) for cell in plan.cells},
     )
     done = CliRunner().invoke(main, ["ablate", "hunt.yaml", "--dry-run", "--slots", "1"], catch_exceptions=False)
     assert "search by tpe, 12 runs of 100 images each among 24 cells of up to 2 seeds each" in done.stdout

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+_FEW, _MORE = 64, 320  # images of the scores that are timed
+
 
 class Dcgan(Recipe):
     """The DCGAN of a Kaggle competition (64x64 dogs, 2019) with its tricks; leaves grids and the generator behind."""
@@ -91,6 +93,17 @@ class Dcgan(Recipe):
             f"{penalised} of {len(distances)} runs are penalised: their memorisation distance is below tau = {tau:g}, "
             "and their MiFID is the FID divided by it; see the effects on the FID and on the memorisation distance"
         ]
+
+    def rehearsal(self, evaluate: EvaluateSettings) -> tuple[EvaluateSettings, EvaluateSettings, float] | None:
+        """Scores of few and of more images: what a score costs grows with their number."""
+        images = evaluate.samples + (evaluate.times - 1) * evaluate.interim_samples
+        if images <= _MORE:
+            return None
+        few, more = (
+            evaluate.model_copy(update={"samples": count, "interim_samples": count, "times": 1, "grid": 4})
+            for count in (_FEW, _MORE)
+        )
+        return few, more, (images - _FEW) / (_MORE - _FEW)
 
     def train(self, settings: DcganSettings, run: Run) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""

@@ -1,5 +1,16 @@
 """The Optuna study of a spec. Nothing outside of this room imports optuna."""
 
-from harness.study.store.store import Claim, Results, StudyStore, without_password
+from harness.study.store.reuse import Reusable
+from harness.study.store.standing import MOST_ATTEMPTS, Standing
+from harness.study.store.store import Claim, Results, StudyStore, source_of, without_password
 
-__all__ = ["Claim", "Results", "StudyStore", "without_password"]
+__all__ = [
+    "MOST_ATTEMPTS",
+    "Claim",
+    "Results",
+    "Reusable",
+    "Standing",
+    "StudyStore",
+    "source_of",
+    "without_password",
+]

@@ -16,11 +16,15 @@ from harness.recipes.events import Cause
 SETTLED = (RunState.COMPLETE, RunState.DIVERGED, RunState.PRUNED)
 """How a run ends that is not tried again."""
 # Best evidence first: where a run has several trials, the table shows the first of these.
+_SOMETIMES = ("source", "reused_from")  # columns that tables have where any of their runs has one
 _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 
 
 def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
-    """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name."""
+    """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name.
+
+    `source`, the digest of the recipe's source, and `reused_from`, the study that trained it, where any run has one.
+    """
     best: dict[str, FrozenTrial] = {}
     for key, trial in keyed(trials):
         if key not in best or _RANK.index(state_of(trial)) < _RANK.index(state_of(best[key])):
@@ -35,8 +39,12 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
             row["slots_per_device"] = trial.user_attrs.get("slots_per_device", 1)
             row["reason"] = trial.user_attrs.get("failure", {}).get("reason", "")
             row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
+            row |= {name: trial.user_attrs[name] for name in _SOMETIMES if trial.user_attrs.get(name)}
         rows.append(row)
     table = pd.DataFrame(rows)
+    for name in _SOMETIMES:
+        if name in table:
+            table[name] = table[name].fillna("")
     for measure in (plan.objective, *plan.measures, *plan.costs):
         if measure.name not in table:
             table[measure.name] = math.nan
@@ -49,9 +57,15 @@ def curves(trials: Sequence[FrozenTrial], plan: Plan) -> dict[tuple[str, int], l
     """(cell, seed) -> (step, objective) pairs over all attempts at the run."""
     found: dict[str, dict[int, float]] = {}
     for key, trial in keyed(trials):
-        curve = {int(step): value for step, value in trial.user_attrs.get("curve", {}).items()}
-        found.setdefault(key, {}).update(trial.intermediate_values or curve)
+        found.setdefault(key, {}).update(curve_of(trial))
     return {(run.cell, run.seed): sorted(found[run.key].items()) for run in plan.runs if found.get(run.key)}
+
+
+def curve_of(trial: FrozenTrial) -> dict[int, float]:
+    """Step -> objective, as one attempt at a run reported it."""
+    if trial.intermediate_values:
+        return trial.intermediate_values
+    return {int(step): value for step, value in trial.user_attrs.get("curve", {}).items()}
 
 
 def keyed(trials: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:

@@ -10,8 +10,8 @@ import random
 import re
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,35 @@ from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
-from harness.errors import StudyError
-from harness.measures import Measure
+from harness.design.model import NOWHERE
+from harness.errors import HarnessError, StudyError
+from harness.measures import Measure, RunState
+from harness.recipes.address import Address
 from harness.recipes.events import Cause
 from harness.spec import Spec
 from harness.study.store import outcomes, searching
 from harness.study.store.freshness import refuse_used_seeds
 from harness.study.store.ownership import owned
+from harness.study.store.reuse import Reusable
+from harness.study.store.reuse import reusable as reusable_of
+from harness.study.store.standing import Standing, standing
 
 _MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left."""
+    """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left.
+
+    `source` is the digest of the recipe's source, "" for an installed one.
+    """
 
     number: int
     run: PlannedRun
     cell: Cell
     attempt: int
     previous: str | None
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,7 @@ class StudyStore:
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
         self._objectives: tuple[Measure, ...] = ()
+        self._address = NOWHERE
 
     # ------------------------------------------------------------------ opening
 
@@ -97,7 +107,7 @@ class StudyStore:
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
         tried = 0
-        self._objectives = plan.objectives
+        self._objectives, self._address = plan.objectives, plan.address
         if plan.search is not None:
             # A later start must not draw what the first one drew.
             with contextlib.suppress(KeyError):
@@ -132,25 +142,96 @@ class StudyStore:
 
     # ------------------------------------------------------------------ queue
 
-    def reconcile(self, plan: Plan) -> dict[str, int]:
-        """Make the queue hold every run of the plan that is neither done nor waiting; say how many of each.
+    def reconcile(
+        self,
+        plan: Plan,
+        *,
+        retry: bool = False,
+        reuse: bool = True,
+        kept: Callable[[PlannedRun], bool] = lambda run: False,
+    ) -> Standing:
+        """Make the queue hold every run of the plan that can be trained now; say where all of them stand.
 
-        Needs ownership: a trial that is RUNNING now was left by a coordinator that died.
+        Needs ownership: a trial that is RUNNING now was left by a coordinator that died. `retry` tries runs again that
+        failed too often, without `reuse` other studies are not looked into, `kept` says whether a complete run's
+        checkpoint is still there.
         """
         stale = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in stale:
             self.study.tell(trial.number, state=TrialState.FAIL)
-        plan = self.tried(plan)
-        trials = outcomes.keyed(self.study.get_trials(deepcopy=False))
-        attempts = {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in trials}  # the latest is the highest
-        settled = {key for key, trial in trials if outcomes.state_of(trial) in outcomes.SETTLED}
-        waiting = {key for key, trial in trials if trial.state == TrialState.WAITING}
-        missing = [run for run in plan.runs if run.key not in settled | waiting]
-        for run in missing:
-            self._enqueue(plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
-        done = len(settled & {run.key for run in plan.runs})
-        pending = max(0, plan.size - done)
-        return {"done": done, "stale": len(stale), "added": len(missing), "pending": pending}
+        trials = self.study.get_trials(deepcopy=False)
+        found = self._standing(plan, trials, retry=retry, reuse=reuse, kept=kept)
+        attempts = _attempts(trials)
+        for run in found.queued:
+            self._enqueue(found.plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
+        for run, reason in found.lost:
+            self.lose(found.plan, run, reason)
+        return replace(found, stale=len(stale))
+
+    def foresee(self, plan: Plan, *, retry: bool = False, reuse: bool = True) -> Standing:
+        """Where the runs of the plan would stand at a start now. Writes nothing."""
+        trials: list[FrozenTrial] = []
+        if exists(self.storage):
+            with contextlib.suppress(KeyError):  # there is no such study yet
+                study = optuna.load_study(study_name=self.name, storage=get_storage(self.storage))
+                trials = study.get_trials(deepcopy=False)
+        ended = [trial for trial in trials if trial.state.is_finished()]
+        self._address = plan.address
+        return self._standing(plan, ended, retry=retry, reuse=reuse and exists(self.storage), kept=lambda run: False)
+
+    def _standing(
+        self,
+        plan: Plan,
+        trials: list[FrozenTrial],
+        *,
+        retry: bool,
+        reuse: bool,
+        kept: Callable[[PlannedRun], bool],
+    ) -> Standing:
+        source = source_of(self._address)
+
+        def reusable(keys: set[str]) -> Mapping[str, Reusable]:
+            return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
+
+        return standing(_tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
+
+    def enqueue(self, plan: Plan, run: PlannedRun) -> None:
+        """Queue a run of the plan, as one attempt more than there were."""
+        before = _attempts(self.study.get_trials(deepcopy=False)).get(run.key, 0)
+        self._enqueue(plan.cell(run.cell), run, plan.search, before + 1)
+
+    def lose(self, plan: Plan, run: PlannedRun, reason: str) -> None:
+        """Settle a run as diverged without training it, as that whose training it shares did."""
+        failure = {"kind": Cause.DIVERGED.value, "reason": reason}
+        self._add(plan, run, TrialState.FAIL, {"failure": failure, "source": source_of(self._address)})
+
+    def adopt(self, plan: Plan, run: PlannedRun, found: Reusable, mlflow_run: str) -> None:
+        """Take over a run that another study of the storage has."""
+        complete = found.state is RunState.COMPLETE
+        attributes = {**found.attributes, "reused_from": found.study, "mlflow_run_id": mlflow_run}
+        values = [found.summary[each.name] for each in self._objectives] if complete else None
+        state = TrialState.COMPLETE if complete else TrialState.FAIL
+        self._add(plan, run, state, attributes, values, found.curve)
+
+    def _add(
+        self,
+        plan: Plan,
+        run: PlannedRun,
+        state: TrialState,
+        attributes: dict[str, Any],
+        values: list[float] | None = None,
+        curve: Mapping[int, float] | None = None,
+    ) -> None:
+        cell = plan.cell(run.cell)
+        trial = optuna.trial.create_trial(
+            state=state,
+            values=values,
+            params={**cell.levels, "seed": run.seed},
+            distributions=self._space,
+            intermediate_values=dict(curve or {}),
+            user_attrs={**_identity(cell, run, 1), **attributes},
+        )
+        self.study.add_trial(trial)
 
     def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
         # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
@@ -194,12 +275,14 @@ class StudyStore:
 
     def _claimed(self, trial: optuna.Trial, cell: Cell, run: PlannedRun) -> Claim:
         self._trials[trial.number] = trial
+        source = source_of(self._address)
         trial.set_user_attr("started", time.time())
+        trial.set_user_attr("source", source)
         attempt = int(trial.user_attrs.get("attempt", 1))
         others = outcomes.keyed(self.study.get_trials(deepcopy=False))
         left = [other.user_attrs.get("mlflow_run_id") for key, other in others if key == run.key]
         previous = next(filter(None, reversed(left)), None)
-        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=previous)
+        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=previous, source=source)
 
     def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
         self._trials[trial.number] = trial
@@ -209,15 +292,28 @@ class StudyStore:
 
     def attach(self, number: int, **attributes: Any) -> None:
         """Note attributes on a claimed trial: the MLflow run, the device, the slot's share."""
-        for key, value in attributes.items():
-            self._trials[number].set_user_attr(key, value)
+        with self._telling(number):
+            for key, value in attributes.items():
+                self._trials[number].set_user_attr(key, value)
+
+    @contextlib.contextmanager
+    def _telling(self, number: int) -> Iterator[None]:
+        try:
+            yield
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise StudyError(
+                f"study '{self.name}': trial {number} was ended by another coordinator, which took the study over; "
+                "this one stops here"
+            ) from None
 
     def report(self, number: int, step: int, value: float) -> None:
         """An intermediate value of the objective."""
         if not math.isfinite(value):
             return
         if len(self._objectives) == 1:
-            self._trials[number].report(value, step)
+            with self._telling(number), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The reported value is ignored")  # of a step that was reported before
+                self._trials[number].report(value, step)
         else:  # Optuna has no intermediate values where there are several objectives
             curve = {**self._trials[number].user_attrs.get("curve", {}), str(step): value}
             self._trials[number].set_user_attr("curve", curve)
@@ -242,13 +338,15 @@ class StudyStore:
 
     def complete(self, number: int, summary: dict[str, float]) -> None:
         """The run ended well: its summary becomes attributes, its objective (and price) the trial's value."""
-        self.attach(number, summary={k: v for k, v in summary.items() if math.isfinite(v)}, finished=time.time())
-        self.study.tell(number, [summary[objective.name] for objective in self._objectives])
+        self.attach(number, summary=summary, finished=time.time())
+        with self._telling(number):
+            self.study.tell(number, [summary[objective.name] for objective in self._objectives])
 
     def fail(self, number: int, cause: Cause, reason: str) -> None:
         """The run ended badly."""
         self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time())
-        self.study.tell(number, state=TrialState.PRUNED if cause is Cause.PRUNED else TrialState.FAIL)
+        with self._telling(number):
+            self.study.tell(number, state=TrialState.PRUNED if cause is Cause.PRUNED else TrialState.FAIL)
 
     # ------------------------------------------------------------------ reading
 
@@ -283,6 +381,19 @@ def _tried(plan: Plan, trials: list[FrozenTrial]) -> Plan:
         return plan
     made = (search.make(trial.user_attrs["levels"], trial.user_attrs["seed"]) for _, trial in outcomes.keyed(trials))
     return plan.with_tried(each for each in made if not isinstance(each, str))
+
+
+def _attempts(trials: list[FrozenTrial]) -> dict[str, int]:
+    """Key -> how often that run was tried; the latest trial counts the most."""
+    return {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in outcomes.keyed(trials)}
+
+
+def source_of(address: Address) -> str:
+    """The digest of a recipe's source as it is now; "" for an installed recipe, and where it cannot be read."""
+    try:
+        return address.digest()
+    except (HarnessError, OSError):  # while a study runs its source may be in the middle of an edit
+        return ""
 
 
 def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Runs that share a training: who may go now, whose checkpoint they go on from, and when that may be deleted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from harness.design import Plan, PlannedRun
+from harness.measures import RunState
+from harness.runs.folder import RUNS
+from harness.study.store import Standing
+
+
+class Trainings:
+    """The trainings of a study's runs, as they stand at a start and while it goes on.
+
+    The first run of a training to be placed trains; once it is complete the others go on from its checkpoint, which is
+    kept until the last of them is settled.
+    """
+
+    def __init__(self, study: str, standing: Standing) -> None:
+        self._study = study
+        self._held = {training: list(runs) for training, runs in standing.held.items()}
+        self._group: dict[str, list[PlannedRun]] = defaultdict(list)
+        if standing.plan.search is None:
+            for run in standing.plan.runs:
+                self._group[run.training].append(run)
+        self._complete = {key for key, state in standing.settled.items() if state is RunState.COMPLETE}
+        waiting = [*standing.queued, *(run for runs in standing.held.values() for run in runs)]
+        self._open = {run.key for run in waiting} | standing.waiting
+        for group in self._group.values():
+            self._sweep(group)
+
+    def folder(self, run: PlannedRun) -> Path | None:
+        """The folder of a finished run that was trained as `run` is, and still has its checkpoint."""
+        for other in self._group[run.training]:
+            if other is not run and other.key in self._complete and kept(self._study, other):
+                return RUNS / self._study / other.key
+        return None
+
+    def complete(self, run: PlannedRun) -> list[PlannedRun]:
+        """`run` ended well; the runs that waited for it."""
+        self._open.discard(run.key)
+        self._complete.add(run.key)
+        self._sweep(self._group[run.training] or [run])
+        return self._held.pop(run.training, [])
+
+    def diverged(self, run: PlannedRun) -> list[PlannedRun]:
+        """`run` diverged; the runs that waited for it, whose training diverges too."""
+        lost = self._held.pop(run.training, [])
+        self._open -= {run.key, *(each.key for each in lost)}
+        self._sweep(self._group[run.training])
+        return lost
+
+    def failed(self, run: PlannedRun) -> list[PlannedRun]:
+        """`run` failed by a fault, maybe its own; the next run of its training to try, if one waits."""
+        waiting = self._held.get(run.training, [])
+        return [waiting.pop(0)] if waiting else []
+
+    def _sweep(self, group: list[PlannedRun]) -> None:
+        """Delete the checkpoints of finished runs that nobody needs any more."""
+        if not any(run.key in self._open for run in group):
+            for run in group:
+                if run.key in self._complete:
+                    _checkpoint(self._study, run).unlink(missing_ok=True)
+
+
+def kept(study: str, run: PlannedRun) -> bool:
+    """Whether the checkpoint of a run that is done is still there."""
+    return _checkpoint(study, run).exists()
+
+
+def _checkpoint(study: str, run: PlannedRun) -> Path:
+    from harness.recipes.checkpoint import NAME  # loads torch, which a report does without
+
+    return RUNS / study / run.key / NAME
+
+
+def leaders(plan: Plan) -> dict[str, str]:
+    """Cell -> the first cell of the plan whose trainings its runs share; its own where they are theirs alone."""
+    first: dict[str, str] = {}
+    return {run.cell: first.setdefault(run.training, run.cell) for run in plan.runs}
+
+
+def sampled_factors(plan: Plan) -> list[str]:
+    """The factors of a design whose levels share a training: they play a part at sampling only."""
+    levels = {cell.name: cell.levels for cell in plan.cells}
+    found: dict[str, None] = {}
+    for cell, leader in leaders(plan).items() if plan.search is None else ():
+        found |= {name: None for name, level in levels[cell].items() if level != levels[leader][name]}
+    return list(found)
