@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +42,47 @@ def test_the_digits_are_ablated_in_both_forms_and_batch_norm_is_what_helps(
     assert values["batch_norm"] > 0.02
     again = harness("ablate", f"examples/digits/{spec}", "--set", f"seeds={seeds}")
     assert "nothing to add" in again.stdout + again.stderr
+
+
+SLEEPER = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+folder = Path(os.environ["HARNESS_DIRECTORY"])
+def save(number, frame):
+    (folder / "saved").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+if not (folder / "saved").exists():
+    Path("pids").open("a").write(f"{os.getpid()}\\n")
+    time.sleep(120)
+print(json.dumps({"accuracy": float(sys.argv[1]) + int(os.environ["HARNESS_SEED"])}))
+"""
+WAITS = """
+study: waits
+recipe: {command: [python, sleeper.py, "{x}"], settings: {x: 0.0}}
+objective: {metric: accuracy, direction: maximize}
+factors: {x: {baseline: 0.0, levels: [1.0]}}
+seeds: 1
+"""
+
+
+def test_ctrl_c_lets_commands_save_and_the_next_start_goes_on_with_them(project: Path) -> None:
+    Path("sleeper.py").write_text(SLEEPER)
+    Path("waits.yaml").write_text(WAITS)
+    study = subprocess.Popen(
+        [sys.executable, "-m", "harness", "ablate", "waits.yaml", "--slots", "2"], stdout=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 120
+    while not Path("pids").exists() or len(Path("pids").read_text().splitlines()) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    study.send_signal(signal.SIGINT)
+    study.communicate(timeout=60)
+    for pid in Path("pids").read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    done = harness("ablate", "waits.yaml", "--slots", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[2/2]" in done.stdout
+    assert len(Path("pids").read_text().splitlines()) == 2
