@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ class HarnessCallback(TrainerCallback):
             name: float(value)
             for name, value in found.items()
             if isinstance(value, int | float) and not name.endswith(_NOT_MEASURES)
+            # In half precision a norm overflows now and then, and the step is left out: that is no divergence.
+            if name != "grad_norm" or math.isfinite(value)
         }
         self.last |= measures
         if measures:

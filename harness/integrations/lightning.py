@@ -49,9 +49,13 @@ class HarnessCallback(Callback):
     def arguments(self) -> dict[str, Any]:
         """What the Trainer is made with: the run's budget, device and folder, and nothing that writes elsewhere."""
         budget, gpu = self.run.budget, (self.run.device or "").startswith("cuda")
+        length = {
+            "epochs": {"max_epochs": int(budget.amount)},
+            "steps": {"max_epochs": -1, "max_steps": int(budget.amount)},
+            "seconds": {"max_epochs": -1},  # until the callback ends it
+        }
         return {
-            "max_epochs": int(budget.amount) if budget.unit == "epochs" else -1 if budget.unit else None,
-            "max_steps": int(budget.amount) if budget.unit == "steps" else -1,
+            **length.get(budget.unit, {}),
             "accelerator": "gpu" if gpu else "cpu",
             "devices": [int((self.run.device or "").partition(":")[2] or 0)] if gpu else 1,
             "default_root_dir": self.run.directory,
