@@ -102,11 +102,9 @@ def _refuse_idle(spec: Spec, layout: Layout, contrasts: list[Contrast], idle: di
             found = wakes_under(spec.factors, contrast.factor, spec.sections)
             words = [f"{other}: [{', '.join(map(spelled, levels))}]" for other, levels in found.items()]
             remedy = f", like when: {{{words[0]}}}" if words else ""
-            text = (
-                f"{why}, and '{spec.design.kind}' compares it nowhere else; say where the factor exists{remedy}, or "
-                "use full-factorial"
-            )
-            raise spec.refusal(("factors", contrast.factor), text)
+            other = "" if spec.design.kind == "full-factorial" else ", or use full-factorial"
+            text = f"{why}, and '{spec.design.kind}' compares it nowhere else; say where the factor exists{remedy}"
+            raise spec.refusal(("factors", contrast.factor), text + other)
 
 
 def _refuse_empty(spec: Spec, layout: Layout, contrasts: list[Contrast], dropped: list[Dropped]) -> None:
@@ -134,9 +132,10 @@ def _search(spec: Spec, shared: dict[str, Any]) -> Search:
 
     levels = {name: factor.every_level for name, factor in spec.factors.items()}
     cells = math.prod(map(len, levels.values()))
-    if cells <= _COUNTED:  # a larger space is taken for wholly possible
-        combinations = (dict(zip(levels, some, strict=True)) for some in itertools.product(*levels.values()))
-        cells = len({made[1].key for some in combinations if not isinstance(made := make(some, spec.seeds[0]), str)})
+    some = list(itertools.islice(nesting.every(spec.factors), _COUNTED + 1))
+    if len(some) <= _COUNTED:  # a larger space is taken for wholly possible
+        tried = (make(each, spec.seeds[0]) for each in some)
+        cells = len({made[1].key for made in tried if not isinstance(made, str)})
     assert design.trials is not None, "checked with the spec"
     return Search(
         sampler=design.sampler or "tpe",

@@ -13,7 +13,7 @@ from harness.spec.factors import Factor, Level, Section, Sections, assigned, sam
 from harness.spec.identity import effective
 from harness.spec.refusals import shown
 
-_MOST = 4096  # combinations of the other factors that are tried
+_MOST = 512  # combinations of the other factors that are tried
 
 
 def sleepers(factors: Mapping[str, Factor], levels: Mapping[str, Level], sections: Sections) -> dict[str, str]:
@@ -60,11 +60,15 @@ def wakes_under(factors: Mapping[str, Factor], name: str, sections: Sections) ->
 
 def ever_wakes(factors: Mapping[str, Factor], name: str, level: Level, sections: Sections) -> bool:
     """Whether the level changes anything at some levels of the others; taken for granted where they are too many."""
+    on = {**{other: factor.baseline for other, factor in factors.items()}, name: level}
     others = {other: factor.every_level for other, factor in factors.items() if other != name}
+    alone = ({**on, other: level} for other, levels in others.items() for level in levels)
+    if any(_changes(factors, name, levels, sections) for levels in alone):
+        return True
     if math.prod(map(len, others.values())) > _MOST:
         return True
     combinations = (dict(zip(others, some, strict=True)) for some in itertools.product(*others.values()))
-    return any(_changes(factors, name, {**some, name: level}, sections) for some in combinations)
+    return any(_changes(factors, name, {**on, **some}, sections) for some in combinations)
 
 
 def _changes(factors: Mapping[str, Factor], name: str, levels: Mapping[str, Level], sections: Sections) -> bool:

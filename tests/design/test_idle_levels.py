@@ -171,3 +171,23 @@ def test_a_search_gives_a_cell_one_name_whatever_sleeps_in_it() -> None:
         tried = made.search.make({"averaging": "swa", "beta": beta}, 0)
         assert not isinstance(tried, str)
         assert (tried[0].name, tried[0].levels) == ("averaging=swa", {"averaging": "swa", "beta": 0.9})
+
+
+def test_a_level_that_two_others_must_wake_together_is_no_level_that_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deep(ToySettings):
+        speed: Annotated[int, When(averaging=("ema",), loss=("hinge",))] = 1
+
+    class DeepToy(Toy):
+        settings = Deep
+
+    monkeypatch.setattr(recipes, "get", lambda name: DeepToy())
+    more = ["factors.beta=null", "factors.loss={baseline: ce, levels: [hinge]}",
+            "factors.speed={baseline: 1, levels: [2]}"]  # fmt: skip
+    line = refused(*more)
+    assert "speed plays no part where averaging is none and loss is ce, and 'one-at-a-time' compares it" in line
+    assert "say where the factor exists, or use full-factorial" in line
+    nested = planned(*more, "factors.speed.when={averaging: [ema], loss: [hinge]}")
+    assert nested.contrasts[-1].pairs == (("averaging=ema, loss=hinge, speed=2", "averaging=ema, loss=hinge"),)
+    assert len(planned(*more, "design.kind=full-factorial").cells) == 3 * 2 + 1
