@@ -1,4 +1,4 @@
-"""Common random numbers: each use of randomness has a generator of its own, seeded by (seed, use) and nothing else."""
+"""Common random numbers: each use of randomness has a generator of its own, seeded by (seed, its name) and no more."""
 
 from __future__ import annotations
 
@@ -9,35 +9,47 @@ import torch
 from torch import Tensor
 
 
-def generator(seed: int, use: str, device: str | torch.device = "cpu") -> torch.Generator:
-    """The stream for one use of randomness in runs of `seed`. The treatment plays no part in it."""
-    digest = hashlib.sha256(f"{seed}/{use}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+def generator(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Generator:
+    """The stream `name` of runs of `seed`, at its start. The treatment plays no part in it."""
+    return torch.Generator(device).manual_seed(_start(seed, name))
+
+
+def _start(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
 class Streams:
-    """The streams of one run by name, made on demand, saved and restored by themselves."""
+    """The streams of one run by name, each made when it is first asked for, saved and restored together.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    A stream that a trick asks for moves no other, so that a run with the trick and one without share the rest.
+    """
+
+    def __init__(self, seed: int, device: str | torch.device = "cpu") -> None:
+        self.seed, self.device = seed, torch.device(device)
         self._made: dict[str, torch.Generator] = {}
-        self._saved: dict[str, Tensor] = {}
+        self._restored: dict[str, Tensor] = {}  # states of streams that were not asked for yet
 
-    def generator(self, name: str, device: str | torch.device = "cpu") -> torch.Generator:
-        """The stream called `name`, on the device where it is first asked for."""
+    def __call__(self, name: str) -> torch.Generator:
+        """The stream `name` on the device of the run."""
+        return self.generator(name)
+
+    def generator(self, name: str, device: str | torch.device | None = None) -> torch.Generator:
+        """The stream `name`, on `device` if it is asked for the first time; None: the device of the run."""
         if name not in self._made:
-            self._made[name] = generator(self.seed, name, device)
-            if name in self._saved:
-                self._made[name].set_state(self._saved.pop(name))
+            made = self._made[name] = generator(self.seed, name, device or self.device)
+            if (state := self._restored.pop(name, None)) is not None:
+                made.set_state(state)
         return self._made[name]
 
     def state(self) -> dict[str, Tensor]:
-        """Where every stream is, for a checkpoint."""
-        return {**self._saved, **{name: made.get_state() for name, made in self._made.items()}}
+        """Where each stream stands, for a checkpoint."""
+        return self._restored | {name: made.get_state() for name, made in self._made.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from where `state` was taken."""
-        self._saved = dict(state)
+        """Stand where `state` was taken: streams that were not made then are at their start."""
+        self._restored = {name: tensor for name, tensor in state.items() if name not in self._made}
         for name, made in self._made.items():
-            if name in self._saved:
-                made.set_state(self._saved.pop(name))
+            if name in state:
+                made.set_state(state[name])
+            else:
+                made.manual_seed(_start(self.seed, name))

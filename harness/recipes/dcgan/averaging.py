@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,28 +12,38 @@ if TYPE_CHECKING:
 # From epochs 400, 300, 200 and 0 of the notebook's 620 on.
 SCHEDULE = ((400 / 620, 0.9999), (300 / 620, 0.999), (200 / 620, 0.99), (0.0, 0.9))
 
-Beta = Callable[[float, int], float]
-Average = Callable[[float, float], tuple[float, Beta]]
+
+@dataclass(frozen=True)
+class Average:
+    """avg <- beta avg + (1 - beta) parameters after each step from a start on.
+
+    `start` gives a share of training (0..1) from the settings; `beta` the decay of a step from its share of training,
+    the count of updates before it, and the settings. `reads` names those of averages that they read; None: any.
+    """
+
+    start: Callable[[Any], float]
+    beta: Callable[[float, int, Any], float]
+    reads: tuple[str, ...] | None = None
 
 
 AVERAGES: dict[str, Average | None] = {
     "none": None,
-    "swa": lambda start, beta: (start, lambda fraction, count: count / (count + 1)),
-    "ema": lambda start, beta: (start, lambda fraction, count: beta),
-    "schedule": lambda start, beta: (0.0, lambda fraction, _: next(b for at, b in SCHEDULE if fraction >= at)),
+    # Equal weights, taken after each step (Izmailov et al. 2018).
+    "swa": Average(lambda s: s.swa_start, lambda fraction, count, s: count / (count + 1), reads=("swa_start",)),
+    # A constant beta.
+    "ema": Average(lambda s: s.swa_start, lambda fraction, count, s: s.ema_beta, reads=("swa_start", "ema_beta")),
+    # 0.9, 0.99, 0.999, 0.9999 from fixed shares of training on, as in the notebook.
+    "schedule": Average(
+        lambda s: 0.0, lambda fraction, count, s: next(beta for at, beta in SCHEDULE if fraction >= at), reads=()
+    ),
 }
-"""Start fraction and beta of the settings -> the start and the beta of each step, by fraction and count."""
 
 
 class Averager:
-    """Keeps avg <- beta avg + (1 - beta) parameters after each step from a start fraction of training.
+    """Keeps the average of a generator's parameters as `settings` say. The first update copies the parameters."""
 
-    The first update copies the parameters. swa: equal weights (Izmailov et al. 2018), taken after each step; ema: a
-    constant beta; schedule: beta 0.9, 0.99, 0.999, 0.9999 from fixed fractions of training, as in the notebook.
-    """
-
-    def __init__(self, average: Average, parameters: Sequence[Tensor], *, start: float, beta: float) -> None:
-        self.start, self._beta = average(start, beta)
+    def __init__(self, average: Average, parameters: Sequence[Tensor], settings: Any) -> None:
+        self.start, self._beta, self._settings = average.start(settings), average.beta, settings
         self._parameters = list(parameters)
         self.average = [parameter.detach().clone() for parameter in parameters]
         self.count = 0
@@ -47,7 +58,8 @@ class Averager:
             if self.count == 0:
                 torch._foreach_copy_(self.average, self._parameters)
             else:
-                torch._foreach_lerp_(self.average, self._parameters, 1 - self._beta(fraction, self.count))
+                beta = self._beta(fraction, self.count, self._settings)
+                torch._foreach_lerp_(self.average, self._parameters, 1 - beta)
         self.count += 1
 
     def current(self) -> list[Tensor]:

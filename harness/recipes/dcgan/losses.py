@@ -8,12 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from harness.recipes.dcgan.settings import DcganSettings
 
 _EPS = 1e-8
 
@@ -22,11 +20,13 @@ _EPS = 1e-8
 class Loss:
     """What each network lowers, from logits [N]: the discriminator's of real and fake images, the generator's of fake.
 
-    Both also take the settings, and give a scalar in float32 or float64.
+    Both also take the settings, and give a scalar in float32 or float64. `reads` names the settings of losses that
+    they read, the others being idle; None: any.
     """
 
-    discriminator: Callable[[Tensor, Tensor, DcganSettings], Tensor]
-    generator: Callable[[Tensor, DcganSettings], Tensor]
+    discriminator: Callable[[Tensor, Tensor, Any], Tensor]
+    generator: Callable[[Tensor, Any], Tensor]
+    reads: tuple[str, ...] | None = None
 
 
 def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) -> Tensor:
@@ -49,10 +49,30 @@ def adversarial_loss(logits: Tensor, label: float, margin: float | None = None) 
     return loss
 
 
-LOSSES = {
+def hinge_of_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) over logits [N], in float32.
+
+    Source: Lim and Ye 2017, Geometric GAN; Miyato et al. 2018, equation 16. Its generator lowers -E D(G(z)).
+    """
+    real, fake = (logits.float() if logits.dtype.itemsize < 4 else logits for logits in (real, fake))
+    return (1 - real).relu().mean() + (1 + fake).relu().mean()
+
+
+def mean_score(fake: Tensor) -> Tensor:
+    """-E D(G(z)) over logits [N], in float32: what the generator lowers beside a hinge (Miyato et al. 2018, eq. 17)."""
+    return -(fake.float() if fake.dtype.itemsize < 4 else fake).mean()
+
+
+LOSSES: dict[str, Loss] = {
+    # On smoothed labels, those of real images up to the margin where there is one.
     "cross-entropy": Loss(
         lambda real, fake, s: adversarial_loss(real, s.real_label, s.margin) + adversarial_loss(fake, 0.0),
         lambda fake, s: adversarial_loss(fake, s.real_label, s.margin),
-    )
+        reads=("margin", "real_label"),
+    ),
+    "hinge": Loss(
+        lambda real, fake, s: hinge_of_discriminator(real, fake),
+        lambda fake, s: mean_score(fake),
+        reads=(),
+    ),
 }
-"""Cross-entropy on smoothed labels, the real ones up to the margin where there is one."""

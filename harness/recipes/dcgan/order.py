@@ -35,10 +35,9 @@ class Order:
         return self._starts[photos] + (draws * self._counts[photos]).long()
 
     def state(self) -> dict[str, Any]:
-        """The position, for a checkpoint."""
-        return {"pass": self._pass, "position": self._position, "generator": self._generator.get_state()}
+        """The position, for a checkpoint; that of the generator is its owner's."""
+        return {"pass": self._pass, "position": self._position}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
         self._pass, self._position = state["pass"], state["position"]
-        self._generator.set_state(state["generator"])

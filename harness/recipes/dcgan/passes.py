@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 Discriminate = Callable[["Tensor", int], "Tensor"]
 
 
-def separate(discriminator: Discriminate, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def separate(discriminator: Discriminate, real: Tensor, fake: Tensor, settings: Any) -> tuple[Tensor, Tensor]:
     """Two forwards, the usual way: own statistics each, and twice the overhead."""
     return discriminator(real, 1), discriminator(fake, 1)
 
 
-def together(discriminator: Discriminate, real: Tensor, fake: Tensor, *, groups: int) -> tuple[Tensor, Tensor]:
+def together(
+    discriminator: Discriminate, real: Tensor, fake: Tensor, settings: Any, *, groups: int
+) -> tuple[Tensor, Tensor]:
     """One forward. Statistics over both leak each into the other; of two groups, each half has its own (the trick)."""
     import torch  # not above: the settings read the names
 
@@ -25,7 +27,7 @@ def together(discriminator: Discriminate, real: Tensor, fake: Tensor, *, groups:
     return real_logits, fake_logits
 
 
-PASSES: dict[str, Callable[[Discriminate, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+PASSES: dict[str, Callable[[Discriminate, Tensor, Tensor, Any], tuple[Tensor, Tensor]]] = {
     "separate": separate,
     "joint": partial(together, groups=1),
     "split": partial(together, groups=2),

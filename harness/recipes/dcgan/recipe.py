@@ -30,6 +30,7 @@ class Dcgan(Recipe):
 
     name = "dcgan"
     unit = "images"
+    version = 2
     objective = MIFID
     settings = DcganSettings
     data = DataSettings
@@ -108,10 +109,13 @@ class Dcgan(Recipe):
         """Train until the budget is spent; see harness.recipes.Recipe."""
         from harness.recipes.dcgan import session
 
-        return session.train(settings, run)
+        return session.train(settings, run, version=self.version)
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
-        """uint8 [count, 3, size, size] images of the finished run in `directory`."""
+        """uint8 [count, 3, size, size] images of the finished run in `directory`. Its seed gives the scored ones.
+
+        Raises StudyError where there is no such run.
+        """
         from harness.recipes.dcgan import session
 
-        return session.sample(directory, count=count, seed=seed, device=device)
+        return session.sample(directory, self.settings, count=count, seed=seed, device=device)

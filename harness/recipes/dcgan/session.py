@@ -11,22 +11,28 @@ import torch
 from torch import Tensor
 
 import harness.data
-from harness.errors import DataError
+from harness.errors import DataError, StudyError
 from harness.files.atomic import write_text
 from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
 from harness.recipes import Interrupted, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Evaluator
 from harness.recipes.dcgan.networks import Generator
+from harness.recipes.dcgan.sampling import draw, latents
 from harness.recipes.dcgan.settings import DcganSettings
-from harness.recipes.dcgan.trainer import Trainer, draw
+from harness.recipes.dcgan.trainer import Trainer
 from harness.recipes.events import Artifact, DataUsed, Progress, Scored, Started
+from harness.settings import idle, sampling_only
 
 _PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
 
 
-def train(settings: DcganSettings, run: Run) -> dict[str, float]:
-    """Train until the budget is spent; see harness.recipes.Recipe."""
+def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float]:
+    """Train until the budget is spent; see harness.recipes.Recipe.
+
+    A run that differs from `run.trained` in settings of sampling alone goes on from that run's last checkpoint: it is
+    scored and has its costs. Without such a checkpoint it trains.
+    """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = resolve_device(run.device or settings.device)
@@ -46,11 +52,14 @@ def train(settings: DcganSettings, run: Run) -> dict[str, float]:
         total_images=run.budget.images,
         total_seconds=run.budget.seconds,
     )
-    # Which run a checkpoint belongs to.
-    facts = [settings.model_dump(mode="json"), run.budget.model_dump(), run.seed, prepared.fingerprint]
+    # Which training a checkpoint belongs to.
+    trained_by = settings.model_dump(mode="json", exclude=set(sampling_only(type(settings)) | idle(settings)))
+    facts = [version, trained_by, run.budget.model_dump(), run.seed, prepared.fingerprint, trainer.device.type]
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    saved = run.directory / "checkpoint.pt"
+    saved = run.directory / checkpoint.NAME
     state = checkpoint.load(saved, identity=identity)
+    if state is None and run.trained is not None:
+        state = checkpoint.load(run.trained / checkpoint.NAME, identity=identity)
     session = _Session(run, trainer, evaluator, saved, identity)
     if state is not None:
         trainer.restore(state["trainer"])
@@ -74,15 +83,20 @@ def train(settings: DcganSettings, run: Run) -> dict[str, float]:
     }
 
 
-def sample(directory: Path, *, count: int, seed: int, device: str | None = None) -> Tensor:
-    """uint8 [count, 3, size, size] images of the finished run in `directory`."""
+def sample(directory: Path, model: type[DcganSettings], *, count: int, seed: int, device: str | None = None) -> Tensor:
+    """uint8 [count, 3, size, size] images of the finished run in `directory`, whose settings are a `model`.
+
+    Those of the run's own seed are those that it was scored by. Raises StudyError where there is no such run.
+    """
     about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-    network = Generator(**about["network"])
+    if "settings" not in about:
+        raise StudyError(f"{directory} is of a run of an earlier version, without its settings; train it again")
+    settings = model.model_validate(about["settings"])
+    network = Generator(settings, about["size"])
     network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
-    where = resolve_device(device or "auto")
-    network.to(where).train(about.get("training", about.get("sample_bn") == "batch"))
-    noise = torch.randn(count, about["network"]["latent"], generator=torch.Generator().manual_seed(seed))
-    return draw(network, noise.to(where), bf16=False).cpu()
+    network.to(device=resolve_device(device or "auto"), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train(about["training"])
+    return draw(network, settings, latents(count, settings, seed)).cpu()
 
 
 def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
@@ -118,14 +132,15 @@ class _Session:
         scores: dict[str, float] = {}
         # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
         for part in range(min(self.scored + 1, times), times + 1):
-            reset_peak_memory(device)
-            for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
-                self._progress(means)
-            if self.run.should_stop and self.trainer.fraction < part / times:
+            if self.trainer.fraction < part / times:
+                reset_peak_memory(device)
+                for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
+                    self._progress(means)
+                if self.run.should_stop and self.trainer.fraction < part / times:
+                    self._checkpoint()
+                    raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
+                self.peak = max(self.peak, peak_memory_mb(device))
                 self._checkpoint()
-                raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
-            self.peak = max(self.peak, peak_memory_mb(device))
-            self._checkpoint()
             scores = self._score(final=part == times)
             self.scored = part
         return scores
@@ -184,14 +199,10 @@ def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None
     path = run.directory / "generator.pt"
     torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
     about = {
-        "recipe": "dcgan",
+        "recipe": run.recipe,
         "training": network.training,  # whether samples are normalised by their own batch
-        "network": {
-            "width": settings.generator_width or settings.width,
-            "latent": settings.latent,
-            "size": int(trainer.data.shape[-1]),
-            "depth": settings.depth,
-        },
+        "settings": settings.model_dump(mode="json"),
+        "size": int(trainer.data.shape[-1]),
     }
     write_text(run.directory / "generator.json", json.dumps(about, indent=2))
     for name in ("generator.pt", "generator.json"):

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.data.settings import Crop, Size, Source, Split
 from harness.errors import nearest
 from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS, tau_of
+from harness.recipes.dcgan.augment import AUGMENT_BOTH
 from harness.recipes.dcgan.averaging import AVERAGES
 from harness.recipes.dcgan.losses import LOSSES
+from harness.recipes.dcgan.norms import NORMS
+from harness.recipes.dcgan.parts import PARTS
 from harness.recipes.dcgan.passes import PASSES
+from harness.recipes.dcgan.regularisers import REGULARISERS
+from harness.recipes.dcgan.schedules import SCHEDULES
 from harness.recipes.dcgan.statistics import STATISTICS
-from harness.settings import Budget, OneOf, Precision, Settings
+from harness.settings import SAMPLING, Budget, Not, OneOf, Precision, Reading, Settings, When
 
 
 class DcganSettings(Settings):
-    """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor."""
+    """Settings of the recipe. The defaults are the final notebook's; every one of them can be a factor.
+
+    A changed default, or a change that makes other numbers of the same settings, raises `Dcgan.version`.
+    """
 
     width: int = Field(default=48, ge=1, le=512, description="Base channels of both networks (ch).")
     generator_width: int | None = Field(
@@ -26,32 +34,76 @@ class DcganSettings(Settings):
     )
     latent: int = Field(default=256, ge=1, le=4096, description="Dimensions of the latent noise.")
     depth: bool = Field(default=True, description="The two extra 3x3 layers in each network.")
+    generator_part: Annotated[str, OneOf(PARTS)] = Field(
+        default="none", description="What the generator has after the stage of generator_part_size."
+    )
+    generator_part_size: Annotated[Literal[4, 8, 16, 32, 64, 128], When(generator_part=Not("none"))] = Field(
+        default=16, description="Side in px of the stage that the generator's part follows."
+    )
+    discriminator_part: Annotated[str, OneOf(PARTS)] = Field(
+        default="none", description="What the discriminator has after the stage of discriminator_part_size."
+    )
+    discriminator_part_size: Annotated[Literal[4, 8, 16, 32, 64], When(discriminator_part=Not("none"))] = Field(
+        default=16, description="Side in px of the stage that the discriminator's part follows."
+    )
+    discriminator_norm: Annotated[str, OneOf(NORMS)] = Field(
+        default="none", description="Norm of the discriminator's weights; spectral takes the place of its batch norm."
+    )
     split_bn: Annotated[str, OneOf(PASSES)] = Field(
         default="split",
         description="How real and fake pass the discriminator: own forwards, together, or half by half.",
     )
-    split_generator_step: bool = Field(
+    split_generator_step: Annotated[bool, When(discriminator_norm=Reading(NORMS, "split_generator_step"))] = Field(
         default=False, description="Halve the batch statistics in the generator's step too, as the notebook did."
     )
     loss: Annotated[str, OneOf(LOSSES)] = Field(default="cross-entropy", description="What both networks lower.")
-    margin: float | None = Field(
+    margin: Annotated[float | None, When(loss=Reading(LOSSES, "margin"))] = Field(
         default=0.8, ge=0, lt=1, description="Real scores past this earn nothing more; null: plain cross-entropy."
     )
-    real_label: float = Field(default=0.95, gt=0, le=1, description="Smoothed label of real images.")
+    real_label: Annotated[float, When(loss=Reading(LOSSES, "real_label"))] = Field(
+        default=0.95, gt=0, le=1, description="Smoothed label of real images."
+    )
+    regulariser: Annotated[str, OneOf(REGULARISERS)] = Field(
+        default="none", description="What the discriminator lowers beside its loss."
+    )
+    regulariser_weight: Annotated[float, When(regulariser=Not("none"))] = Field(
+        default=10.0, ge=0, description="Weight of the regulariser: gamma of r1."
+    )
+    regulariser_every: Annotated[int, When(regulariser=Not("none"))] = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Steps between uses of the regulariser, each with so many times its weight.",
+    )
     averaging: Annotated[str, OneOf(AVERAGES)] = Field(
         default="schedule", description="Average of the generator's weights that samples are drawn from."
     )
-    swa_start: float = Field(default=0.0, ge=0, lt=1, description="Share of training after which swa and ema start.")
-    ema_beta: float = Field(default=0.999, ge=0, lt=1, description="Decay of ema per step.")
-    learning_rate: float = Field(default=5e-4, gt=0, le=1, description="Adam's step size, constant.")
+    swa_start: Annotated[float, When(averaging=Reading(AVERAGES, "swa_start"))] = Field(
+        default=0.0, ge=0, lt=1, description="Share of training after which swa and ema start."
+    )
+    ema_beta: Annotated[float, When(averaging=Reading(AVERAGES, "ema_beta"))] = Field(
+        default=0.999, ge=0, lt=1, description="Decay of ema per step."
+    )
+    learning_rate: float = Field(default=5e-4, gt=0, le=1, description="Adam's step size, before its schedule.")
+    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
+        default="constant", description="How the learning rate goes on: to 0 at the end in a line or half a cosine."
+    )
     beta1: float = Field(default=0.3, ge=0, lt=1, description="Adam's decay of the mean.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the squares.")
     batch: int = Field(default=32, ge=2, le=65536, description="Real images per step.")
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip.")
     rotate: float = Field(default=0.3, ge=0, le=1, description="Probability of a small rotation.")
-    rotate_degrees: float = Field(default=5.0, ge=0, le=180, description="Largest rotation, either way.")
-    sample_bn: Annotated[str, OneOf(STATISTICS)] = Field(
+    rotate_degrees: Annotated[float, When(rotate=Not(0))] = Field(
+        default=5.0, ge=0, le=180, description="Largest rotation, either way."
+    )
+    augment_both: Annotated[str, OneOf(AUGMENT_BOTH)] = Field(
+        default="none", description="Augmentation of real and fake images before the discriminator, in both steps."
+    )
+    sample_bn: Annotated[str, OneOf(STATISTICS), SAMPLING] = Field(
         default="recalibrate", description="Batch norm statistics that samples are drawn with."
+    )
+    truncation: Annotated[float | None, SAMPLING] = Field(
+        default=None, ge=0.05, description="Latents beyond this are drawn again when images are sampled; null: none is."
     )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
     precision: Precision = Field(default="auto", description="bf16, fp32, or bf16 where the device is fast at it.")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_BATCHES = 8
 
-Noise = Callable[[], "Tensor"]
-"""The next batch of latents [N, latent]."""
-
-
-def recalibrate(network: nn.Module, noise: Noise) -> nn.Module:
+def recalibrate(network: nn.Module, latents: Iterable[Tensor], settings: Any) -> nn.Module:
     """Estimated anew over some thousand latents: an average of weights needs it, its buffers being of other weights."""
     import torch  # not above: the settings read the names
 
@@ -25,15 +20,16 @@ def recalibrate(network: nn.Module, noise: Noise) -> nn.Module:
         norm.momentum = None  # the plain mean over the batches
     network.train()
     with torch.no_grad():
-        for _ in range(_BATCHES):
-            network(noise())
+        for batch in latents:
+            network(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return network.eval()
 
 
-STATISTICS: dict[str, Callable[[nn.Module, Noise], nn.Module]] = {
+STATISTICS: dict[str, Callable[[nn.Module, Iterable[Tensor], Any], nn.Module]] = {
     "recalibrate": recalibrate,
-    "running": lambda network, noise: network.eval(),  # the buffers of training
-    "batch": lambda network, noise: network.train(),  # each batch's own, as the notebook does
+    "running": lambda network, latents, settings: network.eval(),  # the buffers of training
+    "batch": lambda network, latents, settings: network.train(),  # each batch's own, as the notebook does
 }
+"""The generator to draw from, batches of latents [N, latent] and the settings -> the same network, ready to draw."""

@@ -13,24 +13,20 @@ from torch import Tensor, nn
 
 from harness.errors import DivergedError
 from harness.machine.precision import resolve_precision
-from harness.recipes import streams
-from harness.recipes.dcgan.augment import augment
+from harness.recipes.dcgan.augment import AUGMENT_BOTH, AUGMENT_REAL
 from harness.recipes.dcgan.averaging import AVERAGES, Averager
 from harness.recipes.dcgan.losses import LOSSES
-from harness.recipes.dcgan.networks import Discriminator, Generator, initialise
+from harness.recipes.dcgan.networks import started
 from harness.recipes.dcgan.order import Order
 from harness.recipes.dcgan.passes import PASSES
+from harness.recipes.dcgan.regularisers import REGULARISERS
+from harness.recipes.dcgan.sampling import draw, latents, ready
+from harness.recipes.dcgan.schedules import SCHEDULES
 from harness.recipes.dcgan.settings import DcganSettings
-from harness.recipes.dcgan.statistics import STATISTICS
+from harness.recipes.streams import Streams
 
 CURVES = ("loss/discriminator", "loss/generator", "score/real", "score/fake", "score/generator")
 _CHUNK = 50  # steps between looks at the losses: the only device syncs of training
-_SAMPLING_BATCH = 250
-
-
-def _network(network: nn.Module, generator: torch.Generator, device: torch.device) -> nn.Module:
-    initialise(network, generator)
-    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 class Trainer:
@@ -54,17 +50,15 @@ class Trainer:
         self.settings = s = settings
         self.seed = seed
         self.device = torch.device(device)
+        self.streams = Streams(seed, self.device)
         self.bf16 = resolve_precision(s.precision, self.device) == "bf16"
         self.total_images, self.total_seconds = total_images, total_seconds
-        size = images.shape[-1]
         self.data = images.to(self.device)
-        generator = Generator(width=s.generator_width or s.width, latent=s.latent, size=size, depth=s.depth)
-        discriminator = Discriminator(width=s.width, size=size, depth=s.depth)
-        self.generator = _network(generator, streams.generator(seed, "init-generator"), self.device)
-        self.discriminator = _network(discriminator, streams.generator(seed, "init-discriminator"), self.device)
-        self.order = Order(groups, s.batch, streams.generator(seed, "order"))
-        self.latents = streams.generator(seed, "latent", self.device)
-        self.augmentation = streams.generator(seed, "augment", self.device)
+        self.generator, self.discriminator = (
+            network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for network in started(s, images.shape[-1], self.streams)
+        )
+        self.order = Order(groups, s.batch, self.streams.generator("order", "cpu"))
         self.d_optimiser, self.g_optimiser = (
             torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
             for network in (self.discriminator, self.generator)
@@ -74,7 +68,7 @@ class Trainer:
         }
         self.averager: Averager | None = None
         if (average := AVERAGES[s.averaging]) is not None:
-            self.averager = Averager(average, list(self.generator.parameters()), start=s.swa_start, beta=s.ema_beta)
+            self.averager = Averager(average, list(self.generator.parameters()), s)
         self.steps = 0
         self.seconds = 0.0
         self._timed_from: tuple[int, float] | None = None
@@ -96,30 +90,46 @@ class Trainer:
 
     def _real(self) -> Tensor:
         indices = self.order.next().to(self.device, non_blocking=True)
-        pixels = self.data[indices].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
-        s = self.settings
-        return augment(pixels, flip=s.flip, rotate=s.rotate, degrees=s.rotate_degrees, generator=self.augmentation)
+        images = self.data[indices].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+        for augment in AUGMENT_REAL.values():
+            images = augment(images, self.settings, self.streams)
+        return images
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """`images` as the discriminator sees them."""
+        return AUGMENT_BOTH[self.settings.augment_both](images, self.settings, self.streams)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
+    def _follow_schedule(self) -> None:
+        if (schedule := SCHEDULES[self.settings.schedule]) is not None:
+            rate = self.settings.learning_rate * schedule(self.fraction, self.settings)
+            for group in (*self.d_optimiser.param_groups, *self.g_optimiser.param_groups):
+                group["lr"] = rate
+
     def step(self) -> None:
         """One batch: the discriminator learns to tell real from fake, then the generator to pass for real."""
-        s, loss = self.settings, LOSSES[self.settings.loss]
-        real = self._real()
-        noise = torch.randn(s.batch, s.latent, generator=self.latents, device=self.device)
+        s, loss, regularise = self.settings, LOSSES[self.settings.loss], REGULARISERS[self.settings.regulariser]
+        self._follow_schedule()
+        noise = torch.randn(s.batch, s.latent, generator=self.streams("latent"), device=self.device)
 
         with self._autocast():
             fake = self.generator(noise)
-            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, real, fake.detach())
+        seen_real, seen_fake = self._seen(self._real()), self._seen(fake.detach())
+        with self._autocast():
+            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, seen_real, seen_fake, s)
         d_loss = loss.discriminator(real_logits, fake_logits, s)
+        if regularise is not None and self.steps % s.regulariser_every == 0:
+            penalty = regularise(self.discriminator, seen_real, seen_fake.float(), s, self.streams)
+            d_loss = d_loss + s.regulariser_weight * s.regulariser_every * penalty
         self.d_optimiser.zero_grad(set_to_none=True)
         d_loss.backward()  # type: ignore[no-untyped-call]
         self.d_optimiser.step()
 
         self.discriminator.requires_grad_(False)
         with self._autocast():
-            g_logits = self.discriminator(fake, 2 if s.split_generator_step else 1)
+            g_logits = self.discriminator(self._seen(fake), 2 if s.split_generator_step else 1)
         g_loss = loss.generator(g_logits, s)
         self.g_optimiser.zero_grad(set_to_none=True)
         g_loss.backward()  # type: ignore[no-untyped-call]
@@ -186,19 +196,11 @@ class Trainer:
         if self.averager is not None:
             for parameter, average in zip(network.parameters(), self.averager.current(), strict=True):
                 parameter.copy_(average)
-        latents = streams.generator(self.seed, "evaluate")
+        return ready(network, self.settings, self.seed)
 
-        def noise() -> Tensor:
-            return torch.randn(_SAMPLING_BATCH, self.settings.latent, generator=latents).to(self.device)
-
-        return STATISTICS[self.settings.sample_bn](network, noise)
-
-    @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """uint8 [count, 3, size, size] images on the evaluation's latents: the same ones at every call."""
-        latents = streams.generator(self.seed, "evaluate")
-        noise = torch.randn(count, self.settings.latent, generator=latents)
-        return draw(self.sampling_generator(), noise.to(self.device), bf16=self.bf16)
+        return draw(self.sampling_generator(), self.settings, latents(count, self.settings, self.seed))
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
@@ -206,8 +208,7 @@ class Trainer:
             **{name: part.state_dict() for name, part in self._learned.items()},
             "average": self.averager and {"average": self.averager.average, "count": self.averager.count},
             "order": self.order.state(),
-            "latents": self.latents.get_state(),
-            "augmentation": self.augmentation.get_state(),
+            "streams": self.streams.state(),
             "steps": self.steps,
             "seconds": self.seconds,
             "timed_from": self._timed_from and list(self._timed_from),
@@ -223,22 +224,7 @@ class Trainer:
             self.averager.average = [tensor.to(self.device) for tensor in state["average"]["average"]]
             self.averager.count = state["average"]["count"]
         self.order.restore(state["order"])
-        self.latents.set_state(state["latents"])
-        self.augmentation.set_state(state["augmentation"])
+        self.streams.restore(state["streams"])
         self.steps, self.seconds = state["steps"], state["seconds"]
         self._timed_from = tuple(state["timed_from"]) if state["timed_from"] else None
         self._sums, self._summed = state["sums"].to(self.device), state["summed"]
-
-
-@torch.no_grad()
-def draw(network: nn.Module, latents: Tensor, *, bf16: bool) -> Tensor:
-    """uint8 images [N, 3, size, size] for latents [N, latent]."""
-    parts = []
-    # Equal parts: with batch statistics a short last batch would be normalised by few images.
-    for noise in torch.tensor_split(latents, -(-len(latents) // _SAMPLING_BATCH)):
-        with torch.autocast(noise.device.type, torch.bfloat16, enabled=bf16):
-            images = network(noise)
-        if not torch.isfinite(images).all():
-            raise DivergedError("the generator draws images that are not finite")
-        parts.append(images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8))
-    return torch.cat(parts)

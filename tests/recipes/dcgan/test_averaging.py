@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness.recipes.dcgan.averaging import AVERAGES, Averager
+from harness.recipes.dcgan.settings import DcganSettings
 
 VALUES = [3.0, -1.0, 4.0, 1.5, -9.0, 2.6, 5.0, 3.5, 8.0, 9.7]
 
@@ -15,7 +16,7 @@ def averages(kind: str, *, start: float = 0.0, beta: float = 0.9, values: list[f
     parameter = torch.zeros(1, dtype=torch.float64)
     average = AVERAGES[kind]
     assert average is not None
-    averager = Averager(average, [parameter], start=start, beta=beta)
+    averager = Averager(average, [parameter], DcganSettings(swa_start=start, ema_beta=beta))
     found = []
     for step, value in enumerate(values, start=1):
         parameter.fill_(value)
@@ -54,7 +55,7 @@ def test_the_average_never_touches_the_weights() -> None:
     parameter = torch.ones(3)
     average = AVERAGES["ema"]
     assert average is not None
-    averager = Averager(average, [parameter], start=0.0, beta=0.5)
+    averager = Averager(average, [parameter], DcganSettings(ema_beta=0.5))
     averager.update(0.1)
     parameter.fill_(2.0)
     averager.update(0.2)

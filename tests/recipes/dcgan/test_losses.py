@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from harness.recipes.dcgan.losses import LOSSES, Loss, adversarial_loss
+from harness.recipes.dcgan.losses import LOSSES, adversarial_loss
 from harness.recipes.dcgan.settings import DcganSettings
-from harness.recipes.dcgan.trainer import Trainer
+from harness.settings import idle
 
 
 def logit(p: float) -> float:
@@ -82,22 +82,33 @@ def test_a_bf16_logit_is_lossed_in_float32() -> None:
     assert adversarial_loss(torch.zeros(4, dtype=torch.bfloat16), 0.95).dtype == torch.float32
 
 
-def test_a_new_loss_is_one_entry_that_the_training_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hinge(real: torch.Tensor, fake: torch.Tensor, settings: DcganSettings) -> torch.Tensor:
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, lambda fake, settings: -fake.mean()))
-    settings = DcganSettings(width=2, latent=8, batch=4, precision="fp32", device="cpu")
-    images = torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    generators = []
-    for loss in ("hinge", "cross-entropy"):
-        trainer = Trainer(settings.model_copy(update={"loss": loss}), images, torch.arange(9), seed=0, total_images=100)
-        trainer.step()
-        generators.append(torch.cat([p.detach().flatten() for p in trainer.generator.parameters()]))
-    assert not torch.equal(*generators)
+def test_the_hinge_and_its_gradients_are_those_worked_by_hand() -> None:
+    real = torch.tensor([-1.0, 0.5, 1.5, 3.0], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([-3.0, -1.5, 0.0, 2.0], dtype=torch.float64, requires_grad=True)
+    loss = LOSSES["hinge"].discriminator(real, fake, DcganSettings())
+    assert loss.item() == pytest.approx((2 + 0.5 + 0 + 0) / 4 + (0 + 0 + 1 + 3) / 4)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert real.grad is not None
+    assert fake.grad is not None
+    assert real.grad.tolist() == [-0.25, -0.25, 0, 0]
+    assert fake.grad.tolist() == [0, 0, 0.25, 0.25]
+    assert LOSSES["hinge"].generator(fake, DcganSettings()).item() == pytest.approx(2.5 / 4)
 
 
-def test_the_usual_loss_is_not_written_so_that_kept_runs_keep_their_keys() -> None:
-    assert "loss" not in DcganSettings().model_dump()
-    with pytest.raises(ValidationError, match=r"loss\n.*Input should be 'cross-entropy'"):
-        DcganSettings(loss="hinge")
+def test_the_hinge_of_bf16_logits_is_summed_in_float32() -> None:
+    logits = torch.full((4096,), 0.1, dtype=torch.bfloat16)
+    for loss in (
+        LOSSES["hinge"].discriminator(logits, logits, DcganSettings()),
+        LOSSES["hinge"].generator(logits, DcganSettings()),
+    ):
+        assert loss.dtype == torch.float32
+
+
+def test_settings_of_one_loss_are_idle_under_another() -> None:
+    assert {"margin", "real_label"} <= idle(DcganSettings(loss="hinge"))
+    assert not {"margin", "real_label"} & idle(DcganSettings())
+
+
+def test_an_unknown_loss_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValidationError, match=r"loss\n.*Input should be 'cross-entropy' or 'hinge'"):
+        DcganSettings(loss="wasserstein")

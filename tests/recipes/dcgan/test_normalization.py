@@ -9,6 +9,7 @@ from torch import Tensor
 from harness.recipes.dcgan.losses import adversarial_loss
 from harness.recipes.dcgan.networks import Discriminator, GroupedBatchNorm, initialise
 from harness.recipes.dcgan.passes import PASSES
+from harness.recipes.dcgan.settings import DcganSettings
 
 
 @pytest.fixture
@@ -19,10 +20,10 @@ def images() -> tuple[Tensor, Tensor]:
 
 
 def discriminate(way: str, images: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    network = Discriminator(width=2, size=32, depth=True)
-    initialise(network, torch.Generator().manual_seed(1))
+    network = Discriminator(DcganSettings(width=2), 32)
+    initialise(network, 1, "discriminator")
     network.double()
-    real, fake = PASSES[way](network, *images)
+    real, fake = PASSES[way](network, *images, DcganSettings())
     loss = adversarial_loss(real, 0.95, 0.8) + adversarial_loss(fake, 0.0)
     loss.backward()
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}

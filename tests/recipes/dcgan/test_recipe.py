@@ -22,8 +22,7 @@ from harness.machine.devices import resolve_device
 from harness.recipes import Interrupted, Recipe, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Likeness, Yardstick
 from harness.recipes.dcgan.recipe import Dcgan
-from harness.recipes.dcgan.settings import DcganBudget as Budget
-from harness.recipes.dcgan.settings import DcganSettings, EvaluateSettings
+from harness.recipes.dcgan.settings import DcganBudget, DcganSettings, EvaluateSettings
 from harness.recipes.events import Artifact, Event, Progress, Scored, Started
 
 torch.set_num_threads(1)
@@ -46,11 +45,13 @@ class PlainEvaluator:
     digests: dict[str, str] = {}  # noqa: RUF012
     objective = Yardstick("kaggle-private/square", *[None] * 2, 0.25, None)  # type: ignore[arg-type]
     killed: Callable[[], None] = staticmethod(lambda: None)
+    scored: list[torch.Tensor] = []  # noqa: RUF012
 
     def __init__(self, *about: Any) -> None: ...
 
     def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
         type(self).killed()
+        self.scored.append(images)
         more = {} if first is None else {"mifid_interim": images[:first].float().mean().item()}
         return {"mifid": images.float().mean().item(), "fid": images.float().std().item(), **more}
 
@@ -66,7 +67,12 @@ def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    folder: Path, *, images: int = 480, seconds: float | None = None, stop: Callable[[], bool] = lambda: False
+    folder: Path,
+    *,
+    images: int | None = 480,
+    seconds: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    trained: Path | None = None,
 ) -> tuple[Run, list[Event]]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
@@ -76,11 +82,12 @@ def run(
         directory=folder,
         data=DataSettings(),
         evaluate=evaluate,
-        references={},
-        budget=Budget(images=images) if seconds is None else Budget(seconds=seconds),
         objective=Dcgan.objective,
+        recipe="dcgan",
+        budget=DcganBudget(images=images, seconds=seconds),
         emit=events.append,
         stop=stop,
+        trained=trained,
     )
     return context, events
 
@@ -202,8 +209,63 @@ def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
     assert not torch.equal(images, Dcgan().sample(tmp_path, count=5, seed=2, device="cpu"))
 
 
+@pytest.mark.parametrize("changes", [{"sample_bn": "recalibrate"}, {"truncation": 0.5}, {"precision": "bf16"}], ids=str)
+def test_samples_of_the_runs_own_seed_are_the_images_it_was_scored_by(tmp_path: Path, changes: dict[str, Any]) -> None:
+    context, _ = run(tmp_path, images=40)
+    Dcgan().train(SETTINGS.model_copy(update=changes), context)
+    images = Dcgan().sample(tmp_path, count=32, seed=context.seed, device="cpu")
+    assert torch.equal(images, PlainEvaluator.scored[-1])
+    assert not torch.equal(images, Dcgan().sample(tmp_path, count=32, seed=context.seed + 1, device="cpu"))
+
+
+def test_what_is_kept_of_the_generator_is_the_runs_settings_as_they_are(tmp_path: Path) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    about = json.loads((tmp_path / "generator.json").read_text())
+    assert DcganSettings(**about["settings"]) == SETTINGS
+    assert about["size"] == 32
+    (tmp_path / "generator.json").write_text(json.dumps({"recipe": "dcgan", "network": {"width": 2}}))
+    with pytest.raises(StudyError, match="earlier version, without its settings; train it again"):
+        Dcgan().sample(tmp_path, count=4, seed=0)
+
+
+@pytest.mark.parametrize("changes", [{"truncation": 0.5}, {"sample_bn": "running"}, {"ema_beta": 0.5}], ids=str)
+def test_a_run_that_is_only_sampled_otherwise_is_scored_from_the_others_training(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    settings = SETTINGS.model_copy(update={"averaging": "schedule"})  # ema_beta plays no part
+    own = settings.model_copy(update=changes)
+    whole = Dcgan().train(own, run(tmp_path / "whole")[0])
+    leader = Dcgan().train(settings, run(tmp_path / "leader")[0])
+    context, events = run(tmp_path / "follower", trained=tmp_path / "leader")
+    follower = Dcgan().train(own, context)
+
+    assert outcome(follower) == outcome(whole)
+    assert (outcome(follower) == outcome(leader)) == ("ema_beta" in changes)
+    costs = ("train_seconds", "images_per_second", "peak_memory_mb")
+    assert [follower[name] for name in costs] == [leader[name] for name in costs]
+    assert not curves(*events)
+    assert [event.final for event in events if isinstance(event, Scored)] == [True]
+    a, b = kept(tmp_path / "whole"), kept(tmp_path / "follower")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("why", ["another training", "no checkpoint", "another seed"])
+def test_without_a_checkpoint_of_its_own_training_it_trains_itself(tmp_path: Path, why: str) -> None:
+    own = SETTINGS.model_copy(update={"truncation": 0.5})
+    led = SETTINGS.model_copy(update={"learning_rate": 1e-3} if why == "another training" else {})
+    whole = Dcgan().train(own, run(tmp_path / "whole", images=40)[0])
+    context, _ = run(tmp_path / "leader", images=40)
+    context.seed += why == "another seed"
+    Dcgan().train(led, context)
+    if why == "no checkpoint":
+        (tmp_path / "leader" / "checkpoint.pt").unlink()
+    context, events = run(tmp_path / "follower", images=40, trained=tmp_path / "leader")
+    assert outcome(Dcgan().train(own, context)) == outcome(whole)
+    assert len([event for event in events if isinstance(event, Scored)]) == 2
+
+
 def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:
-    context, _ = run(tmp_path, seconds=0.5)
+    context, _ = run(tmp_path, images=None, seconds=0.5)
     assert Dcgan().train(SETTINGS, context)["train_seconds"] == pytest.approx(0.5, abs=0.3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.errors import DivergedError
+from harness.errors import DivergedError, SpecError
+from harness.recipes.dcgan.losses import adversarial_loss
 from harness.recipes.dcgan.settings import DcganSettings
 from harness.recipes.dcgan.trainer import Trainer
 
@@ -90,12 +92,105 @@ def baseline() -> Trainer:
         {"device": "auto"},
         {"threads": 1},
         {"sample_bn": "batch"},
+        {"truncation": 0.5},
+        {"generator_part": "none", "generator_part_size": 8},
+        {"discriminator_part": "none", "discriminator_part_size": 8},
+        {"regulariser": "none", "regulariser_weight": 1.0, "regulariser_every": 2},
+        {"augment_both": "none", "discriminator_norm": "none", "schedule": "constant", "loss": "cross-entropy"},
         {"flip": 0.5, "rotate": 0.3, "rotate_degrees": 5.0},
     ],
     ids=lambda off: ",".join(f"{name}={value}" for name, value in off.items()),
 )
 def test_a_trick_at_its_off_level_leaves_every_bit_as_it_was(baseline: Trainer, off: dict[str, Any]) -> None:
     assert same(bits(trained(plain(**off))), bits(baseline))
+
+
+@pytest.mark.parametrize(
+    ("trick", "network", "own"),
+    [
+        ({"depth": False}, "generator", ()),
+        ({"depth": False}, "discriminator", ()),
+        ({"generator_part": "self-attention"}, "generator", ("part16",)),
+        ({"discriminator_part": "self-attention", "discriminator_part_size": 8}, "discriminator", ("part08",)),
+        ({"discriminator_norm": "spectral"}, "discriminator", ("down", "deep")),
+        ({"discriminator_norm": "spectral"}, "generator", ()),
+    ],
+    ids=str,
+)
+def test_a_run_with_a_trick_starts_from_the_weights_of_the_one_without(
+    trick: dict[str, Any], network: str, own: tuple[str, ...]
+) -> None:
+    with_it, without = (dict(getattr(trainer(plain(**on)), network).named_parameters()) for on in (trick, {}))
+    renamed = {name.replace(".parametrizations.weight.original", ".weight"): p for name, p in with_it.items()}
+    shared = renamed.keys() & without.keys()
+    assert len(shared) >= 5
+    assert all(torch.equal(renamed[name], without[name]) for name in shared)
+    assert all(name.startswith(own) for name in renamed.keys() - shared)
+    kernels = {name for name in without if name.endswith("weight") and "norm" not in name}
+    assert kernels - shared == {name for name in kernels if trick == {"depth": False} and name.startswith("deep")}
+
+
+EVERY_TRICK: dict[str, Any] = {
+    "loss": "hinge",
+    "augment_both": "color",
+    "discriminator_norm": "spectral",
+    "generator_part": "self-attention",
+    "discriminator_part": "self-attention",
+    "regulariser": "r1",
+    "regulariser_every": 3,
+    "schedule": "cosine",
+    "averaging": "ema",
+    "flip": 0.5,
+    "rotate": 0.3,
+}
+
+
+@pytest.mark.parametrize("tricks", [{}, EVERY_TRICK], ids=str)
+def test_training_neither_reads_nor_moves_the_global_generator(tricks: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = trained(plain(**tricks), steps=4)
+    one.sample(4)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(bits(trained(plain(**tricks), steps=4)), bits(one))
+
+
+@pytest.mark.parametrize(
+    ("on", "message"),
+    [
+        (
+            {"generator_part": "self-attention", "generator_part_size": 64},
+            r"train\.generator_part_size is 64, but the generator for 32 px has no stage of that side; "
+            r"allowed: 4, 8, 16, 32$",
+        ),
+        (
+            {"discriminator_part": "self-attention", "discriminator_part_size": 32},
+            r"train\.discriminator_part_size is 32, but the discriminator for 32 px .* allowed: 4, 8, 16$",
+        ),
+    ],
+    ids=["generator", "discriminator"],
+)
+def test_a_part_where_there_is_no_stage_is_refused_with_those_there_are(on: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        trainer(plain(**on))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.75, 0.5, 0.25]),
+        ("cosine", [1.0, 0.5 + 0.5 * 2**-0.5, 0.5, 0.5 - 0.5 * 2**-0.5]),
+    ],
+)
+def test_the_learning_rate_of_both_networks_follows_its_schedule(schedule: str, expected: list[float]) -> None:
+    found = trainer(plain(schedule=schedule, learning_rate=1e-3), total=32)
+    rates = []
+    for _ in range(4):
+        found.step()
+        rates.append([optimiser.param_groups[0]["lr"] for optimiser in (found.d_optimiser, found.g_optimiser)])
+    assert rates == [[pytest.approx(1e-3 * factor)] * 2 for factor in expected]
 
 
 def test_no_rotation_is_the_same_by_probability_and_by_angle() -> None:
@@ -112,6 +207,14 @@ def test_no_rotation_is_the_same_by_probability_and_by_angle() -> None:
         {"depth": False},
         {"flip": 0.0},
         {"real_label": 1.0},
+        {"loss": "hinge"},
+        {"augment_both": "color"},
+        {"discriminator_norm": "spectral"},
+        {"generator_part": "self-attention"},
+        {"discriminator_part": "self-attention"},
+        {"regulariser": "r1"},
+        {"schedule": "linear"},
+        {"schedule": "cosine"},
     ],
     ids=lambda on: ",".join(f"{name}={value}" for name, value in on.items()),
 )
@@ -168,20 +271,16 @@ def test_runs_of_a_seed_share_discriminator_order_latents_and_augmentation(treat
     for _ in range(12):
         control.step()
         treated.step()
-    assert torch.equal(control.latents.get_state(), treated.latents.get_state())
-    assert torch.equal(control.augmentation.get_state(), treated.augmentation.get_state())
+    streams = control.streams.state(), treated.streams.state()
+    shared = streams[0].keys() & streams[1].keys()
+    assert {"latent", "order"} <= shared
+    assert all(torch.equal(streams[0][name], streams[1][name]) for name in shared)
     assert torch.equal(control.order.next(), treated.order.next())
 
 
-def test_streams_of_one_seed_differ_from_one_another() -> None:
-    from harness.recipes import streams
-
-    uses = ("latent", "order", "augment", "evaluate")
-    draws = [torch.rand(4, generator=streams.generator(3, use)).tolist() for use in uses]
-    assert len({tuple(draw) for draw in draws}) == len(uses)
-
-
-@pytest.mark.parametrize("changes", [{}, {"averaging": "ema"}, {"averaging": "swa", "swa_start": 0.7}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"averaging": "ema"}, {"averaging": "swa", "swa_start": 0.7}, EVERY_TRICK], ids=str
+)
 def test_a_resumed_run_ends_in_the_very_bits_of_an_uninterrupted_one(changes: dict[str, Any]) -> None:
     settings = plain(**({"split_bn": "split", "margin": 0.8} | changes))
     groups = np.arange(0, PHOTOS + 1, 2)
@@ -198,8 +297,9 @@ def test_a_resumed_run_ends_in_the_very_bits_of_an_uninterrupted_one(changes: di
     assert torch.equal(resumed.sample(10), whole.sample(10))
 
 
-def test_a_run_in_bf16_resumes_exactly_too() -> None:
-    settings = plain(precision="bf16", split_bn="split", margin=0.8)
+@pytest.mark.parametrize("tricks", [{}, EVERY_TRICK], ids=str)
+def test_a_run_in_bf16_resumes_exactly_too(tricks: dict[str, Any]) -> None:
+    settings = plain(**({"precision": "bf16", "split_bn": "split", "margin": 0.8} | tricks))
     whole, half, resumed = trained(settings, 8), trained(settings, 4), trainer(settings)
     resumed.restore(copied(half.state()))
     for _ in range(4):
@@ -273,7 +373,7 @@ def test_recalibrated_statistics_are_those_of_the_weights_that_are_sampled() -> 
     network = found.sampling_generator()
     first, norm = next(
         (layer, following)
-        for layer, following in zip(network.layers, network.layers[1:], strict=False)  # type: ignore[index]
+        for layer, following in pairwise(network)  # type: ignore[arg-type]
         if isinstance(following, nn.BatchNorm2d)
     )
     with torch.no_grad():
@@ -307,7 +407,7 @@ def test_the_first_step_is_the_one_of_a_textbook_loop() -> None:
     found, start = trainer(s), trainer(s)
     generator, discriminator = start.generator, start.discriminator
     real = photos()[start.order.next()].float() / 127.5 - 1
-    fake = generator(torch.randn(s.batch, s.latent, generator=start.latents))
+    fake = generator(torch.randn(s.batch, s.latent, generator=start.streams("latent")))
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
     smooth = torch.full((s.batch,), s.real_label)
     rates: dict[str, Any] = {"lr": s.learning_rate, "betas": (s.beta1, s.beta2)}
@@ -329,6 +429,28 @@ def test_the_first_step_is_the_one_of_a_textbook_loop() -> None:
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-2, atol=1e-5)
     for parameter, ours in zip(discriminator.parameters(), found.discriminator.parameters(), strict=True):
         assert (parameter - ours).abs().mean().item() < 1e-5
+
+
+def test_several_steps_without_tricks_are_those_of_a_plain_loop_bit_for_bit() -> None:
+    s = plain(flip=0.0, rotate=0.0, split_bn="split", margin=0.8)
+    found, start = trainer(s), trainer(s)
+    generator, discriminator = start.generator, start.discriminator
+    g_adam, d_adam = (
+        torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
+        for network in (generator, discriminator)
+    )
+    for _ in range(4):
+        found.step()
+        real = photos()[start.order.next()].float().div(127.5).sub(1).to(memory_format=torch.channels_last)
+        fake = generator(torch.randn(s.batch, s.latent, generator=start.streams("latent")))
+        of_real, of_fake = discriminator(torch.cat([real, fake.detach()]), 2).chunk(2)
+        d_adam.zero_grad()
+        (adversarial_loss(of_real, s.real_label, s.margin) + adversarial_loss(of_fake, 0.0)).backward()
+        d_adam.step()
+        g_adam.zero_grad()
+        adversarial_loss(discriminator(fake), s.real_label, s.margin).backward()
+        g_adam.step()
+    assert same(bits(found), [*generator.state_dict().values(), *discriminator.state_dict().values()])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
