@@ -24,6 +24,8 @@ from harness.spec.schema import SCHEMA
 
 _WIDTH = 80
 _MOST_FACTORS = 2
+_SWITCH, _CHOICE, _NUMBER, _OPTIONAL = range(4)
+"""Kinds of settings, those that make the plainest tricks first."""
 _NO_TRICKS = ("device", "precision", "threads", "seed")
 """Settings of where and from what a run starts, which no one compares."""
 _TRIED: tuple[Any, ...] = (0.1, 0.5, 1, 2, 8, 32, "text", True, [])
@@ -92,8 +94,8 @@ def _examples(recipe: Recipe, document: Mapping[str, Any], folder: Path) -> Fact
             f"recipe '{recipe.name}' has no setting to compare levels of; give it one, like lr: float = 0.1 in the "
             "function's signature"
         )
-    first = {rank: name for rank, name, _ in reversed(candidates)}  # the first of each kind
-    ordered = sorted(candidates, key=lambda each: (first[each[0]] != each[1], each[0]))
+    first = {rank: name for rank, name, _ in reversed(candidates) if rank <= _CHOICE}  # of each kind
+    ordered = sorted(candidates, key=lambda each: (first.get(each[0]) != each[1], each[0]))
     chosen: Factors = {}
     for _, name, factor in ordered:
         if len(chosen) < _MOST_FACTORS and _plans(document, {**chosen, name: factor}, folder):
@@ -106,17 +108,17 @@ def _names(recipe: Recipe) -> set[str]:
 
 
 def _candidates(model: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """(kind of setting, name, factor), the kinds that make the plainest tricks having the lowest numbers."""
+    """(kind of setting, name, factor) of each setting that can be one."""
     for each in described(model):
         if each.name in _NO_TRICKS or each.required:
             continue
         usual = each.default
         if isinstance(usual, bool):
-            yield 0, each.name, {"baseline": False, "levels": [True]}
+            yield _SWITCH, each.name, {"baseline": False, "levels": [True]}
         elif others := [value for value in each.choices if value != usual][:2]:
-            yield 1, each.name, {"baseline": usual, "levels": others}
+            yield _CHOICE, each.name, {"baseline": usual, "levels": others}
         elif others := [value for value in _other_numbers(each) if _takes(model, each.name, value, given)][:1]:
-            yield 2 + (usual is None), each.name, {"baseline": usual, "levels": others}
+            yield _OPTIONAL if usual is None else _NUMBER, each.name, {"baseline": usual, "levels": others}
 
 
 def _other_numbers(setting: Setting) -> list[Any]:

@@ -1,13 +1,16 @@
 """The JSON schema of a spec, for editors, made from the models that the loader validates with.
 
 `python -m harness.spec.schema` writes it anew into `schema.json`, which is shipped: name it in a spec's first line, as
-`harness init` does. It refuses nothing that the loader takes, but for values of another type that pydantic reads as
-the right one (a number in quotes). The loader refuses more: what only a whole spec shows.
+`harness init` does. A recipe that ships with harness has a schema of its own sections beside its code. What the loader
+takes they take, but for values of another type that pydantic reads as the right one (a number in quotes); the loader
+refuses more, which only a whole spec shows.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from harness.spec.load import ADDRESSES, LONGEST, MOST_SEEDS, OWN, Objective
 SCHEMA = Path(__file__).with_name("schema.json")
 """The shipped file."""
 
+_DRAFT = "http://json-schema.org/draft-07/schema#"
 _KNOWN = ("dcgan",)
 """The recipes that ship with harness: of others the schema knows no settings."""
 _SECTIONS = {
@@ -39,18 +43,13 @@ Schema = dict[str, Any]
 
 def schema() -> Schema:
     """The schema of a spec, JSON Schema draft 7, which is what editors know."""
-    known = {name: recipes.get(name) for name in _KNOWN}
-    models: list[type[BaseModel]] = [Factor, DesignSettings, Objective]
-    for recipe in known.values():
-        models += [recipe.settings, recipe.data, recipe.evaluate, recipe.budget]
-    _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
-    definitions: Schema = {name: _terse(each) for name, each in made["$defs"].items()}
+    definitions = _definitions(Factor, DesignSettings, Objective)
     # A file that extends another says of a factor or objective only what differs: required is said at the end.
     required = {name: definitions[name].pop("required", []) for name in ("Factor", "Objective")}
     of = definitions["DesignSettings"]["properties"]["of"]
     of["items"] = {"anyOf": [{"enum": list(KINDS)}, of["items"]]}
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$schema": _DRAFT,
         "title": "A study of harness",
         "type": "object",
         "properties": {
@@ -84,7 +83,7 @@ def schema() -> Schema:
         "additionalProperties": False,
         "allOf": [
             {"if": {"required": ["extends"]}, "else": _whole(required)},
-            *(_of_recipe(name, recipe) for name, recipe in known.items()),
+            *map(_of_known, _KNOWN),
         ],
         "$defs": definitions,
     }
@@ -104,16 +103,37 @@ def _whole(required: dict[str, list[str]]) -> Schema:
     }
 
 
-def _of_recipe(name: str, recipe: recipes.Recipe) -> Schema:
+def _of_known(name: str) -> Schema:
     """The sections of a spec whose recipe is the one called `name`."""
+    where = Path(os.path.relpath(place(recipes.get(name)), SCHEMA.parent)).as_posix()
+    return {"if": {"required": ["recipe"], "properties": {"recipe": {"const": name}}}, "then": {"$ref": where}}
+
+
+def schema_of(recipe: recipes.Recipe) -> Schema:
+    """The schema of the sections that are a recipe's own."""
     models = {"train": recipe.settings, "data": recipe.data, "evaluate": recipe.evaluate, "budget": recipe.budget}
-    sections: Schema = {"properties": {section: _or_null(_reference(model)) for section, model in models.items()}}
+    whole: Schema = {
+        "$schema": _DRAFT,
+        "title": f"Sections of a study of {recipe.name}",
+        "properties": {section: _or_null(_reference(model)) for section, model in models.items()},
+        "$defs": _definitions(*models.values()),
+    }
     units = list(recipe.budget.model_fields)
     if not recipe.budget.optional and all(field.default is None for field in recipe.budget.model_fields.values()):
         given = [{"required": [unit], "properties": {unit: {"type": "number"}}} for unit in units]
-        sections["if"] = {"required": ["extends"]}
-        sections["else"] = {"required": ["budget"], "properties": {"budget": {"type": "object", "oneOf": given}}}
-    return {"if": {"required": ["recipe"], "properties": {"recipe": {"const": name}}}, "then": sections}
+        whole["if"] = {"required": ["extends"]}
+        whole["else"] = {"required": ["budget"], "properties": {"budget": {"type": "object", "oneOf": given}}}
+    return whole
+
+
+def place(recipe: recipes.Recipe) -> Path:
+    """Where the schema of a recipe's own sections is shipped: beside its code."""
+    return Path(inspect.getfile(type(recipe))).with_name(SCHEMA.name)
+
+
+def _definitions(*models: type[BaseModel]) -> Schema:
+    _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
+    return {name: _terse(each) for name, each in made["$defs"].items()}
 
 
 def _command() -> Schema:
@@ -184,10 +204,15 @@ def _terse(node: Any) -> Any:
     return found
 
 
-def text() -> str:
-    """The shipped file as it must be."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+def texts() -> dict[Path, str]:
+    """The shipped files as they must be."""
+    made = {SCHEMA: schema()}
+    for name in _KNOWN:
+        recipe = recipes.get(name)
+        made[place(recipe)] = schema_of(recipe)
+    return {path: json.dumps(each, indent=1, ensure_ascii=False) + "\n" for path, each in made.items()}
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(text(), encoding="utf-8")
+    for path, content in texts().items():
+        path.write_text(content, encoding="utf-8")

@@ -38,6 +38,11 @@ def toy(
 
 
 @recipe(objective="loss")
+def switches(run: Run, lr: float = 0.1, shuffle: bool = False, wide: bool = True) -> dict[str, float]:
+    return {"loss": 1.0}
+
+
+@recipe(objective="loss")
 def numbers(run: Run, warmup: int = 0, dropout: float = 0.0) -> dict[str, float]:
     return {"loss": 1.0 + dropout}
 

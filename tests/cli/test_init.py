@@ -48,6 +48,8 @@ def test_examples_are_a_switch_and_a_choice_before_numbers(harness: Callable[...
         "bn": {"baseline": False, "levels": [True]},
         "optimiser": {"baseline": "sgd", "levels": ["adam", "lion"]},
     }
+    switches = yaml.safe_load(harness("init", "./toys.py:switches").stdout)["factors"]
+    assert list(switches) == ["shuffle", "wide"]
     numbers = yaml.safe_load(harness("init", "./toys.py:numbers").stdout)["factors"]
     assert numbers == {"warmup": {"baseline": 0, "levels": [1]}, "dropout": {"baseline": 0.0, "levels": [0.1]}}
 
