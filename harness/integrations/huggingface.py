@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class HarnessCallback(TrainerCallback):
         length: dict[str, Any] = {
             "epochs": {"num_train_epochs": budget.amount},
             "steps": {"max_steps": int(budget.amount)},
+            "seconds": {"num_train_epochs": 1_000_000},  # until the callback ends it
         }
         return {
             "output_dir": str(self.run.directory),
@@ -77,13 +79,19 @@ class HarnessCallback(TrainerCallback):
         if self._count(state) and self.run.budget.timed:
             control.should_evaluate = control.should_training_stop = True
         if self.run.should_stop:
-            control.should_save = control.should_training_stop = True
+            control.should_training_stop = True
+            control.should_save = not _whole(state)  # else its evaluation comes first
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Where the run stops within an epoch nothing is evaluated, nor saved again."""
+        if self.run.told_to_stop:
+            control.should_save = _whole(state)
+            control.should_evaluate = control.should_evaluate and _whole(state)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Report what training logs; evaluations are told of by themselves."""
-        self._report(
-            state, {name: value for name, value in given["logs"].items() if not name.startswith(("eval_", "train_"))}
-        )
+        logs = given["logs"].items()
+        self._report(state, {name: value for name, value in logs if not name.startswith(("eval_", "train_"))})
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -118,8 +126,15 @@ class HarnessCallback(TrainerCallback):
             name: float(value)
             for name, value in found.items()
             if isinstance(value, int | float) and not name.endswith(_NOT_MEASURES)
+            # In half precision a norm overflows now and then, and the step is left out: that is no divergence.
+            if name != "grad_norm" or math.isfinite(value)
         }
         self.last |= measures
         if measures:
             step = round(state.epoch or 0) if self.run.unit == "epochs" else state.global_step
             self.run.report(step, **measures)
+
+
+def _whole(state: TrainerState) -> bool:
+    """Whether an epoch has just ended."""
+    return float(state.epoch or 0.0).is_integer()

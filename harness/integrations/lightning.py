@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
 from harness.recipes.run import Interrupted, Run
 
@@ -40,7 +41,7 @@ class HarnessCallback(Callback):
         self.run = run
         self.last: dict[str, float] = {}
         """The last value of each measure that was logged: what the recipe returns."""
-        self._seconds = 0.0
+        self._begun = False
         self._reported = -1
         self._untimed = ExitStack()
 
@@ -48,9 +49,13 @@ class HarnessCallback(Callback):
     def arguments(self) -> dict[str, Any]:
         """What the Trainer is made with: the run's budget, device and folder, and nothing that writes elsewhere."""
         budget, gpu = self.run.budget, (self.run.device or "").startswith("cuda")
+        length = {
+            "epochs": {"max_epochs": int(budget.amount)},
+            "steps": {"max_epochs": -1, "max_steps": int(budget.amount)},
+            "seconds": {"max_epochs": -1},  # until the callback ends it
+        }
         return {
-            "max_epochs": int(budget.amount) if budget.unit == "epochs" else -1 if budget.unit else None,
-            "max_steps": int(budget.amount) if budget.unit == "steps" else -1,
+            **length.get(budget.unit, {}),
             "accelerator": "gpu" if gpu else "cpu",
             "devices": [int((self.run.device or "").partition(":")[2] or 0)] if gpu else 1,
             "default_root_dir": self.run.directory,
@@ -84,6 +89,10 @@ class HarnessCallback(Callback):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - modules use it
         random.seed(seed)
+        if not self._begun:  # the loaders' iterators are made already: those of later epochs draw a number each here
+            self._begun = True
+            for _ in tree_leaves(trainer.train_dataloader):
+                torch.empty((), dtype=torch.int64).random_()
         self._count(trainer, 0)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:

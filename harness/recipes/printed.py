@@ -82,6 +82,6 @@ def _report(text: str) -> dict[str, Any] | None:
 
 
 def _step(value: Any) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value < 2**53:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value < 2**31:
         return int(value)
     return None

@@ -279,8 +279,8 @@ class Run:
             whole = {"identity": self.identity, "run": ours, "state": dict(state)}
             if not self._proven and (why := checkpoint.unreadable(whole)):
                 raise RecipeError(
-                    f"recipe '{self.recipe}': checkpoint: {why} cannot be read back; keep tensors, numbers, text, lists "
-                    "and mappings of them, like model.state_dict()"
+                    f"recipe '{self.recipe}': checkpoint: {why} cannot be read back; keep tensors, numbers, text, "
+                    "lists and mappings of them, like model.state_dict()"
                 )
             self._proven = True
             checkpoint.save(whole, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,19 +98,23 @@ def test_a_budget_of_seconds_ends_with_an_evaluation(tmp_path: Path) -> None:
     assert isinstance(next(event for event in reversed(events) if isinstance(event, Scored)), Scored)
 
 
-def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one(tmp_path: Path) -> None:
-    whole, result, _, _ = fit(tmp_path / "whole", epochs=4)
-    calls: list[int] = []
+@pytest.mark.parametrize("step", [6, 8, 15, 16])
+def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one(tmp_path: Path, step: int) -> None:
+    whole, result, told, _ = fit(tmp_path / "whole", epochs=4)
+    asked: list[int] = []
 
-    def after_six(run: Run) -> bool:
-        calls.append(1)
-        return len(calls) >= 6
+    def stop(run: Run) -> bool:
+        asked.append(1)
+        return len(asked) >= step
 
-    first, _, _, run = fit(tmp_path / "run", after_six, epochs=4)
+    first, _, before, run = fit(tmp_path / "run", stop, epochs=4)
     assert run.told_to_stop
-    assert first.seen == whole.seen[:6]
-    second, again, events, resumed = fit(tmp_path / "run", epochs=4)
-    assert second.seen == pytest.approx(whole.seen[6:], abs=0)
+    assert first.seen == whole.seen[:step]
+    spent = json.loads((tmp_path / "run" / f"checkpoint-{step}" / "harness.json").read_text())["seconds"]
+    assert 0 < spent < run.seconds
+    second, again, after, resumed = fit(tmp_path / "run", epochs=4)
+    assert second.seen == whole.seen[step:]
     assert again["eval_loss"] == result["eval_loss"]
-    assert [event.step for event in events if isinstance(event, Scored)] == [2, 3, 4]
-    assert resumed.seconds > run.seconds
+    scores = [(event.step, event.scores) for event in told if isinstance(event, Scored)]
+    assert [(event.step, event.scores) for event in (*before, *after) if isinstance(event, Scored)] == scores
+    assert resumed.seconds > spent

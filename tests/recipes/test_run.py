@@ -112,7 +112,35 @@ def test_more_units_than_one_are_the_authors_mistake(tmp_path: Path) -> None:
         list(run_in(tmp_path).until_budget(epochs=3, steps=4))
 
 
+def test_a_budget_is_kept_to_where_anothers_loop_counts(tmp_path: Path) -> None:
+    events: list[Event] = []
+    run = run_in(tmp_path, events=events, budget=AnyBudget(steps=4))
+    assert [run.spend("steps", done) for done in range(6)] == [False] * 4 + [True] * 2
+    assert [event.fraction for event in events if isinstance(event, Progress)][-1] == 1
+    assert not run_in(tmp_path).spend("steps", 1_000_000)
+    with pytest.raises(SpecError, match="steps is not allowed: recipe 'mine' counts epochs"):
+        run_in(tmp_path, budget=AnyBudget(steps=4)).spend("epochs", 1)
+    timed = run_in(tmp_path, budget=AnyBudget(seconds=0.1))
+    timed.go_on(step=3, seconds=0.2)
+    assert timed.spend("epochs", 0)
+    assert timed.step == 3
+
+
 # ---------------------------------------------------------------------- the clock
+
+
+def test_what_is_made_ready_before_the_first_count_is_no_training(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    time.sleep(0.2)
+    for _ in run.until_budget(epochs=2):
+        time.sleep(0.02)
+        run.checkpoint({})
+    assert 0.04 <= run.seconds < 0.2
+    again = run_in(tmp_path)
+    again.restore()
+    time.sleep(0.2)
+    assert list(again.until_budget(epochs=2)) == []
+    assert 0.02 <= again.seconds < 0.2
 
 
 def test_seconds_leave_out_reports_images_and_checkpoints(tmp_path: Path) -> None:
