@@ -20,6 +20,7 @@ from harness.study.trainings import leaders
 
 LIMIT = 30.0
 """Seconds after which a run that has told no progress is taken for one of unknown length."""
+_FIRST = 120.0  # seconds before the first run tells anything, while caches are filled and libraries loaded
 _WATCHED = 1.5  # seconds of progress that a pace is worked out from
 _SHORT = 0.5  # seconds of training of a run that is let end, to see what comes before and after
 _GRACE = 5.0  # seconds that a run gets to stop when it is asked to
@@ -197,11 +198,13 @@ class _Stage:
         """A run of the cell until its pace is known, or, `whole`, until it ends; at most `LIMIT` seconds."""
         plan = replace(self._plan, evaluate=evaluate, budget=budget)
         seen, stopped = _Watched(), math.inf
+        limit = max(LIMIT, _FIRST) if self._cold else LIMIT
         with tempfile.TemporaryDirectory() as folder:
             self._launcher.submit(0, describe(plan, cell, plan.runs[0], self._placement, slot=0, folder=Path(folder)))
             began = time.monotonic()
             while True:
                 for _, event in self._launcher.events(timeout=0.05):
+                    limit = LIMIT
                     seen.wall = time.monotonic() - began
                     match event:
                         case Started() if self._cold:
@@ -227,7 +230,7 @@ class _Stage:
                     self._launcher.kill(0)
                     self._cold = True
                     return seen
-                if math.isinf(stopped) and (seen.wall > LIMIT or (not whole and self._known(seen))):
+                if math.isinf(stopped) and (seen.wall > limit or (not whole and self._known(seen))):
                     self._launcher.interrupt(0)
                     stopped = seen.wall
 

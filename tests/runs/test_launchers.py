@@ -118,3 +118,29 @@ def test_a_killed_child_process_is_a_failed_run_and_the_next_run_gets_a_new_one(
 def test_no_slots_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, but got 0"):
         ProcessLauncher(0)
+
+
+def test_a_killed_run_leaves_its_slot_free_for_the_next(tmp_path: Path) -> None:
+    launcher = ProcessLauncher(1)
+    try:
+        launcher.submit(0, description(tmp_path, DcganSettings()))
+        launcher.kill(0)
+        assert launcher.events(0.1) == []
+        launcher.submit(0, description(tmp_path, DcganSettings()))
+        assert isinstance(collect(launcher)[-1], Failed)
+    finally:
+        launcher.close()
+
+
+def test_settings_that_cannot_cross_processes_fail_their_run_alone(tmp_path: Path) -> None:
+    class Odd(BaseModel):
+        thing: Any = object()
+
+    launcher = ProcessLauncher(1)
+    launcher.submit(0, description(tmp_path, Odd()))
+    ((slot, last),) = launcher.events(0.1)
+    assert slot == 0
+    assert isinstance(last, Failed)
+    assert "PydanticSerializationError" in last.reason
+    assert (tmp_path / "run" / "traceback.txt").exists()
+    launcher.close()

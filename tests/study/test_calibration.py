@@ -130,6 +130,7 @@ def test_a_recipe_that_tells_nothing_in_time_is_said_to_be_unknown_and_no_cap_is
 ) -> None:
     monkeypatch.setattr(calibration, "LIMIT", 2.0)
     monkeypatch.setattr(calibration, "_GRACE", 0.2)
+
     found = estimates("silent", "train={pace: 60.0}")
     assert all(each.unknown and each.seconds >= 2 for each in found.values())
     done = CliRunner().invoke(main, ["ablate", "spec.yaml", "--dry-run", "--set", "train.pace=60.0"])

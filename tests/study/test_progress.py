@@ -33,7 +33,7 @@ def test_scores_read_well_on_any_scale(value: float, unit: str, text: str) -> No
 def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=90)
-    display = Display(console, ACCURACY, total=3, done=1)
+    display = Display(console, ACCURACY, total=3, done=1, unit="epochs")
     with display.live():
         display.started(0, "baseline · seed 0")
         display.progressed(0, Progress(step=50, train_seconds=1, rate=50, fraction=0.5))
@@ -42,6 +42,7 @@ def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
             console.print(display._render())
             assert "93.4" in stream.getvalue()
             assert "accuracy, %" in stream.getvalue()
+            assert "epochs/s" in stream.getvalue()
             assert "1 of 3 runs ended" in stream.getvalue()
         display.finished(0, "accuracy 94 %")
     assert "[2/3] baseline · seed 0: accuracy 94 %" in stream.getvalue()
@@ -53,3 +54,11 @@ def test_a_reason_in_square_brackets_is_shown_as_it_is() -> None:
     display.started(0, "lr=[/b]")
     display.finished(0, "error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]", failed=True)
     assert "lr=[/b]: error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]" in stream.getvalue()
+
+
+def test_a_run_that_is_lost_with_another_counts_as_failed() -> None:
+    stream = io.StringIO()
+    display = Display(Console(file=stream, width=200), ACCURACY, total=3, done=1)
+    display.lost("psi=0.5 · seed 0", "diverged with baseline · seed 0")
+    assert "[2/3] psi=0.5 · seed 0: diverged with baseline · seed 0" in stream.getvalue()
+    assert (display.done, display.failed) == (1, 1)

@@ -1,8 +1,10 @@
 """The Optuna study of a spec. Nothing outside of this room imports optuna."""
 
+from harness.study.store.address import without_password
+from harness.study.store.records import Claim, Results, source_of
 from harness.study.store.reuse import Reusable
 from harness.study.store.standing import MOST_ATTEMPTS, Standing
-from harness.study.store.store import Claim, Results, StudyStore, source_of, without_password
+from harness.study.store.store import StudyStore
 
 __all__ = [
     "MOST_ATTEMPTS",

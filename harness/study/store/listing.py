@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.errors import StudyError
 from harness.measures import RunState
 from harness.study.store import outcomes
-from harness.study.store.store import exists, without_password
+from harness.study.store.address import exists, without_password
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,60 +7,33 @@ import json
 import logging
 import math
 import random
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import optuna
-import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.design.model import NOWHERE
-from harness.errors import HarnessError, StudyError
+from harness.errors import StudyError
 from harness.measures import Measure, RunState
-from harness.recipes.address import Address
 from harness.recipes.events import Cause
 from harness.spec import Spec
-from harness.study.store import outcomes, searching
+from harness.study.store import outcomes, records, searching
+from harness.study.store.address import exists, without_password
 from harness.study.store.freshness import refuse_used_seeds
 from harness.study.store.ownership import owned
+from harness.study.store.records import Claim, Results, source_of
 from harness.study.store.reuse import Reusable
 from harness.study.store.reuse import reusable as reusable_of
 from harness.study.store.standing import Standing, standing
 
 _MAX_SEED = 2**31 - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left.
-
-    `source` is the digest of the recipe's source, "" for an installed one.
-    """
-
-    number: int
-    run: PlannedRun
-    cell: Cell
-    attempt: int
-    previous: str | None
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """What a study holds of a plan: the plan with all that a search tried, its run table, its learning curves."""
-
-    plan: Plan
-    runs: pd.DataFrame
-    curves: dict[tuple[str, int], list[tuple[int, float]]]
-    importances: dict[str, dict[str, float]]
 
 
 class StudyStore:
@@ -161,9 +134,9 @@ class StudyStore:
             self.study.tell(trial.number, state=TrialState.FAIL)
         trials = self.study.get_trials(deepcopy=False)
         found = self._standing(plan, trials, retry=retry, reuse=reuse, kept=kept)
-        attempts = _attempts(trials)
+        before = records.attempts(trials)
         for run in found.queued:
-            self._enqueue(found.plan.cell(run.cell), run, plan.search, attempts.get(run.key, 0) + 1)
+            self._enqueue(found.plan.cell(run.cell), run, plan.search, before.get(run.key, 0) + 1)
         for run, reason in found.lost:
             self.lose(found.plan, run, reason)
         return replace(found, stale=len(stale))
@@ -193,11 +166,11 @@ class StudyStore:
         def reusable(keys: set[str]) -> Mapping[str, Reusable]:
             return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
 
-        return standing(_tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
+        return standing(records.tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
 
     def enqueue(self, plan: Plan, run: PlannedRun) -> None:
         """Queue a run of the plan, as one attempt more than there were."""
-        before = _attempts(self.study.get_trials(deepcopy=False)).get(run.key, 0)
+        before = records.attempts(self.study.get_trials(deepcopy=False)).get(run.key, 0)
         self._enqueue(plan.cell(run.cell), run, plan.search, before + 1)
 
     def lose(self, plan: Plan, run: PlannedRun, reason: str) -> None:
@@ -229,14 +202,14 @@ class StudyStore:
             params={**cell.levels, "seed": run.seed},
             distributions=self._space,
             intermediate_values=dict(curve or {}),
-            user_attrs={**_identity(cell, run, 1), **attributes},
+            user_attrs={**records.identity(cell, run, 1), **attributes},
         )
         self.study.add_trial(trial)
 
     def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
         # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
         parameters = cell.levels if search else {**cell.levels, "seed": run.seed}
-        self.study.enqueue_trial(parameters, user_attrs=_identity(cell, run, attempt))
+        self.study.enqueue_trial(parameters, user_attrs=records.identity(cell, run, attempt))
 
     def claim(self, plan: Plan) -> Claim | None:
         """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
@@ -265,7 +238,7 @@ class StudyStore:
                 if not isinstance(made, str):
                     return self._claimed(trial, *made)
             elif (free := search.free(trial.params, taken)) is not None:
-                for name, value in _identity(*free, 1).items():
+                for name, value in records.identity(*free, 1).items():
                     trial.set_user_attr(name, value)
                 return self._claimed(trial, *free)
             self._withdraw(trial, "impossible, or run with every seed already")
@@ -352,12 +325,12 @@ class StudyStore:
 
     def tried(self, plan: Plan) -> Plan:
         """The plan of a search with every run that was tried or waits; any other plan as it is."""
-        return _tried(plan, self.study.get_trials(deepcopy=False)) if plan.search else plan
+        return records.tried(plan, self.study.get_trials(deepcopy=False)) if plan.search else plan
 
     def results(self, plan: Plan) -> Results:
         """All that a report needs of the trials, which are read once."""
         trials = self.study.get_trials(deepcopy=False)
-        plan = _tried(plan, trials)
+        plan = records.tried(plan, trials)
         return Results(
             plan=plan,
             runs=outcomes.run_table(trials, plan),
@@ -373,39 +346,3 @@ class StudyStore:
     def recall(self, key: str) -> Any:
         """An attribute that `remember` kept, None where there is none."""
         return self.study.user_attrs.get(key)
-
-
-def _tried(plan: Plan, trials: list[FrozenTrial]) -> Plan:
-    search = plan.search
-    if search is None:
-        return plan
-    made = (search.make(trial.user_attrs["levels"], trial.user_attrs["seed"]) for _, trial in outcomes.keyed(trials))
-    return plan.with_tried(each for each in made if not isinstance(each, str))
-
-
-def _attempts(trials: list[FrozenTrial]) -> dict[str, int]:
-    """Key -> how often that run was tried; the latest trial counts the most."""
-    return {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in outcomes.keyed(trials)}
-
-
-def source_of(address: Address) -> str:
-    """The digest of a recipe's source as it is now; "" for an installed recipe, and where it cannot be read."""
-    try:
-        return address.digest()
-    except (HarnessError, OSError):  # while a study runs its source may be in the middle of an edit
-        return ""
-
-
-def _identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
-    return {"key": run.key, "cell": cell.name, "levels": cell.levels, "seed": run.seed, "attempt": attempt}
-
-
-def exists(storage: str) -> bool:
-    """Whether the storage is there already; asking Optuna would make an empty SQLite file."""
-    prefix = "sqlite:///"
-    return not storage.startswith(prefix) or Path(storage.removeprefix(prefix)).exists()
-
-
-def without_password(storage: str) -> str:
-    """A storage's URL for readers: what a database's user is known by is not theirs."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage)
