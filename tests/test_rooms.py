@@ -17,7 +17,20 @@ FILES = sorted(HARNESS.rglob("*.py"))
 # From the ground up: a room imports from itself and from the rooms above it in this list.
 STAIRS = [
     *("errors", "measures", "settings", "machine", "files"),
-    *("data", "metrics", "recipes", "spec", "design", "runs", "analysis", "report", "study", "cli", "__main__"),
+    *(
+        "data",
+        "metrics",
+        "recipes",
+        "integrations",
+        "spec",
+        "design",
+        "runs",
+        "analysis",
+        "report",
+        "study",
+        "cli",
+        "__main__",
+    ),
 ]
 HEIGHT = {room: height for height, room in enumerate(STAIRS)}
 # Rooms that must not know of each other: neighbours, and recipes' own matters that a study leaves to the recipe.

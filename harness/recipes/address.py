@@ -19,6 +19,7 @@ from harness import recipes
 from harness.errors import SpecError, nearest
 
 _LOADED: dict[tuple[Path, str], ModuleType] = {}
+_LARGEST = 1 << 20  # bytes of a source
 _FOLDERS: set[Path] = set()  # that recipes were loaded from
 
 
@@ -65,8 +66,9 @@ class Address:
         """The files that hold the recipe: its module, or those that its command names."""
         if self.is_command:
             raw = json.loads(self.text)
-            found = [Path(self.folder, raw.get("cwd", "."), str(word)) for word in raw["command"]]
-            return [file for file in found if file.is_file()]
+            named = [Path(self.folder, raw.get("cwd", "."), str(word)) for word in raw["command"]]
+            sources = [neighbours(file) if file.suffix == ".py" else [file] for file in named if _is_source(file)]
+            return sorted({file for files in sources for file in files})
         place, colon, name = self.text.rpartition(":")
         if not colon and not self.text.endswith(".py"):
             return []
@@ -137,6 +139,14 @@ def _beside(folder: Path, name: str) -> Path | None:
     """The file of the module `name` in `folder`."""
     found = (folder / f"{name}.py", folder / name / "__init__.py")
     return next((file for file in found if file.is_file()), None)
+
+
+def _is_source(file: Path) -> bool:
+    """Whether the file is there and small enough for a source: a command may name its data as well."""
+    try:
+        return file.is_file() and file.stat().st_size <= _LARGEST
+    except OSError:  # no word that could be a path
+        return False
 
 
 def neighbours(file: Path) -> list[Path]:

@@ -27,6 +27,7 @@ _OF_RUN = ("seed", "directory", "device", "settings")
 """Placeholders that every run fills: its seed, its folder, its device, and all settings as JSON."""
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _SCALAR = bool | int | float | str
+_EARLIER = "earlier.json"  # in a run's folder: the seconds of earlier attempts
 OUTPUT = "output.txt"
 """The file in a run's folder that holds all that its command printed."""
 
@@ -110,7 +111,10 @@ class CommandRecipe(Recipe):
         command, folder = _interpreted(self._arguments(given)), run.directory.resolve()
         output = folder / OUTPUT
         run.start({"command": shlex.join(command), "device.name": _device_name(run)})
-        printed = Printed(run, amount=run.budget.amount)
+        printed = Printed(run)
+        earlier = folder / _EARLIER
+        if earlier.exists():
+            run.go_on(step=0, seconds=json.loads(earlier.read_text())["seconds"])
         ended = run_command(
             command,
             folder=self._folder,
@@ -120,7 +124,10 @@ class CommandRecipe(Recipe):
             stop=lambda: run.should_stop,
         )
         printed.flush()
+        earlier.unlink(missing_ok=True)
         if ended.stopped:
+            if ended.code == 0:  # it caught the signal and saved: its next start goes on
+                earlier.write_text(json.dumps({"seconds": run.seconds}))
             raise Interrupted(f"stopped after {run.step:,} {self.unit}")
         self._refuse_end(ended, run, printed, output)
         return {PEAK_MEMORY.name: ended.peak_memory_mb, TRAIN_SECONDS.name: run.seconds, **printed.last}

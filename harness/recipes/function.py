@@ -116,7 +116,7 @@ def _settings(function: Function) -> type[Settings]:
             stars = "*" if each.kind is _STAR else "" if each.kind is _POSITIONAL else "**"
             remedy = "write out each parameter" if stars else "take the / out"
             raise SpecError(f"recipe '{name}': {stars}{each.name} cannot be given by name; {remedy}")
-        if each.name in ("seed", "run") or each.name.startswith(("_", "model_")):
+        if each.name in ("seed", "run") or each.name.startswith("_"):
             remedy = "use run.seed" if each.name == "seed" else "give it another name"
             raise SpecError(f"recipe '{name}': a setting cannot be called '{each.name}'; {remedy}")
         fields[each.name] = (_type(function, each), ... if each.default is _NOTHING else each.default)

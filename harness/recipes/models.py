@@ -26,15 +26,18 @@ class AnyBudget(Budget):
 
 def budget_of(name: str, amounts: Mapping[str, float | None]) -> type[Budget]:
     """The budget model of recipe `name` with these units: whole amounts are counts, None is no default."""
-    units: dict[str, Any] = {
-        unit: ((int if isinstance(amount, int) and unit != "seconds" else float) | None, amount)
-        for unit, amount in amounts.items()
-    }
+    units: dict[str, Any] = {}
+    for unit, amount in amounts.items():
+        kind: Any = int | float if amount is None else int if isinstance(amount, int) else float
+        units[unit] = ((float if unit == "seconds" else kind) | None, amount)
     return create_model(f"BudgetOf{name.title()}", __base__=Budget, **units)
 
 
 def model_of(name: str, fields: Mapping[str, tuple[Any, Any]]) -> type[Settings]:
     """Settings with these fields: name -> (type, default or ...). Raises SpecError where one cannot be a setting."""
+    for each in fields:
+        if each.startswith("model_") and hasattr(Settings, each):
+            raise SpecError(f"a setting cannot be called '{each}', which pydantic keeps; give it another name")
     try:
         with warnings.catch_warnings():  # that a setting is called `copy` or `schema` is nothing to warn of
             warnings.simplefilter("ignore", UserWarning)

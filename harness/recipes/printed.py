@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from typing import Any
 
 from harness.measures import COSTS
 from harness.recipes.events import Progress, Scored
 from harness.recipes.run import Run, number
+from harness.settings import Budget
 
 _EVERY = 0.5  # seconds between events of curves
 _NO_CURVES = {each.name for each in COSTS}
 
 
 class Printed:
-    """Reports of a command as events of `run`, whose budget is `amount` steps; `last` holds each measure's last value.
+    """Reports of a command as events of `run`; `last` holds each measure's last value.
 
     A line with the objective is a score, another one part of a curve. `step` is the line's step; without it a line
     counts one further.
     """
 
-    def __init__(self, run: Run, *, amount: float) -> None:
+    def __init__(self, run: Run) -> None:
         self.last: dict[str, float] = {}
         self._run = run
-        self._amount = amount
         self._curves: dict[str, list[tuple[int, float]]] = {}
         self._told = 0.0
         self._scored = -1
@@ -50,8 +49,8 @@ class Printed:
         run.step = step
         if run.objective.name in values:
             self.flush()
-            # A step has one score: where it is scored again, the second counts one further.
-            self._scored = run.step = step if step != self._scored else step + 1
+            # A step has one score: where it is scored again, or an earlier one, that counts one further.
+            self._scored = run.step = max(step, self._scored + 1)
             run.emit(Scored(step=run.step, train_seconds=run.seconds, scores=values))
         else:
             for name, value in values.items():
@@ -64,10 +63,12 @@ class Printed:
         self._told = time.monotonic()
         curves, self._curves = self._curves, {}
         run = self._run
-        if not curves and not self._amount:
+        budget: Budget = run.budget
+        if not curves and not budget.unit:
             return
         rate = run.step / run.seconds if run.seconds > 0 else 0.0
-        fraction = min(1.0, run.step / self._amount) if self._amount else 0.0
+        done = run.seconds if budget.timed else run.step
+        fraction = min(1.0, done / budget.amount) if budget.amount else 0.0
         run.emit(Progress(step=run.step, train_seconds=run.seconds, rate=rate, fraction=fraction, curves=curves))
 
 
@@ -82,6 +83,6 @@ def _report(text: str) -> dict[str, Any] | None:
 
 
 def _step(value: Any) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value < 2**31:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**31:
         return int(value)
     return None

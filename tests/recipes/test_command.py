@@ -157,6 +157,19 @@ def test_the_budget_fills_the_placeholder_of_its_unit_and_tells_how_far_the_run_
     assert [event.fraction for event in events if isinstance(event, Progress)][-1] == 0.5
 
 
+def test_of_two_units_the_one_that_is_given_fills_its_placeholder(tmp_path: Path) -> None:
+    raw = {"command": ["--epochs", "{epochs}", "--steps", "{steps}"], "budget": {"epochs": 20, "steps": None}}
+    recipe = CommandRecipe({**raw, "command": ["x", *raw["command"]]}, tmp_path)
+    for budget, words in (({}, ["--epochs", "20"]), ({"steps": 5}, ["--steps", "5"])):
+        run = run_of(tmp_path, budget=recipe.budget.model_validate(budget))
+        assert given(tmp_path, raw, run)["arguments"] == words
+
+
+def test_the_device_may_be_a_setting_that_no_argument_names(tmp_path: Path) -> None:
+    found = given(tmp_path, {"command": [], "settings": {"device": "cpu"}}, device="cpu")
+    assert found["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_a_command_runs_in_the_folder_that_it_names_relative_to_the_specs(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     script(tmp_path / "inner", ECHO)
@@ -213,6 +226,13 @@ def test_lines_without_a_step_are_counted(tmp_path: Path) -> None:
     events: list[Event] = []
     train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
     assert [event.step for event in events if isinstance(event, Scored)] == [1, 2, 3]
+
+
+def test_a_step_that_is_scored_again_counts_one_further(tmp_path: Path) -> None:
+    script(tmp_path, 'for step in (5, 5, 5, 2, 9): print(\'{"step": %d, "accuracy": 1}\' % step)')
+    events: list[Event] = []
+    train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
+    assert [event.step for event in events if isinstance(event, Scored)] == [5, 6, 7, 8, 9]
 
 
 def test_costs_that_it_prints_stand_for_those_measured(tmp_path: Path) -> None:
@@ -272,6 +292,7 @@ def test_garbage_endless_lines_and_deep_nesting_do_no_harm(tmp_path: Path) -> No
             out.write(b"x" * (1 << 20))
         out.write(b"\\n" + b'{"a":' * 20_000 + b"\\n{" + b"9" * 5000 + b"}\\n")
         out.write(b'{"step": 1e400, "n": ' + b"9" * 5000 + b"}\\n")
+        out.write(b'{"step": ' + b"9" * 400 + b', "loss": 1}\\n')
         out.write(b'\\xff\\xfe\\n{"accuracy": 0.5}\\r\\n')
         """,
     )
@@ -404,8 +425,21 @@ def test_a_command_that_saves_on_sigterm_goes_on_where_it_is_started_again(tmp_p
     run._stop = lambda: "loss" in (tmp_path / "run" / OUTPUT).read_text()
     with pytest.raises(Interrupted):
         train(tmp_path, raw, run)
-    assert train(tmp_path, raw, run_of(tmp_path))["accuracy"] == 7
+    spent = json.loads((tmp_path / "run" / "earlier.json").read_text())["seconds"]
+    again = train(tmp_path, raw, run_of(tmp_path))
+    assert again["accuracy"] == 7
+    assert again["train_seconds"] > spent > 0
+    assert not (tmp_path / "run" / "earlier.json").exists()
     assert (tmp_path / "run" / OUTPUT).read_text().count("loss") == 2  # both attempts' output is kept
+
+
+def test_the_time_of_an_attempt_that_saved_nothing_is_not_counted(tmp_path: Path) -> None:
+    script(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
+    run = run_of(tmp_path)
+    run._stop = lambda: "ready" in (tmp_path / "run" / OUTPUT).read_text()
+    with pytest.raises(Interrupted):
+        train(tmp_path, {"command": ["python", "train.py"]}, run)
+    assert not (tmp_path / "run" / "earlier.json").exists()
 
 
 def test_a_command_that_ignores_sigterm_is_killed_with_its_children(
@@ -602,9 +636,12 @@ def test_a_command_needs_an_objective_in_its_spec(tmp_path: Path) -> None:
 
 def test_the_files_that_a_command_names_are_its_sources(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
-    script(tmp_path / "inner", "print(1)")
-    address = Address.of({"command": ["python", "train.py", {"a": "--a"}], "cwd": "inner"}, tmp_path)
+    script(tmp_path / "inner", "import net")
+    script(tmp_path / "inner", "", "net.py")
+    (tmp_path / "inner" / "data.bin").write_bytes(bytes(1 << 21))
+    words = ["python", "train.py", "data.bin", {"a": "--a"}, "x" * 5000]
+    address = Address.of({"command": words, "cwd": "inner"}, tmp_path)
     before = address.digest()
-    assert [file.name for file in address.sources()] == ["train.py"]
+    assert [file.name for file in address.sources()] == ["net.py", "train.py"]
     script(tmp_path / "inner", "print(2)")
     assert address.digest() != before

@@ -101,6 +101,14 @@ def test_a_whole_budget_stays_a_whole_number() -> None:
     assert not build(whole.budget, {"epochs": 2.5})[0]
 
 
+def test_settings_may_be_called_as_models_are_described() -> None:
+    @recipe(objective="loss")
+    def named(run: Run, model_name: str = "small", schema: int = 1) -> dict[str, float]:
+        return {"loss": schema}
+
+    assert named.settings().model_dump() == {"model_name": "small", "schema": 1}
+
+
 def test_a_required_parameter_is_asked_for() -> None:
     @recipe(objective="loss")
     def needs(run: Run, lr: float) -> dict[str, float]:
