@@ -71,13 +71,13 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         status = "FAILED"
         launcher = LAUNCHERS[options.launch](placement.slots)
         try:
-            done = standing.done + len(standing.reused)
+            done, failed = standing.done + len(standing.reused), len(standing.spent) + len(standing.lost)
             outcome = Coordinator(
                 plan=plan,
                 store=store,
                 tracker=tracker,
                 launcher=launcher,
-                display=Display(Console(), plan.objective, total=plan.size, done=done, unit=plan.unit),
+                display=Display(Console(), plan.objective, total=plan.size, done=done, failed=failed, unit=plan.unit),
                 placement=placement,
                 tags=tags,
                 standing=standing,

@@ -160,7 +160,7 @@ class Coordinator:
             case Started():
                 self.tracker.set_tags(running.mlflow_run, event.facts)
                 self.tracker.inputs(running.mlflow_run, event.data)
-                if event.resumed_at:
+                if event.resumed_at and running.trained is None:
                     self.display.note(f"{running.name}: resumed after {event.resumed_at:,} {self.plan.unit}")
             case Progress():
                 self.display.progressed(slot, event)

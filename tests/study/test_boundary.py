@@ -100,7 +100,7 @@ REASONS = {
     "rows": "recipe 'bad': accuracy is a Tensor; must be a finite number",
     "far": "step 1099511627776",
     "rubbish": "recipe 'bad': report at step 2: accuracy is 'high'; must be a finite number",
-    "negative": "step -1",
+    "negative": "recipe 'bad': report(-1, ...): the step must be a whole number of at least 0",
     "raises": (
         f"recipe './bad.py:bad': ZeroDivisionError: a fault (bad.py, line {line('raise Zero')}); the whole "
         "traceback is in runs/"

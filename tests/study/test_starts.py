@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import plan as make_plan
 from harness.errors import StudyError
+from harness.recipes.events import Cause
 from harness.report import Report, frames
 from harness.spec import load
 from harness.study.ablate import ablate
@@ -154,6 +155,26 @@ def test_an_interruption_is_no_attempt_and_a_death_of_the_process_inline_is_one(
                 store.attach(claim.number, launch=launch)
             spent = store.reconcile(plan).spent
         assert list(spent) == ([plan.runs[0].key] if launch == "inline" else [])
+
+
+def test_a_coordinator_whose_study_was_taken_over_is_told_so(start: Start, project: Path) -> None:
+    (project / "spec.yaml").write_text(of("taken"))
+    spec = load(project / "spec.yaml")
+    plan = make_plan(spec)
+    ours, theirs = (StudyStore(STORAGE, "taken-1") for _ in range(2))
+    for store in (ours, theirs):
+        store.create(spec, plan)
+    ours.reconcile(plan)
+    claim = ours.claim(plan)
+    assert claim is not None
+    assert theirs.reconcile(plan).stale == 1
+    for tell in (
+        lambda: ours.report(claim.number, 1, 0.5),
+        lambda: ours.complete(claim.number, {"error": 0.5}),
+        lambda: ours.fail(claim.number, Cause.ERROR, "a fault"),
+    ):
+        with pytest.raises(StudyError, match="was ended by another coordinator"):
+            tell()
 
 
 def test_the_source_of_a_recipe_is_on_its_trials_runs_and_provenance(start: Start) -> None:
