@@ -20,8 +20,9 @@ from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, FactorCheck, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
+from harness.spec.worth import USUAL, Worth, worth_of
 
-KEYS = ("study", "recipe", "objective", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
+KEYS = ("study", "recipe", "objective", "worth", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
 MOST_SEEDS = 10_000
 NAME = re.compile(r"\w[\w.-]{0,99}")
 
@@ -49,6 +50,7 @@ class Spec:
     recipe: Recipe = field(compare=False)
     address: Address
     objective: Measure
+    worth: Worth = USUAL
     measures: tuple[Measure, ...]
     data: Any
     train: Any
@@ -123,6 +125,7 @@ class _Check:
         sections = Sections(recipe, {"train": self.mapping("train"), "data": self.mapping("data")}) if recipe else None
         known = (recipe.objective, *recipe.measures(evaluate)) if recipe and evaluate else ()
         objective = self.objective(recipe, known) if recipe else None
+        worth = self.worth(objective)
         if sections and factors is not None:
             FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
@@ -136,6 +139,7 @@ class _Check:
             recipe=recipe,
             address=self.address(),
             objective=objective,
+            worth=worth,
             measures=tuple(each for each in known if each.name != objective.name),
             data=data,
             train=train,
@@ -266,6 +270,14 @@ class _Check:
             text = f"{chosen.direction} is not allowed: the {found.title} is better {found.better}"
             self.refuse(("objective", "direction"), f"{text}; leave direction out")
         return replace(found, part_of="", yardstick_of="", kind=Kind.QUALITY)
+
+    def worth(self, objective: Measure | None) -> Worth:
+        """The smallest effect worth having; the usual where the spec says none, or the objective is refused."""
+        found = worth_of(self.raw.get("worth"), objective.name) if objective else USUAL
+        if isinstance(found, Worth):
+            return found
+        self.refuse(("worth",), found)
+        return USUAL
 
     def factors(self) -> dict[str, Factor] | None:
         """Every factor as declared; None where one of them is not even a factor."""
