@@ -177,7 +177,7 @@ def main() -> None:
         print(f"| {seeds} | {truth:g} | {shares} |", flush=True)
     print("\n| seeds | truth of two tricks, where 5 are worth having | either is called negligible |")
     print("| ---: | ---: | ---: |")
-    for seeds, truth in itertools.product((5, 10, 20), (5.0, -5.0, 0.0)):
+    for seeds, truth in itertools.product((10, 20), (5.0, 0.0)):
         print(f"| {seeds} | {truth:g} | {negligible(seeds, truth, options.studies, random):.3f} |", flush=True)
     mean, covered, error = interactions(options.studies, random)
     print(f"\nAn interaction of -4 in a 2^3 with 3 seeds: mean estimate {mean:.3f}, interval covers {covered:.3f}")

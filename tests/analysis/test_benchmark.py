@@ -16,7 +16,7 @@ def test_the_benchmark_of_simulated_studies_runs_and_finds_what_was_put_in() -> 
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if re.match(r"\| \d", line)]
     rows, of_worth = rows[:6], rows[6:]
     assert [(int(seeds), float(truth)) for seeds, truth, _ in of_worth] == [
-        (seeds, truth) for seeds in (5, 10, 20) for truth in (5, -5, 0)
+        (seeds, truth) for seeds in (10, 20) for truth in (5, 0)
     ]
     assert float(of_worth[-1][-1]) > 0.5  # 20 seeds show a trick that does nothing to be within the worth
     assert [(int(seeds), float(truth)) for seeds, truth, *_ in rows] == [
