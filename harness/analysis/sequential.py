@@ -99,7 +99,7 @@ class Anytime:
         return np.where((counts >= self.first) & (r < spread), found, np.inf)
 
     def evidence(self, t: Vector, counts: Counts) -> Vector:
-        """The e-values: how many times likelier these t are, at most, where there is an effect."""
+        """The e-values: how many times likelier t is under an effect drawn from N(0, tau^2) than under none."""
         n = np.maximum(counts, 2).astype(float)
         spread, v = 1 + n * self.tau**2, n - 1
         logs = np.log1p(t**2 / v) - np.log1p(t**2 / (v * spread))
@@ -222,7 +222,8 @@ class _Trick:
         self._t, self._counts = path(gains)
         sides = [path(side)[0] for side in (worth - gains, worth + gains)]
         self._inside = np.minimum(*sides)
-        # A one-sided test at a level has the limit of the two-sided one at twice the level.
+        # A one-sided test at a level has the limit of the two-sided one at twice the level: of 100,000 paths under no
+        # effect, one reaches both sides.
         limits = [(rule.limits(level, self._counts), rule.limits(2 * level, self._counts)) for level in levels]
         self.shown = [_first(np.abs(self._t), limit) for limit, _ in limits]
         self.within = [max(_first(side, limit) for side in sides) for _, limit in limits]
