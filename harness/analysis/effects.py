@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from harness.analysis import paired
+from harness.analysis import worth as worths
 from harness.analysis.outcomes import Mask, Matrix, Outcomes, seed_means, usable
 from harness.analysis.types import NAN, Bought, Effect, Endings, Estimate
 from harness.design import Contrast
@@ -33,11 +34,14 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
     scale = np.maximum(np.abs(means_with), np.abs(means_without))
     differences = paired.rounded(seed_means(with_it - without, both), scale)
     n = len(differences)
-    change, control_mean, size = paired.estimate(differences), paired.mean(means_without), math.nan
+    change, control_mean = paired.estimate(differences), paired.mean(means_without)
+    deviation = math.nan
     if n >= 2:
-        infinite = math.copysign(math.inf, change.value) if change.value else 0.0
-        size = change.value / float(np.std(differences, ddof=1)) if np.ptp(differences) else infinite
+        deviation = float(np.std(differences, ddof=1)) if np.ptp(differences) else 0.0
     ended_with, ended_without = map(outcomes.endings, zip(*contrast.pairs, strict=True))
+    margin = np.full(n, math.nan)
+    if outcomes.measure.name == outcomes.plan.objective.name:
+        margin = worths.margins(outcomes.plan.worth, means_without)
     return Effect(
         contrast=contrast,
         measure=outcomes.measure,
@@ -49,15 +53,26 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         bootstrap=paired.bootstrap(differences),
         ratio=_ratio(with_it, without, both),
         relative=change.value / abs(control_mean) if n and control_mean else math.nan,
-        size=size,
+        size=_over(change.value, deviation),
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
         p=paired.t_p(differences, outcomes.fixed) if n else _p_of_endings(ended_with, ended_without),
         p_signs=paired.sign_flip_p(differences),
         treated=ended_with,
         control=ended_without,
+        worth=paired.mean(margin),
+        worth_size=_over(paired.mean(margin), deviation),
+        p_within=worths.p_within(differences, margin, outcomes.fixed),
+        p_beyond=worths.p_beyond(differences, margin, outcomes.fixed),
         pairing=_correlation(means_with, means_without),
         identical=bool(n and not differences.any()),
     )
+
+
+def _over(value: float, deviation: float) -> float:
+    """`value` in standard deviations, infinite where there is none; 0 of nothing."""
+    if deviation == 0:
+        return math.copysign(math.inf, value) if value else 0.0
+    return value / deviation
 
 
 def _p_of_endings(treated: Endings, control: Endings) -> float:

@@ -15,7 +15,10 @@ NAN = math.nan
 
 
 class Verdict(StrEnum):
-    """What is said of a trick at its level. The error rate of helps and hurts is that of all tests of the report."""
+    """What is said of a trick at its level. The error rate of helps and hurts is that of all tests of the report.
+
+    Negligible lies within plus and minus the worth, at the error rate of all contrasts of the report.
+    """
 
     HELPS = "helps"
     HURTS = "hurts"
@@ -63,7 +66,10 @@ class Endings:
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """Seeds that show the effect with 80 % power: at the size seen, and over its 80 % interval; None: above 10,000."""
+    """Seeds that decide with 80 % power whether the trick helps, hurts or is negligible; None: above 10,000.
+
+    `typical` is for an effect of the size seen; `low` and `high` are the fewest and the most over its 80 % interval.
+    """
 
     typical: int | None
     low: int | None
@@ -79,7 +85,9 @@ class Effect:
     `p_signs` over all assignments of signs; `p_adjusted` is Holm's over every test of the report, NaN for a measure
     that is not tested. `size` is the mean over the standard deviation of the differences; `wins` the share of paired
     runs that the treated level wins, a diverged run being the worst. `pairing` is the correlation of both sides over
-    seeds.
+    seeds. `worth` is the smallest effect worth having, in the measure's unit (a share at the control's mean),
+    `worth_size` the same in standard deviations of the differences; `p_within` and `p_beyond` are of the tests that the
+    change is not within, or not beyond, plus and minus it, Holm's over all contrasts. NaN but for the objective.
     """
 
     contrast: Contrast
@@ -101,6 +109,10 @@ class Effect:
     pairing: float = NAN
     identical: bool = False
     p_adjusted: float = NAN
+    worth: float = NAN
+    worth_size: float = NAN
+    p_within: float = NAN
+    p_beyond: float = NAN
     seeds_needed: SeedsNeeded | None = None
     verdict: Verdict = Verdict.UNDECIDED
     lean: Verdict | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ def claims(quality: Outcomes) -> Answer:
 
     The family is every contrast's t test and, of a factorial, every interaction that is not confounded with another
     term; without a factorial, whether each trick does alone what it does in the full recipe, where both were run. A
-    main effect is no test of its own: it has the number and the verdict of the trick's contrast.
+    main effect is no test of its own: it has the number and the verdict of the trick's contrast. Being negligible, and
+    being beyond the worth, are hypotheses of the contrasts alone, each with Holm's correction over all of them.
     """
     space = Space.of(quality)
     shares = shapley(space)
@@ -39,7 +41,14 @@ def claims(quality: Outcomes) -> Answer:
     p = paired.holm(np.array(raw)).tolist()
     tested = [*range(len(effects)), *(term.factors for term in clear), *(view.factor for view in asked)]
     adjusted = dict(zip(tested, p, strict=True))
-    judged = tuple(_judged(effect, adjusted[place], len(p)) for place, effect in enumerate(effects))
+    within, beyond = (
+        paired.holm(np.array([getattr(effect, name) for effect in effects])).tolist()
+        for name in ("p_within", "p_beyond")
+    )
+    judged = tuple(
+        _judged(replace(effect, p_within=inside, p_beyond=outside), adjusted[place], len(p), len(effects))
+        for place, (effect, inside, outside) in enumerate(zip(effects, within, beyond, strict=True))
+    )
     if factorial:
         terms = tuple(
             _main(term, space, judged)
@@ -89,17 +98,20 @@ def _by_interactions(view: View, terms: Sequence[Term]) -> View:
     return replace(view, p=surest.p, p_adjusted=surest.p_adjusted, disagree=True, partner=partner)
 
 
-def _judged(effect: Effect, p_adjusted: float, family: int) -> Effect:
-    """`effect` on the objective with its verdict and, where it is not shown, the seeds that would show it.
+def _judged(effect: Effect, p_adjusted: float, family: int, contrasts: int) -> Effect:
+    """`effect` on the objective with its verdict and, where nothing is shown, the seeds that would decide it.
 
-    `family` counts the tests of the report, over which `p_adjusted` is corrected.
+    `family` counts the tests of the report, over which `p_adjusted` is corrected, `contrasts` those of them that may be
+    negligible.
     """
     verdict, lean, words = _claim(effect, p_adjusted)
-    shown = p_adjusted < paired.ALPHA
+    shown = p_adjusted < paired.ALPHA or effect.p_within < paired.ALPHA
+    levels = paired.ALPHA / max(1, family), paired.ALPHA / max(1, contrasts)
+    worth = effect.worth_size if effect.worth_size > 0 else 0.0
     return replace(
         effect,
         p_adjusted=p_adjusted,
-        seeds_needed=None if shown else seeds_needed(effect.size, effect.n, paired.ALPHA / max(1, family)),
+        seeds_needed=None if shown else seeds_needed(effect.size, effect.n, levels[0], worth, levels[1]),
         verdict=verdict,
         lean=lean,
         reading="; ".join([words, *_endings(effect)]),
@@ -152,13 +164,39 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
         condition = " where it trains"
     elif side is Verdict.HURTS and control.diverged:
         condition = " where the control trains"
+    if effect.p_within < paired.ALPHA and not (effect.contrast.aliases and p_adjusted < paired.ALPHA):
+        return _negligible(effect, side if p_adjusted < paired.ALPHA else None)
     if p_adjusted < paired.ALPHA:
         if effect.contrast.aliases:
             condition += f", or an alias of it does ({_named(effect.contrast.aliases)})"
-        return (Verdict.UNDECIDED, side, f"{side}{condition}") if condition else (side, None, str(side))
+        return (
+            (Verdict.UNDECIDED, side, f"{side}{condition}") if condition else (side, None, f"{side}{_beyond(effect)}")
+        )
     if effect.change.excludes_zero:
         return Verdict.UNDECIDED, side, f"undecided: {_MAY[side]}{condition}"
     return Verdict.UNDECIDED, None, "undecided"
+
+
+def _negligible(effect: Effect, side: Verdict | None) -> tuple[Verdict, Verdict | None, str]:
+    """What is said of a change within plus and minus the worth; `side` where it is shown to be there at all."""
+    where = {
+        (True, False): " where it trains",
+        (False, True): " where the control trains",
+        (True, True): " where both train",
+    }
+    condition = where.get((effect.treated.diverged > 0, effect.control.diverged > 0), "")
+    if effect.contrast.aliases:
+        condition += f", or hidden by an alias of it ({_named(effect.contrast.aliases)})"
+    if condition:
+        return Verdict.UNDECIDED, None, f"{Verdict.NEGLIGIBLE}{condition}"
+    return Verdict.NEGLIGIBLE, None, f"{Verdict.NEGLIGIBLE}: {side}, by less than the worth" if side else "negligible"
+
+
+def _beyond(effect: Effect) -> str:
+    """Whether an effect is shown to be as large as is worth having; "" where nothing says how large that is."""
+    if math.isnan(effect.p_beyond):
+        return ""
+    return " by more than the worth" if effect.p_beyond < paired.ALPHA else ", perhaps by less than the worth"
 
 
 def _named(aliases: Sequence[Alias]) -> str:

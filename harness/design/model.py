@@ -14,6 +14,7 @@ from harness.recipes.address import Address
 from harness.settings import Budget
 from harness.spec.designs import Sampler
 from harness.spec.factors import Level
+from harness.spec.worth import USUAL, Worth
 
 NOWHERE = Address()
 """The address of a plan that was not made from a spec."""
@@ -142,6 +143,8 @@ class Plan:
     references: Mapping[str, BaseModel]
     fingerprint: str
     measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective, their time and their memory
+    worth: Worth = USUAL
+    """The smallest effect that would be worth having; it changes no run."""
     unit: str = "steps"
     """What steps count, in the plural."""
     address: Address = NOWHERE

@@ -67,6 +67,7 @@ def plan(spec: Spec) -> Plan:
         address=spec.address,
         unit=spec.recipe.unit,
         objective=spec.objective,
+        worth=spec.worth,
         measures=spec.measures,
         design=spec.design.kind,
         cells=tuple(cells),

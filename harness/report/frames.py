@@ -75,6 +75,9 @@ def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
         **_spread("change", effect.change),
         "relative": effect.relative,
         "p_adjusted": effect.p_adjusted,
+        "worth": effect.worth,
+        "p_within": effect.p_within,
+        "p_beyond": effect.p_beyond,
         "verdict": str(effect.verdict),
         "reading": effect.reading,
     }

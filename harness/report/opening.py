@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.analysis.types import CellPrice, Effect, Verdict, View
+from harness.analysis.types import CellPrice, Effect, Estimate, Verdict, View
 from harness.measures import TRAIN_SECONDS, Measure, RunState
 from harness.report import Report
 from harness.report.numbers import decimals, number, p_value, places, spread
-from harness.report.sheets.effects import seconds_of
+from harness.report.sheets.effects import needed, seconds_of
 from harness.report.sheets.sheet import design, joined
 from harness.spec import label
 
@@ -56,13 +56,19 @@ def headline(report: Report) -> str:
     """The answer in one sentence."""
     if report.plan.search:
         return "A search says where to look, not what a trick is worth."
-    kept = [line for line in lines(report) if line.kind == "Keep"]
-    if not kept:
-        return "No trick is shown to help."
+    found = lines(report)
+    kept, dropped, left = ([line for line in found if line.kind == kind] for kind in ("Keep", "Drop", "Undecided"))
     several = len({line.factor for line in kept}) < len(kept)
-    return f"Keep {joined([line.about for line in kept])}." + (
-        " Of two levels of one trick, keep one." if several else ""
-    )
+    said = [f"Keep {joined([line.about for line in kept])}." if kept else "No trick is shown to help."]
+    said += ["Of two levels of one trick, keep one."] * several
+    said += [f"Drop {_counted(dropped)}."] if dropped else []
+    said += [f"Undecided: {_counted(left)}."] if left else []
+    return " ".join(said)
+
+
+def _counted(found: list[Line]) -> str:
+    """Tricks by name, or how many there are where they are too many for a headline."""
+    return joined([line.about for line in found]) if len(found) <= _MOST_NAMED else f"{len(found)} tricks"
 
 
 def lines(report: Report) -> list[Line]:
@@ -82,34 +88,46 @@ def lines(report: Report) -> list[Line]:
     return found + [_mind(report, view) for view in report.answer.views if view.disagree] + _best(report)
 
 
-_KINDS = ["Keep", "Leave out", "It depends", "No difference", "Undecided"]
-_DECIDED = {Verdict.HELPS: "Keep", Verdict.HURTS: "Leave out", Verdict.NEGLIGIBLE: "No difference"}
+_MOST_NAMED = 4  # tricks in a headline
+_KINDS = ["Keep", "Drop", "It depends", "Undecided"]
+_DECIDED = {Verdict.HELPS: "Keep", Verdict.HURTS: "Drop", Verdict.NEGLIGIBLE: "Drop"}
 
 
 def _kind(effects: list[Effect]) -> tuple[str, Verdict | None]:
     """One verdict for a trick whose designs agree; those that leave it open do not contradict."""
-    verdicts = {effect.verdict for effect in effects} - {Verdict.UNDECIDED}
-    if len(verdicts) > 1:
+    verdicts = [effect.verdict for effect in effects if effect.verdict is not Verdict.UNDECIDED]
+    kinds = {_DECIDED[verdict] for verdict in verdicts}
+    if len(kinds) > 1:
         return "It depends", None
-    verdict = verdicts.pop() if verdicts else Verdict.UNDECIDED
-    return _DECIDED.get(verdict, "Undecided"), verdict
+    return (kinds.pop(), max(verdicts, key=list(Verdict)[::-1].index)) if kinds else ("Undecided", Verdict.UNDECIDED)
 
 
 def _how(report: Report, position: int) -> str:
-    """How much, how surely and at what price, in one line; another design than the plan's first is named."""
+    """How much, how surely and at what price, in one line; another design than the plan's first is named.
+
+    Of a trick to drop the price is what leaving it out saves, of an undecided one the seeds that would decide it.
+    """
     effects, objective = report.answer.effects, report.plan.objective
     effect = effects[position]
     decided = effect.verdict is not Verdict.UNDECIDED
-    words = [] if str(effect.verdict) == effect.reading else [effect.reading]
+    words = [] if effect.reading in (Verdict.HELPS, Verdict.UNDECIDED) else [effect.reading]
     if effect.change.known:
         words.append(f"{spread(effect.change, places(each.change for each in effects))} {_named(objective)}")
-        words += [f"adjusted p {p_value(effect.p_adjusted)}, n={effect.n}"] * decided
+        p = effect.p_within if effect.verdict is Verdict.NEGLIGIBLE else effect.p_adjusted
+        words += [f"adjusted p {p_value(p)}, n={effect.n}"] * decided
     seconds = seconds_of(report)
     if decided and seconds and (cost := seconds[position]).change.known:
         ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
         alone = f", n={cost.n}" if cost.n != effect.n else ""
-        price = spread(cost.change, places(each.change for each in seconds))
-        words.append(f"costs {price} {TRAIN_SECONDS.unit} a run{ratio}{alone}")
+        digits, unit = places(each.change for each in seconds), f"{TRAIN_SECONDS.unit} a run{ratio}{alone}"
+        if effect.verdict is Verdict.HELPS:
+            words.append(f"costs {spread(cost.change, digits)} {unit}")
+        else:
+            saves = Estimate(-cost.change.value, -cost.change.high, -cost.change.low)
+            less, said = (saves, "costs") if saves.value > 0 else (cost.change, "saves")
+            words.append(f"dropping it {said} {spread(less, digits, signed=False)} {unit}")
+    if not decided and effect.seeds_needed:
+        words.append(f"would take {needed(effect.seeds_needed)} seeds to decide")
     own, first = (design(report, contrast) for contrast in (effect.contrast, report.plan.contrasts[0]))
     return ", ".join(words) + ("" if own == first else f" ({own})")
 

@@ -22,8 +22,9 @@ from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
+from harness.spec.worth import USUAL, Worth, worth_of
 
-KEYS = ("study", "recipe", "objective", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
+KEYS = ("study", "recipe", "objective", "worth", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
 OWN = "x-"
 """What a key of the spec begins with that is the user's own: a place for YAML anchors, read by nobody."""
 MOST_SEEDS = 10_000
@@ -57,6 +58,7 @@ class Spec:
     recipe: Recipe = field(compare=False)
     address: Address
     objective: Measure
+    worth: Worth = USUAL
     measures: tuple[Measure, ...]
     data: Any
     train: Any
@@ -147,6 +149,7 @@ class _Check:
         sections = Sections(recipe, {"train": self.mapping("train"), "data": self.mapping("data")}) if recipe else None
         known = (recipe.objective, *recipe.measures(evaluate)) if recipe and evaluate else ()
         objective = self.objective(recipe, known) if recipe else None
+        worth = self.worth(objective)
         if sections and factors is not None:
             FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
@@ -160,6 +163,7 @@ class _Check:
             recipe=recipe,
             address=self.address(),
             objective=objective,
+            worth=worth,
             measures=tuple(each for each in known if each.name != objective.name),
             data=data,
             train=train,
@@ -297,6 +301,14 @@ class _Check:
             text = f"{chosen.direction} is not allowed: the {found.title} is better {found.better}"
             self.refuse(("objective", "direction"), f"{text}; leave direction out")
         return replace(found, part_of="", yardstick_of="", kind=Kind.QUALITY)
+
+    def worth(self, objective: Measure | None) -> Worth:
+        """The smallest effect worth having; the usual where the spec says none, or the objective is refused."""
+        found = worth_of(self.raw.get("worth"), objective.name) if objective else USUAL
+        if isinstance(found, Worth):
+            return found
+        self.refuse(("worth",), found)
+        return USUAL
 
     def factors(self) -> dict[str, Factor] | None:
         """Every factor as declared; None where one of them is not even a factor."""

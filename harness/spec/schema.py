@@ -65,6 +65,7 @@ def schema() -> Schema:
                 "anyOf": [{"type": "string", "minLength": 1}, _command()],
             },
             "objective": {"description": _meaning(Objective), **_or_null(_reference(Objective))},
+            "worth": _worth(),
             **{section: {"description": text, **_or_null({"type": "object"})} for section, text in _SECTIONS.items()},
             "factors": {
                 "description": "The tricks: each has a baseline and one or more levels to hold against it.",
@@ -107,6 +108,23 @@ def _of_known(name: str) -> Schema:
     """The sections of a spec whose recipe is the one called `name`."""
     where = Path(os.path.relpath(place(recipes.get(name)), SCHEMA.parent)).as_posix()
     return {"if": {"required": ["recipe"], "properties": {"recipe": {"const": name}}}, "then": {"$ref": where}}
+
+
+def _worth() -> Schema:
+    amount = {"type": "number", "exclusiveMinimum": 0}
+    share = {"type": "string", "pattern": r"^\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*%\s*$"}
+    return {
+        "description": "The smallest effect worth having: a share of the control's mean, 5% where nothing is said, or "
+        "amount of the objective, like {accuracy: 0.01}.",
+        **_or_null(
+            {
+                "anyOf": [
+                    share,
+                    {"type": "object", "maxProperties": 1, "minProperties": 1, "additionalProperties": amount},
+                ]
+            }
+        ),
+    }
 
 
 def schema_of(recipe: recipes.Recipe) -> Schema:

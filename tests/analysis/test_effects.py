@@ -88,7 +88,7 @@ def test_an_effect_is_the_paired_t_test_of_its_runs() -> None:
     log_interval = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
     assert (row.ratio.low, row.ratio.high) == pytest.approx((np.exp(log_interval.low), np.exp(log_interval.high)))
     assert row.wins == 1.0
-    assert (row.verdict, row.lean, row.reading) == (Verdict.HELPS, None, "helps")
+    assert (row.verdict, row.lean, row.reading) == (Verdict.HELPS, None, "helps by more than the worth")
 
 
 def test_a_metric_where_more_is_better_turns_the_verdict_and_not_the_sign() -> None:
@@ -234,7 +234,7 @@ def test_the_answer_holds_mifid_and_cost_of_each_trick() -> None:
     runs["train_seconds"] = [10.0, 11.0, 12.0, 12.0, 13.5, 13.5]
     found = answer(runs, make_plan(ONE))
     (quality,), (cost,) = found.effects, found.costs["train_seconds"]
-    assert (quality.contrast.factor, quality.n, quality.reading) == ("crop", 3, "helps")
+    assert (quality.contrast.factor, quality.n, quality.reading) == ("crop", 3, "helps by more than the worth")
     assert quality.treated_mean == pytest.approx(82)
     assert quality.change.value == pytest.approx(-59 / 3)
     assert cost.change.value == pytest.approx(2.0)
@@ -308,4 +308,4 @@ def test_ten_thousand_runs_of_a_factorial_are_analysed_in_seconds() -> None:
     table = effects(runs, plan, "mifid")
     assert time.monotonic() - began < 5
     assert table[0].change.value == pytest.approx(-4, abs=0.3)
-    assert table[0].reading == "helps"
+    assert table[0].reading == "negligible: helps, by less than the worth"  # 4 of 100, where 5 are worth having

@@ -104,7 +104,7 @@ def test_a_trick_that_looks_worse_than_a_control_which_diverged_hurts_under_that
     assert effect.p_adjusted < 0.001
     assert effect.reading == "hurts where the control trains; control: 2 of 8 diverged"
     (effect,) = answer(*hard_seeds(8, 2, -20.0)).effects  # better than the control's lucky runs
-    assert (effect.verdict, effect.reading) == (Verdict.HELPS, "helps; control: 2 of 8 diverged")
+    assert (effect.verdict, effect.reading) == (Verdict.HELPS, "helps by more than the worth; control: 2 of 8 diverged")
 
 
 def test_one_law_for_both_arms_never_says_hurts_where_the_control_alone_diverges_in_its_worst_runs() -> None:
@@ -457,7 +457,7 @@ def test_outcomes_that_do_not_vary_with_the_seed_are_certain_and_said_so() -> No
     plan, runs = study("AB", [frozenset(), *map(frozenset, "AB")], lambda on, seed: 10.0 - len(on & {"A"}))
     found = answer(runs, plan)
     a, b = found.effects
-    assert (a.p, a.p_adjusted, a.reading) == (0, 0, "helps")
+    assert (a.p, a.p_adjusted, a.reading) == (0, 0, "helps by more than the worth")
     assert (b.p, b.verdict, b.reading) == (1, Verdict.NEGLIGIBLE, "identical")
     assert any("does not vary with the seed" in note for note in found.notes)
 
@@ -469,7 +469,7 @@ def test_the_same_change_of_outcomes_that_do_vary_is_no_certainty() -> None:
 
 
 def test_a_fit_of_fixed_outcomes_takes_no_rounding_for_an_interaction() -> None:
-    plan, runs = study("ABC", everything("ABC"), lambda on, seed: 10.1 - 0.3 * len(on & {"A", "C"}))
+    plan, runs = study("ABC", everything("ABC"), lambda on, seed: 10.1 - 0.7 * len(on & {"A", "C"}))
     terms = answer(runs, plan).factorial.terms
     assert [term.verdict for term in terms[:3]] == [Verdict.HELPS, Verdict.NEGLIGIBLE, Verdict.HELPS]
     assert [(term.p, term.reading) for term in terms[3:]] == [(1.0, "undecided")] * 3

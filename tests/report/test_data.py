@@ -15,6 +15,7 @@ from harness.analysis.types import Answer, Verdict
 from harness.report import Report
 from harness.report.document import decided, document, schema
 from harness.report.frames import csv
+from harness.spec.worth import Worth
 
 
 def test_csv_has_every_answer_at_full_precision(rich: Report) -> None:
@@ -95,3 +96,16 @@ def test_a_report_is_decided_when_every_effect_is(rich: Report, search: Report) 
     assert not decided(search)
     assert decided(dataclasses.replace(rich, answer=verdicts(Verdict.NEGLIGIBLE)))
     assert not decided(dataclasses.replace(rich, answer=verdicts(Verdict.UNDECIDED)))
+
+
+def test_the_worth_and_its_tests_are_in_json_and_csv(rich: Report) -> None:
+    found = document(rich)
+    assert found["worth"] == {"share": 0.05, "amount": None}
+    (effect, *_), (typed, *_) = found["effects"], rich.answer.effects
+    assert (effect["worth"], effect["p_within"], effect["p_beyond"]) == (typed.worth, 1.0, 0.5)
+    table = pd.read_csv(io.StringIO(csv(rich)["effects"]))
+    assert table[["worth", "p_within", "p_beyond"]].iloc[0].tolist() == [pytest.approx(typed.worth), 1.0, 0.5]
+    plan = dataclasses.replace(rich.plan, worth=Worth(amount=3.0))
+    amount = document(dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, plan=plan)))
+    assert amount["worth"] == {"share": None, "amount": 3.0}
+    jsonschema.Draft202012Validator(schema()).validate(amount)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib import rc_context
 from PIL import Image
 from scipy import stats
 
@@ -15,6 +17,7 @@ from harness.analysis.types import Estimate
 from harness.measures import Direction
 from harness.report import Report
 from harness.report.figures.curves import band, panels, thinned
+from harness.report.figures.drawn import STYLE, draw
 from harness.report.figures.inline import inline
 from harness.report.figures.interactive import interactive
 from harness.report.figures.pictures import pictures
@@ -35,7 +38,26 @@ def test_the_forest_is_grouped_by_design_the_best_on_top(rich: Report) -> None:
     values = [lane.marks[0].estimate.value for lane in found.lanes]
     assert values[:5] == sorted(values[:5])
     assert found.lanes[0].marks[0].ink == "good"
-    assert found.axis.endswith("(below 0 is better)")
+    assert found.axis.endswith("(below 0 is better); shaded: less than the worth")
+    assert all(lane.within == pytest.approx(0.05 * 90, rel=0.2) for lane in found.lanes[:5])
+
+
+def test_the_forest_is_shaded_within_the_worth_by_both_backends(minimal: Report) -> None:
+    (effect,) = minimal.answer.effects
+    found = forest(minimal)
+    assert found is not None
+    assert found.frame[0] < -effect.worth < effect.worth < found.frame[1]
+    with rc_context(STYLE):
+        figure = draw(found, 1000)
+    (shade,) = figure.axes[0].patches
+    assert (shade.get_x(), shade.get_width()) == (-effect.worth, 2 * effect.worth)  # type: ignore[attr-defined]
+    drawn = interactive(minimal)["forest"]
+    (shape,) = [each for each in drawn.layout.shapes if each.type == "rect"]
+    assert (shape.x0, shape.x1) == (-effect.worth, effect.worth)
+    unknown = dataclasses.replace(effect, worth=math.nan)
+    bare = forest(dataclasses.replace(minimal, answer=dataclasses.replace(minimal.answer, effects=(unknown,))))
+    assert bare is not None
+    assert bare.axis.endswith("(below 0 is better)")
 
 
 def test_where_more_is_better_the_highest_is_on_top_and_gains_are_cool(rich: Report) -> None:

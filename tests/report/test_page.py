@@ -25,7 +25,8 @@ SECTIONS = [
     *("Each trick alone, in the full recipe and as a Shapley share", "Main effects and interactions"),
     *("Shapley shares", "MiFID against training time", "At equal images and at equal time"),
     *("The same effects by other yardsticks", "Learning curves", "Samples", "Nearest photos", "Runs that ended badly"),
-    *("For the record", "The effects in full", "What MiFID is made of", "Optuna’s importances", "Cells"),
+    *("For the record", "The effects in full", "Against the smallest effect worth having", "What MiFID is made of"),
+    *("Optuna’s importances", "Cells"),
     *("What was run", "How to repeat it", "Provenance"),
 ]
 VOID = ("meta", "link", "img", "br")
@@ -86,7 +87,8 @@ def test_a_rich_study_shows_every_section_and_every_plot_without_script_or_netwo
 
 def test_the_smallest_study_shows_only_what_it_has(minimal: Report) -> None:
     text = render(minimal)
-    shown = ["What each trick is worth", "For the record", "The effects in full", "Cells", "What was run"]
+    shown = ["What each trick is worth", "For the record", "The effects in full"]
+    shown += ["Against the smallest effect worth having", "Cells", "What was run"]
     assert headings(text) == shown
     assert Page(text).tags.count("svg") == 2
     assert "one seed says nothing" in words(text)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console, RenderableType
 
-from harness.analysis.types import Endings, Verdict
+from harness.analysis.types import Endings, Estimate, Verdict
 from harness.design import Alias
 from harness.report import Report, text
 from harness.report.fitted import FittedTable
@@ -20,6 +20,7 @@ from harness.report.numbers import Spread
 from harness.report.opening import headline, lines
 from harness.report.sheets import sheets
 from harness.report.sheets.sheet import Sheet
+from harness.spec.worth import Worth
 
 
 def printed(what: RenderableType, width: int = 100) -> str:
@@ -39,7 +40,7 @@ def test_the_terminal_shows_every_answer_and_cuts_no_line(rich: Report, width: i
     assert "…" not in shown
     assert all(line.count("[") == line.count("]") for line in shown.splitlines())  # no interval is broken
     assert all(each.title in " ".join(shown.split()) for each in sheets(rich))
-    assert shown.startswith(headline(rich))
+    assert " ".join(shown.split()).startswith(headline(rich))
 
 
 def test_a_narrow_terminal_puts_intervals_below_their_values_before_it_breaks_words() -> None:
@@ -135,7 +136,7 @@ def test_a_cost_from_fewer_seeds_says_its_own_n(rich: Report) -> None:
 
 
 def test_seeds_needed_are_a_range(rich: Report) -> None:
-    needed = {row.cells[10] for row in sheet(rich, "The effects in full").rows}
+    needed = {row.cells[-1] for row in sheet(rich, "Against the smallest effect worth having").rows}
     assert needed == {"–", "16 (6 to > 10,000)"}
 
 
@@ -175,7 +176,72 @@ def test_designs_that_contradict_each_other_make_it_depend(rich: Report) -> None
 
 
 def test_without_a_winner_the_headline_says_so(minimal: Report) -> None:
-    assert headline(minimal) == "No trick is shown to help."
+    assert headline(minimal) == "No trick is shown to help. Undecided: crop (resize → square)."
+
+
+def judged(report: Report, position: int, **changes: object) -> Report:
+    effects = list(report.answer.effects)
+    effects[position] = dataclasses.replace(effects[position], **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(report, answer=dataclasses.replace(report.answer, effects=tuple(effects)))
+
+
+def test_what_hurts_and_what_is_negligible_are_both_to_be_dropped_and_what_that_saves_is_said(rich: Report) -> None:
+    where = [effect.contrast.factor for effect in rich.answer.effects].index
+    report = judged(rich, where("split_bn"), verdict=Verdict.NEGLIGIBLE, reading="negligible", p_within=0.012)
+    report = judged(report, where("margin"), verdict=Verdict.HURTS, reading="hurts by more than the worth")
+    found = {line.about.split(" ")[0]: line for line in lines(report) if line.kind == "Drop"}
+    assert set(found) == {"split_bn", "margin"}
+    assert found["split_bn"].how.startswith("negligible, ")
+    assert "adjusted p 0.012, n=4" in found["split_bn"].how
+    assert "dropping it saves 2.9 [1.5, 4.3] s a run" in found["split_bn"].how.replace("\u00a0", " ")  # made as 3.1 s
+    assert found["margin"].how.startswith("hurts by more than the worth, ")
+    assert " Drop split_bn (off → on) and margin (off → 0.8). Undecided: width (1 → 2)." in headline(report)
+
+
+def test_a_trick_that_makes_runs_faster_costs_time_when_it_is_dropped(rich: Report) -> None:
+    report = judged(rich, 0, verdict=Verdict.NEGLIGIBLE, reading="negligible")
+    report = judged(report, 5, verdict=Verdict.NEGLIGIBLE, reading="negligible")
+    seconds = list(report.answer.costs["train_seconds"])
+    seconds[0] = dataclasses.replace(seconds[0], change=Estimate(-2.0, -2.5, -1.5))
+    costs = {**report.answer.costs, "train_seconds": tuple(seconds)}
+    report = dataclasses.replace(report, answer=dataclasses.replace(report.answer, costs=costs))
+    (line,) = (line for line in lines(report) if line.about.startswith("crop (") and line.kind == "Drop")
+    assert "dropping it costs 2.0 [1.5, 2.5] s a run" in line.how.replace("\u00a0", " ")
+
+
+def test_a_trick_that_hurts_in_one_design_and_is_negligible_in_the_other_is_dropped(rich: Report) -> None:
+    report = judged(rich, 0, verdict=Verdict.NEGLIGIBLE, reading="negligible")
+    report = judged(report, 5, verdict=Verdict.HURTS, reading="hurts")
+    (line,) = (line for line in lines(report) if line.about.startswith("crop (") and line.kind == "Drop")
+    assert line.kind == "Drop"
+    assert line.how.startswith("hurts, ")
+
+
+def test_what_is_undecided_says_how_many_seeds_it_would_take(rich: Report) -> None:
+    (line,) = (line for line in lines(rich) if line.about.startswith("width"))
+    assert line.kind == "Undecided"
+    assert line.how.endswith("would take 16 (6 to > 10,000) seeds to decide")
+
+
+def test_many_undecided_tricks_are_counted_in_the_headline(rich: Report) -> None:
+    effects = tuple(
+        dataclasses.replace(
+            rich.answer.effects[4], contrast=dataclasses.replace(rich.answer.effects[4].contrast, factor=f"trick {n}")
+        )
+        for n in range(7)
+    )
+    report = dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, effects=effects, costs={}))
+    assert headline(report) == "No trick is shown to help. Undecided: 7 tricks."
+
+
+def test_every_report_says_the_worth_in_one_sentence(rich: Report, minimal: Report) -> None:
+    share = "An effect is worth having from 5 % of the control’s mean on (the worth: "
+    for report in (rich, minimal):
+        assert text.markdown(report).replace("\\", "").count(share) == 2  # with the answer, and with its own table
+        assert share in " ".join(printed(text.terminal(report), 100).split())
+    plan = dataclasses.replace(rich.plan, worth=Worth(amount=10.0))
+    report = dataclasses.replace(rich, answer=dataclasses.replace(rich.answer, plan=plan))
+    assert "An effect is worth having from 10 MiFID on." in text.markdown(report)
 
 
 def test_tables_import_nothing_heavy() -> None:

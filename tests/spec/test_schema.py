@@ -131,6 +131,8 @@ ACCEPTED = {
     "several settings at one level": mended(
         factors={"width": {"baseline": 8, "levels": [16], "sets": ["width", "generator_width"]}}
     ),
+    "a worth as a share": mended(worth="2.5 %"),
+    "a worth as an amount": mended(worth={"mifid": 10}),
     "a nested factor": mended(
         train={},
         factors={
@@ -168,6 +170,9 @@ def test_what_the_loader_takes_the_schema_takes(document: dict[str, Any], tmp_pa
 
 
 REFUSED = {
+    "a worth without a unit": mended(worth=5),
+    "a worth that is a word": mended(worth="much"),
+    "a worth below 0": mended(worth={"mifid": -1}),
     "an unknown key": mended() | {"trian": {}},
     "an unknown setting": mended(train={"widht": 8}),
     "a number that is too small": mended(train={"batch": -3}),

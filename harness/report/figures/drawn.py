@@ -114,6 +114,9 @@ def _lanes(prepared: Lanes, width: float) -> tuple[Figure, Axes]:
     for at, name in heads:
         axes.text(x, at, cut(name, 44), transform=beside, color=INKS["soft"], va="center", style="italic", ha=side)
     for at, lane in ticks:
+        if lane.within > 0:
+            top, size = at - 0.5 - _above(lane) * phone, 1 + thick + _above(lane) * phone
+            axes.add_patch(Rectangle((-lane.within, top), 2 * lane.within, size, color=INKS["line"], lw=0, zorder=0))
         for number, mark in enumerate(lane.marks):
             _bar(axes, mark.estimate, at + 0.45 * number, mark.ink, mark.shape, prepared.frame)
         if phone:

@@ -72,6 +72,9 @@ def _lanes(figure: Any, prepared: Lanes) -> None:
             showlegend=bool(prepared.legend),
         )
     for position, lane in enumerate(prepared.lanes):
+        if lane.within > 0:
+            ends = {"x0": -lane.within, "x1": lane.within, "y0": position - 0.5, "y1": position + 0.5}
+            figure.add_shape(type="rect", layer="below", line_width=0, fillcolor=INKS["line"], **ends)
         if lane.remark:
             figure.add_annotation(x=0, y=position, text=lane.remark, showarrow=False, xanchor="left")
     names = [f"{lane.name} ({lane.group})" if lane.group else lane.name for lane in prepared.lanes]

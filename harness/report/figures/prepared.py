@@ -29,7 +29,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Lane:
-    """A row of marks: its name, what stands beside it, a remark that stands out, its group, and what more is said."""
+    """A row of marks: its name, what stands beside it, a remark that stands out, its group, and what more is said.
+
+    Shaded from -`within` to `within`, where that is a number.
+    """
 
     name: str
     marks: tuple[Mark, ...]
@@ -37,6 +40,7 @@ class Lane:
     remark: str = ""
     group: str = ""
     said: str = ""
+    within: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +164,11 @@ def _lanes(report: Report, title: str, lanes: Sequence[Lane], legend: Sequence[t
     """Lanes on one axis; one group alone needs no name."""
     if len({lane.group for lane in lanes}) < 2:
         lanes = [replace(lane, group="") for lane in lanes]
-    frame = window(mark.estimate for lane in lanes for mark in lane.marks)
-    return Lanes(title=title, axis=_axis(report), lanes=tuple(lanes), frame=frame, legend=tuple(legend))
+    shaded = {lane.within for lane in lanes if lane.within > 0}
+    edges = (Estimate(side * within) for within in shaded for side in (-1, 1))
+    frame = window([*(mark.estimate for lane in lanes for mark in lane.marks), *edges])
+    axis = _axis(report) + ("; shaded: less than the worth" if shaded else "")
+    return Lanes(title=title, axis=axis, lanes=tuple(lanes), frame=frame, legend=tuple(legend))
 
 
 def forest(report: Report) -> Lanes | None:
@@ -182,7 +189,8 @@ def forest(report: Report) -> Lanes | None:
         if effect.change.known:
             mark = Mark(effect.change, tone(effect.verdict) or "open")
             said = f"n = {effect.n}: {effect.reading}"
-            lanes.append(Lane(name, (mark,), str(spread(effect.change, digits)), group=group, said=said))
+            value = str(spread(effect.change, digits))
+            lanes.append(Lane(name, (mark,), value, group=group, said=said, within=effect.worth))
         else:
             lanes.append(Lane(name, (), remark=effect.reading, group=group))
     return _lanes(report, f"What each trick does to {objective.title}", lanes)

@@ -7,9 +7,9 @@ from harness.report.sheets import cells, effects, interplay
 from harness.report.sheets.sheet import Sheet
 
 _MAKERS = (
-    *(cells.tried, effects.answer, effects.statistics, effects.aliases, effects.parts, interplay.side_by_side),
-    *(interplay.interactions, interplay.shapley, effects.costs, cells.prices, effects.equal, effects.yardsticks),
-    *(cells.failures, interplay.importances),
+    *(cells.tried, effects.answer, effects.statistics, effects.against_the_worth, effects.aliases, effects.parts),
+    *(interplay.side_by_side, interplay.interactions, interplay.shapley, effects.costs, cells.prices, effects.equal),
+    *(effects.yardsticks, cells.failures, interplay.importances),
 )
 
 

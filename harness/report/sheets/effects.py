@@ -43,10 +43,26 @@ def answer(report: Report) -> Sheet | None:
             ("verdict", [e.reading for e in effects]),
         ],
         f"Δ: mean change over n seeds, paired, with its 95 % t interval; {objective.better} {objective.title} is "
-        "better. “helps” and “hurts” hold after Holm’s correction over all tests of the report: at most a 5 % chance "
-        "of any false one. The intervals are not corrected.",
+        f"better. {worth(report)} “helps” and “hurts” hold after Holm’s correction over all tests of the report: at "
+        "most a 5 % chance of any false one. “negligible” is shown to be less than the worth, for better or worse, by "
+        "two one-sided tests: at most a 5 % chance of any that is not. The intervals are not corrected.",
         tones=[tone(e.verdict) for e in effects],
     )
+
+
+def worth(report: Report) -> str:
+    """The sentence on the smallest effect worth having."""
+    said, objective = report.plan.worth, report.plan.objective
+    unit = objective.unit or objective.title
+    if said.share is None:
+        return f"An effect is worth having from {said.amount:g} {unit} on."
+    known = [effect.worth for effect in report.answer.effects if effect.worth > 0]
+    here = ""
+    if known:
+        digits = decimals(known, 2)
+        ends = dict.fromkeys(number(end, digits) for end in (min(known), max(known)))
+        here = f" (the worth: {' to '.join(ends)} {unit})"
+    return f"An effect is worth having from {100 * said.share:g} % of the control’s mean on{here}."
 
 
 def seconds_of(report: Report) -> tuple[Effect, ...]:
@@ -83,7 +99,6 @@ def statistics(report: Report) -> Sheet | None:
             (">wins", [percent(e.wins, 0, signed=False) for e in effects]),
             (">size", [number(e.size, 2, signed=True) for e in effects]),
             (">control sd", [number(e.control_sd, deviation) for e in effects]),
-            (">seeds needed", [_needed(e.seeds_needed) for e in effects]),
             *(sides if missing else ()),
         ],
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
@@ -91,14 +106,40 @@ def statistics(report: Report) -> Sheet | None:
         "over all tests of the report; and exactly, over every assignment of signs, which n seeds cannot bring below "
         "2 / 2^n. Wins: the share of paired runs that the trick makes better, a diverged run counting as the worst. "
         "Size: the mean change in standard deviations of the changes. Control sd: from seed to seed, of the control or "
-        "of the mean over its cells where a design has several. Seeds needed: how many would show an effect of the "
-        "size seen with 80 % power, after correction, and over the 80 % interval of that size; best fresh ones, since "
-        "adding seeds until it shows would loosen the 5 %.",
+        "of the mean over its cells where a design has several.",
         folded=True,
     )
 
 
-def _needed(seeds: SeedsNeeded | None) -> str:
+def against_the_worth(report: Report) -> Sheet | None:
+    """Whether each effect is shown to be less than the worth, or more, and the seeds that would decide it."""
+    effects, objective = report.answer.effects, report.plan.objective
+    if not effects:
+        return None
+    digits = decimals((e.worth for e in effects), 2)
+    return by_trick(
+        report,
+        [each.contrast for each in effects],
+        "Against the smallest effect worth having",
+        [
+            (">n", [str(e.n) for e in effects]),
+            (f">worth, {objective.unit or objective.title}", [number(e.worth, digits) for e in effects]),
+            (delta(objective), spreads(e.change for e in effects)),
+            (">p (negligible)", [p_value(e.p_within) for e in effects]),
+            (">p (beyond it)", [p_value(e.p_beyond) for e in effects]),
+            (">seeds needed", [needed(e.seeds_needed) for e in effects]),
+        ],
+        f"{worth(report)} p (negligible): of two one-sided t tests that the change is at least that large one way or "
+        "the other. p (beyond it): that it is at most that large. Either after Holm’s correction over all contrasts; "
+        "of a share the control’s own uncertainty is in both. Seeds needed: how many would with 80 % power show an "
+        "effect of the size seen, or that it is negligible, after correction; in brackets the range from 10 to 90 % by "
+        "what the size may be; best fresh ones, since adding seeds until it shows would loosen the 5 %.",
+        folded=True,
+    )
+
+
+def needed(seeds: SeedsNeeded | None) -> str:
+    """`16 (6 to 148)`: for the size seen, and over its 80 % interval."""
     if seeds is None:
         return ABSENT
     typical, low, high = ("> 10,000" if n is None else f"{n:,}" for n in (seeds.typical, seeds.low, seeds.high))

@@ -1,0 +1,56 @@
+"""The worth of an effect as tests: whether a change lies within plus and minus it, or beyond."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from harness.analysis.paired import Vector, mean, rounded
+from harness.spec.worth import Worth
+
+
+def margins(worth: Worth, control: Vector) -> Vector:
+    """The worth seed by seed, above 0 on average, by the control's means [seed]; NaN where it means nothing.
+
+    A share is taken of each seed's own control. The mean of change - margin is then the mean change less that share of
+    the control's mean, with the uncertainty of both: the t test of it is Fieller's (1954) of their ratio. A control
+    that is above 0 for some seeds and below for others has no share.
+    """
+    if worth.amount is not None:
+        return np.full(len(control), worth.amount)
+    assert worth.share is not None
+    one_side = len(control) > 0 and (control.min() > 0 or control.max() < 0)
+    return worth.share * np.abs(control) if one_side else np.full(len(control), np.nan)
+
+
+def p_within(changes: Vector, margin: Vector, fixed: bool = False) -> float:
+    """p of two one-sided tests (Schuirmann 1987) that the mean change is not within plus and minus the mean margin.
+
+    Where all changes are equal only their signs count, as for `t_p`: what varies is then the control alone.
+    """
+    if len(changes) > 1 and np.ptp(changes) == 0:
+        margin = np.full(len(changes), mean(margin))
+    return max(_p_above(margin - changes, margin, fixed), _p_above(margin + changes, margin, fixed))
+
+
+def p_beyond(changes: Vector, margin: Vector, fixed: bool = False) -> float:
+    """Two-sided p of the mean change not being beyond the mean margin, whichever side it is on; of no margin, t's p."""
+    return min(1.0, 2 * min(_p_above(side - margin, margin, fixed) for side in (changes, -changes)))
+
+
+def _p_above(values: Vector, scale: Vector, fixed: bool) -> float:
+    """One-sided p of the mean being above 0, by the t test; of values that are all equal by their signs.
+
+    NaN of fewer than two; `fixed` as for `t_p`.
+    """
+    n = len(values)
+    if n < 2 or np.isnan(values).any():
+        return math.nan
+    values = rounded(values, scale)
+    if np.ptp(values) == 0:
+        if not values[0] > 0:
+            return 1.0
+        return 0.0 if fixed else 0.5**n
+    return float(stats.t.sf(mean(values) / (float(np.std(values, ddof=1)) / math.sqrt(n)), n - 1))
