@@ -32,7 +32,7 @@ USUAL = Worth(share=0.05)
 
 
 def worth_of(raw: Any, objective: str) -> Worth | str:
-    """The worth that a spec says, `5%` or `{mifid: 10}`, or why it is none; `objective` is the measure's name."""
+    """The worth that a spec says, `5%` or `{accuracy: 0.01}`, or why it is none; `objective` is the measure's name."""
     ways = f"write a share of the control's mean, like 5%, or an amount of the objective, like {{{objective}: 10}}"
     if raw is None:
         return USUAL

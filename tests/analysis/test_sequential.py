@@ -109,6 +109,16 @@ def test_a_worth_that_is_a_share_of_the_control_is_tested_seed_by_seed() -> None
     assert p_negligible(gains, share * control, rule) == pytest.approx(max(lower, upper), rel=1e-3)
 
 
+@pytest.mark.parametrize(("p", "verdict"), [(0.04, Verdict.NEGLIGIBLE), (0.06, Verdict.UNDECIDED)])
+def test_each_of_the_two_one_sided_tests_has_the_whole_level(p: float, verdict: Verdict) -> None:
+    """One look, one trick: the worth at which the plain one-sided t test has this p."""
+    gains = 0.1 + drawn(9, 12)
+    worth = abs(gains.mean()) + stats.t.isf(p, 11) * gains.std(ddof=1) / math.sqrt(12)
+    rule = Declared(first=12, most=12)
+    assert looks([gains], [np.full(12, worth)], rule)[-1].verdicts == (verdict,)
+    assert p_negligible(gains, np.full(12, worth), rule) == pytest.approx(p, rel=1e-3)
+
+
 def closed_testing(p: Sequence[float], alpha: float) -> set[int]:
     """Brute force: rejected are those of which Bonferroni rejects every intersection that they are in."""
     everything = range(len(p))

@@ -143,11 +143,12 @@ def test_runs_that_diverged_leave_negligible_under_a_condition(treated: int, con
 
 
 def test_an_alias_may_hide_an_effect_that_looks_negligible() -> None:
-    plan, runs = study("A", BOTH, quiet, 8)
+    plan, runs = study("A", BOTH, lambda on, seed: 100.0 + (seed * (3 if on else 5)) % 8 / 10, 8)
+    assert answer(runs, plan).effects[0].reading == "negligible"
     aliased = dataclasses.replace(plan.contrasts[0], aliases=(Alias(factors=("B", "C"), share=1.0),))
     (effect,) = answer(runs, dataclasses.replace(plan, contrasts=(aliased,))).effects
     assert effect.verdict is Verdict.UNDECIDED
-    assert effect.reading.startswith(("negligible, or hidden by an alias of it (B x C)", "undecided", "hurts, or"))
+    assert effect.reading == "negligible, or hidden by an alias of it (B x C)"
 
 
 def test_other_measures_than_the_objective_have_no_worth() -> None:
