@@ -26,6 +26,7 @@ bench-metrics: $(READY)
 
 bench-stats: $(READY)
 	$(BIN)/python benchmarks/effects.py
+	$(BIN)/python benchmarks/sequential.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

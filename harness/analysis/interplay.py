@@ -47,7 +47,7 @@ def fitted(space: Space) -> Factorial | None:
             Term(
                 factors=word,
                 estimate=paired.estimate(column),
-                p=paired.t_p(column, space.fixed),
+                p=paired.t_p(column, space.grain),
                 aliases=tuple(aliases[word]),
             )
             for word, column in zip(columns, (paired.rounded(each, scale) for each in np.array(fits).T), strict=True)
@@ -142,7 +142,7 @@ def side_by_side(space: Space, shares: Shapley | None) -> tuple[View, ...]:
                     alone=plain,
                     full=whole,
                     share=share,
-                    p=paired.t_p(paired.rounded(paired.known(alone - full), scale), space.fixed),
+                    p=paired.t_p(paired.rounded(paired.known(alone - full), scale), space.grain),
                     endings=space.endings,
                 )
             )

@@ -90,6 +90,16 @@ class Outcomes:
         several = self.values[(~np.isnan(self.values)).sum(axis=1) > 2]
         return bool(len(several)) and bool((np.nanmax(several, axis=1) == np.nanmin(several, axis=1)).all())
 
+    @cached_property
+    def grain(self) -> float:
+        """The least step between two outcomes, as of an accuracy of so many images; 0 where outcomes are fixed."""
+        if self.fixed:
+            return 0.0
+        known = np.unique(self.values[~np.isnan(self.values)])
+        steps = np.diff(known)
+        steps = steps[steps > 1e-12 * np.abs(known).max(initial=0.0)]
+        return float(steps.min()) if len(steps) else np.inf
+
     @property
     def control(self) -> int | None:
         """The row that others are held against; None in a search, whose cells are tried with seeds of their own."""

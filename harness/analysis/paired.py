@@ -134,18 +134,27 @@ def _signed_sums(values: Vector) -> Vector:
     return sums
 
 
-def t_p(differences: Vector, fixed: bool = False) -> float:
-    """Two-sided p of the paired t test.
+def p_of_equal(value: float, n: int, grain: float) -> float:
+    """One-sided p of n differences that all are `value`, above 0, of outcomes that come in steps of `grain`.
 
-    Where all differences are equal the t statistic is infinite, which no handful of seeds deserves: the sign-flip p
-    stands in, and 1 where they are all zero. `fixed` says that outcomes do not vary with the seed: a difference is then
-    certain.
+    Their t statistic is infinite, which rounding alone can bring about. So each outcome is taken to be off by anything
+    up to half a step, which gives a difference the variance grain^2 / 6. A difference of one step counts by its sign
+    alone; where outcomes do not vary with the seed the grain is 0 and a difference is certain.
     """
+    if grain == 0:
+        return 0.0
+    if value <= grain * (1 + _ROUNDING):
+        return 0.5**n
+    return min(0.5**n, float(stats.t.sf(value / grain * math.sqrt(6 * n), n - 1)))
+
+
+def t_p(differences: Vector, grain: float = math.inf) -> float:
+    """Two-sided p of the paired t test; where all differences are equal that of `p_of_equal`, 1 of zeros."""
     n = len(differences)
     if n < 2:
         return math.nan
     if np.ptp(differences) == 0:
-        return 0.0 if fixed and differences[0] else sign_flip_p(differences)
+        return min(1.0, 2 * p_of_equal(abs(differences[0]), n, grain)) if differences[0] else 1.0
     statistic = mean(differences) / (float(np.std(differences, ddof=1)) / math.sqrt(n))
     return float(2 * stats.t.sf(abs(statistic), n - 1))
 

@@ -29,7 +29,7 @@ class Space:
     values: Matrix
     endings: Endings
     left_out: int
-    fixed: bool
+    grain: float
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Space:
@@ -50,7 +50,7 @@ class Space:
             values=outcomes.values[kept],
             endings=outcomes.endings(names),
             left_out=len(plan.cells) - len(names),
-            fixed=outcomes.fixed,
+            grain=outcomes.grain,
         )
 
     def outcomes(self, on: set[str]) -> Matrix:

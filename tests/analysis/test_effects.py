@@ -135,8 +135,7 @@ def test_identical_runs_are_called_identical() -> None:
     assert (row.change.value, row.change.low, row.change.high, row.size, row.p) == (0, 0, 0, 0, 1)
     assert row.reading == "identical"
     assert row.verdict is Verdict.NEGLIGIBLE
-    assert row.seeds_needed is not None
-    assert row.seeds_needed.typical is None
+    assert row.seeds_needed is None
 
 
 def test_rounding_noise_is_identical_too() -> None:
@@ -145,11 +144,13 @@ def test_rounding_noise_is_identical_too() -> None:
     assert row.reading == "identical"
 
 
-def test_the_very_same_change_in_every_seed_is_no_certainty() -> None:
+def test_the_very_same_change_in_every_seed_counts_by_the_steps_that_outcomes_come_in() -> None:
     row = only(make_runs({"base": [100.0, 110.0, 95.0], "crop": [99.0, 109.0, 94.0]}))
     assert (row.change.low, row.change.high) == (-1.0, -1.0)
-    assert row.p == 0.25
-    assert row.reading == "undecided: may help"
+    assert row.p == 0.25  # one step of 1
+    assert row.verdict is Verdict.NEGLIGIBLE  # and four steps from a worth of 5
+    row = only(make_runs({"base": [100.0, 110.0, 95.0], "crop": [60.0, 70.0, 55.0]}))
+    assert row.verdict is Verdict.HELPS
 
 
 def test_an_interval_that_excludes_zero_before_correction_only_may_help() -> None:

@@ -135,3 +135,22 @@ def test_t_intervals_cover_the_truth_in_95_of_100_studies(n: int) -> None:
     rng = np.random.default_rng(n)
     covered = [low <= 1.5 <= high for low, high in map(ends, map(paired.estimate, rng.normal(1.5, 2.0, (2000, n))))]
     assert 0.935 <= np.mean(covered) <= 0.965
+
+
+def test_differences_that_are_equal_on_all_seeds_count_by_how_many_steps_of_the_outcome_they_are() -> None:
+    equal = np.full(4, 0.1)
+    # Half a step off either way, evenly: a difference of two outcomes has the variance grain^2 / 6.
+    assert paired.t_p(equal, 0.02) == pytest.approx(2 * stats.t.sf(0.1 / (0.02 / np.sqrt(6) / 2), 3))
+    assert paired.t_p(equal, 0.0) == 0.0  # outcomes that do not vary with the seed
+    assert paired.t_p(equal, 0.1) == paired.t_p(equal) == 2 / 2**4  # one step, or outcomes of which nothing is known
+    assert paired.t_p(np.zeros(4), 0.02) == 1.0
+
+
+def test_equal_differences_of_rounded_outcomes_are_said_to_differ_no_more_often_than_they_should() -> None:
+    random, rejected = np.random.default_rng(0), np.zeros(3)
+    for _ in range(4000):
+        latent = random.normal(size=(2, 5))
+        for index, grain in enumerate((0.1, 1.0, 3.0)):
+            outcomes = np.round(latent / grain) * grain
+            rejected[index] += paired.t_p(outcomes[1] - outcomes[0], grain) < 0.05
+    assert (rejected / 4000 < 0.06).all()

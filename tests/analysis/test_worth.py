@@ -75,7 +75,7 @@ def test_changes_that_are_all_equal_are_tested_by_their_signs_alone() -> None:
     control = np.array([100.0, 110.0, 95.0, 99.0, 102.0])
     assert p_within(np.full(5, -1.0), margins(FIVE, control)) == 0.5**5
     assert p_within(np.full(5, -6.0), margins(FIVE, control)) == 1
-    assert p_within(np.full(5, -1.0), margins(FIVE, control), fixed=True) == 0
+    assert p_within(np.full(5, -1.0), margins(FIVE, control), grain=0.0) == 0
     assert p_beyond(np.full(5, -20.0), np.full(5, 1.0)) == 2 * 0.5**5
 
 

@@ -414,7 +414,7 @@ def test_a_complete_run_whose_objective_is_not_finite_counts_as_diverged(lost: f
     found = answer(runs, plan)
     (effect,) = found.effects
     assert (effect.n, effect.treated.diverged, effect.wins) == (3, 2, 0.6)
-    assert effect.reading == "undecided: may help where it trains; 2 of 5 diverged"
+    assert effect.reading == "helps where it trains; 2 of 5 diverged"
     assert any("2 of 10 runs diverged" in note for note in found.notes)
     assert found.failures[1].endings.diverged == 2
 
