@@ -164,8 +164,8 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
         condition = " where it trains"
     elif side is Verdict.HURTS and control.diverged:
         condition = " where the control trains"
-    if effect.p_within < paired.ALPHA and not (effect.contrast.aliases and p_adjusted < paired.ALPHA):
-        return _negligible(effect, side if p_adjusted < paired.ALPHA else None)
+    if effect.p_within < paired.ALPHA and not p_adjusted < paired.ALPHA:
+        return _negligible(effect)
     if p_adjusted < paired.ALPHA:
         if effect.contrast.aliases:
             condition += f", or an alias of it does ({_named(effect.contrast.aliases)})"
@@ -177,8 +177,8 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
     return Verdict.UNDECIDED, None, "undecided"
 
 
-def _negligible(effect: Effect, side: Verdict | None) -> tuple[Verdict, Verdict | None, str]:
-    """What is said of a change within plus and minus the worth; `side` where it is shown to be there at all."""
+def _negligible(effect: Effect) -> tuple[Verdict, Verdict | None, str]:
+    """What is said of a change within plus and minus the worth that is not shown to be there at all."""
     where = {
         (True, False): " where it trains",
         (False, True): " where the control trains",
@@ -187,15 +187,15 @@ def _negligible(effect: Effect, side: Verdict | None) -> tuple[Verdict, Verdict 
     condition = where.get((effect.treated.diverged > 0, effect.control.diverged > 0), "")
     if effect.contrast.aliases:
         condition += f", or hidden by an alias of it ({_named(effect.contrast.aliases)})"
-    if condition:
-        return Verdict.UNDECIDED, None, f"{Verdict.NEGLIGIBLE}{condition}"
-    return Verdict.NEGLIGIBLE, None, f"{Verdict.NEGLIGIBLE}: {side}, by less than the worth" if side else "negligible"
+    return Verdict.UNDECIDED if condition else Verdict.NEGLIGIBLE, None, f"{Verdict.NEGLIGIBLE}{condition}"
 
 
 def _beyond(effect: Effect) -> str:
     """Whether an effect is shown to be as large as is worth having; "" where nothing says how large that is."""
     if math.isnan(effect.p_beyond):
         return ""
+    if effect.p_within < paired.ALPHA:  # what diverged may have been worse by any amount
+        return "" if effect.treated.diverged or effect.control.diverged else ", by less than the worth"
     return " by more than the worth" if effect.p_beyond < paired.ALPHA else ", perhaps by less than the worth"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from harness.analysis.paired import ALPHA
 from harness.analysis.types import CellPrice, Effect, Estimate, Verdict, View
 from harness.measures import TRAIN_SECONDS, Measure, RunState
 from harness.report import Report
@@ -95,8 +96,10 @@ _DECIDED = {Verdict.HELPS: "Keep", Verdict.HURTS: "Drop", Verdict.NEGLIGIBLE: "D
 
 def _kind(effects: list[Effect]) -> tuple[str, Verdict | None]:
     """One verdict for a trick whose designs agree; those that leave it open do not contradict."""
-    verdicts = [effect.verdict for effect in effects if effect.verdict is not Verdict.UNDECIDED]
-    kinds = {_DECIDED[verdict] for verdict in verdicts}
+    decided = [effect for effect in effects if effect.verdict is not Verdict.UNDECIDED]
+    verdicts = [effect.verdict for effect in decided]
+    # What helps by less than is worth having is not worth keeping.
+    kinds = {"Drop" if effect.p_within < ALPHA else _DECIDED[effect.verdict] for effect in decided}
     if len(kinds) > 1:
         return "It depends", None
     return (kinds.pop(), max(verdicts, key=list(Verdict)[::-1].index)) if kinds else ("Undecided", Verdict.UNDECIDED)

@@ -309,4 +309,4 @@ def test_ten_thousand_runs_of_a_factorial_are_analysed_in_seconds() -> None:
     table = effects(runs, plan, "mifid")
     assert time.monotonic() - began < 5
     assert table[0].change.value == pytest.approx(-4, abs=0.3)
-    assert table[0].reading == "negligible: helps, by less than the worth"  # 4 of 100, where 5 are worth having
+    assert table[0].reading == "helps, by less than the worth"  # 4 of 100, where 5 are worth having

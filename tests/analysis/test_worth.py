@@ -102,7 +102,7 @@ def test_a_trick_that_does_nothing_is_negligible_and_one_beyond_the_worth_is_sai
     assert (bigger.verdict, bigger.reading) == (Verdict.HELPS, "helps, perhaps by less than the worth")
     assert bigger.change == a.change
     whole = answer(runs, dataclasses.replace(plan, worth=Worth(amount=40.0))).effects[0]
-    assert (whole.verdict, whole.reading) == (Verdict.NEGLIGIBLE, "negligible: helps, by less than the worth")
+    assert (whole.verdict, whole.reading) == (Verdict.HELPS, "helps, by less than the worth")
 
 
 def test_negligible_and_beyond_are_each_corrected_over_all_contrasts_by_holm() -> None:
@@ -121,7 +121,7 @@ def test_negligible_and_beyond_are_each_corrected_over_all_contrasts_by_holm() -
 
 def quiet(on: frozenset[str], seed: int) -> float:
     """Nothing but a little noise that differs by arm."""
-    return 100.0 + 0.1 * (seed * 7 % 5) + 0.1 * len(on) * (seed % 3)
+    return 100.0 + 0.1 * (seed * 7 % 5) + 0.1 * len(on) * (seed % 3 - 1)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def quiet(on: frozenset[str], seed: int) -> float:
         (6, 8, "negligible where it trains; 2 of 8 diverged"),
         (8, 6, "negligible where the control trains; control: 2 of 8 diverged"),
         (7, 7, "negligible where both train; 1 of 8 diverged; control: 1 of 8 diverged"),
-        (8, 8, "negligible: hurts, by less than the worth"),
+        (8, 8, "negligible"),
     ],
 )
 def test_runs_that_diverged_leave_negligible_under_a_condition(treated: int, control: int, reading: str) -> None:
