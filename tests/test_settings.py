@@ -70,7 +70,7 @@ def test_bounds_hold_beside_a_marker() -> None:
         ({"penalty": "off"}, {"margin", "beta", "weight", "both"}),
         ({"averaging": "ema", "penalty": "r1"}, {"margin"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set | frozenset) else value),
 )
 def test_a_setting_is_idle_where_those_it_depends_on_are_set_otherwise(
     changes: dict[str, Any], expected: set[str]
