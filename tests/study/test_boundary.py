@@ -134,7 +134,7 @@ def test_every_bad_end_is_that_of_its_run_alone(written: Path, launch: str) -> N
     (written / "bad.yaml").write_text(SPEC.replace("LEVELS", ", ".join([*reasons, "scalar"])))
     done = ablate("--launch", launch)
     assert done.exit_code == 1, done.output
-    assert f"error: {len(reasons) - len(DIVERGED)} run(s) failed: recipe 'bad' returned None" in done.stderr
+    assert f"error: {len(reasons) - len(DIVERGED)} run(s) failed: " in done.stderr  # and the first to end's reason
     assert "Traceback" not in done.output
     found = {trial.user_attrs["levels"]["way"]: trial for trial in trials()}
     assert {way for way, trial in found.items() if trial.state == TrialState.COMPLETE} == {"well", "scalar"}
