@@ -44,10 +44,10 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     directory.mkdir(parents=True, exist_ok=True)
     (directory / TRACEBACK).unlink(missing_ok=True)
     recipe = description.address.load()
-    if not description.address.is_command:  # a command draws and computes elsewhere
-        _settle(description)
     device = description.device or "cpu"
-    reset_peak_memory(device)
+    if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
+        _settle(description)
+        reset_peak_memory(device)
     run = Run(
         seed=description.seed,
         directory=directory,
@@ -71,7 +71,8 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
         before = folder.about(Path(description.trained)).get("summary", {})
         summary = {cost.name: before[cost.name] for cost in COSTS if cost.name in before} | summary
     summary.setdefault(TRAIN_SECONDS.name, run.seconds)
-    summary.setdefault(PEAK_MEMORY.name, peak_memory_mb(device))
+    if PEAK_MEMORY.name not in summary:
+        summary[PEAK_MEMORY.name] = peak_memory_mb(device)
     folder.describe(description, recipe.name, summary)
     return Finished(step=run.step, summary=summary)
 
