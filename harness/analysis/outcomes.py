@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.analysis.paired import ROUNDING
 from harness.analysis.types import Endings
 from harness.design import Contrast, Plan
 from harness.errors import StudyError, nearest
@@ -97,7 +98,7 @@ class Outcomes:
             return 0.0
         known = np.unique(self.values[~np.isnan(self.values)])
         steps = np.diff(known)
-        steps = steps[steps > 1e-12 * np.abs(known).max(initial=0.0)]
+        steps = steps[steps > ROUNDING * np.abs(known).max(initial=0.0)]
         return float(steps.min()) if len(steps) else np.inf
 
     @property

@@ -14,13 +14,14 @@ from harness.analysis.types import Estimate
 Vector = NDArray[np.float64]
 
 ALPHA = 0.05
-_ROUNDING = 1e-12  # of the numbers' size
+ROUNDING = 1e-6
+"""Of the numbers' size: what float32 arithmetic leaves behind, in which many a recipe averages."""
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
 
 
 def rounded(differences: Vector, scale: Vector | float) -> Vector:
     """The differences of numbers each as large as `scale`: one number, or 0, where they are that but for rounding."""
-    middle, least = mean(differences), _ROUNDING * np.broadcast_to(scale, differences.shape)
+    middle, least = mean(differences), ROUNDING * np.broadcast_to(scale, differences.shape)
     if len(differences) < 2 or (np.abs(differences - middle) > least).any():
         return differences
     return np.full(len(differences), 0.0 if (np.abs(differences) <= least).all() else middle)
@@ -139,11 +140,11 @@ def p_of_equal(value: float, n: int, grain: float) -> float:
 
     Their t statistic is infinite, which rounding alone can bring about. So each outcome is taken to be off by anything
     up to half a step, which gives a difference the variance grain^2 / 6. A difference of one step counts by its sign
-    alone; where outcomes do not vary with the seed the grain is 0 and a difference is certain.
+    alone; where outcomes do not vary with the seed the grain is 0, and a difference on three seeds is certain.
     """
-    if grain == 0:
+    if grain == 0 and n > 2:
         return 0.0
-    if value <= grain * (1 + _ROUNDING):
+    if grain == 0 or value <= grain * (1 + ROUNDING):
         return 0.5**n
     return min(0.5**n, float(stats.t.sf(value / grain * math.sqrt(6 * n), n - 1)))
 

@@ -154,8 +154,8 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
             return Verdict.UNDECIDED, lean, f"control diverged in all {control.diverged} runs"
         return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
     if effect.identical:
-        whole = effect.n > 2 and not treated.diverged and not control.diverged
-        return Verdict.NEGLIGIBLE if whole else Verdict.UNDECIDED, None, "identical"
+        shown = effect.p_within < paired.ALPHA and not treated.diverged and not control.diverged
+        return Verdict.NEGLIGIBLE if shown else Verdict.UNDECIDED, None, "identical"
     if effect.n == 1:
         return Verdict.UNDECIDED, None, "one seed says nothing"
     side = _direction(effect)

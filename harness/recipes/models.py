@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import create_model
+from pydantic import Field, create_model
 from pydantic.errors import PydanticUserError
 
 from harness.errors import SpecError
@@ -18,10 +18,10 @@ class AnyBudget(Budget):
 
     optional = True
 
-    images: int | None = None
-    seconds: float | None = None
-    epochs: int | None = None
-    steps: int | None = None
+    images: int | None = Field(default=None, gt=0, description="Training images shown.")
+    seconds: float | None = Field(default=None, gt=0, description="Seconds of training.")
+    epochs: int | None = Field(default=None, gt=0, description="Passes over the data.")
+    steps: int | None = Field(default=None, gt=0, description="Updates of the weights.")
 
 
 def budget_of(name: str, amounts: Mapping[str, float | None]) -> type[Budget]:
@@ -29,7 +29,7 @@ def budget_of(name: str, amounts: Mapping[str, float | None]) -> type[Budget]:
     units: dict[str, Any] = {}
     for unit, amount in amounts.items():
         kind: Any = int | float if amount is None else int if isinstance(amount, int) else float
-        units[unit] = ((float if unit == "seconds" else kind) | None, amount)
+        units[unit] = ((float if unit == "seconds" else kind) | None, Field(default=amount, gt=0))
     return create_model(f"BudgetOf{name.title()}", __base__=Budget, **units)
 
 

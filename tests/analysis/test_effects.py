@@ -153,6 +153,17 @@ def test_the_very_same_change_in_every_seed_counts_by_the_steps_that_outcomes_co
     assert row.verdict is Verdict.HELPS
 
 
+def test_outcomes_that_were_averaged_in_float32_are_equal_where_they_are_but_for_that() -> None:
+    base = [float(np.float32(right) / np.float32(30)) for right in (22, 24, 23)]
+    crop = [float(np.float32(right) / np.float32(30)) for right in (21, 23, 22)]
+    assert only(make_runs({"base": base, "crop": crop})).p == 0.25  # one image each: by the signs alone
+
+
+def test_identical_outcomes_in_coarse_steps_are_not_shown_to_be_negligible() -> None:
+    row = only(make_runs({"base": [0.5, 0.6, 0.7], "crop": [0.5, 0.6, 0.7]}))  # steps of 0.1 hide a worth of 0.03
+    assert (row.verdict, row.reading) == (Verdict.UNDECIDED, "identical")
+
+
 def test_an_interval_that_excludes_zero_before_correction_only_may_help() -> None:
     values: dict[str, list[float | str | None]] = {"base": [100.0, 110.0, 95.0], "crop": [92.0, 100.0, 88.5]}
     pairs = {"crop": [("crop", "base")]}
