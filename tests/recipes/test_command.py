@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -383,6 +384,47 @@ def test_what_a_command_leaves_behind_ends_with_it_and_holds_nothing_up(tmp_path
     child = int(train(tmp_path, {"command": ["python", "train.py"]})["accuracy"])
     assert time.monotonic() - began < 10
     _gone(child)
+
+
+def test_a_child_in_a_session_of_its_own_that_prints_for_ever_holds_nothing_up(tmp_path: Path) -> None:
+    script(
+        tmp_path,
+        """
+        import subprocess
+        child = subprocess.Popen(["yes"], start_new_session=True)
+        print('\\n{"accuracy": %d}' % child.pid, flush=True)
+        """,
+    )
+    found: list[Mapping[str, float]] = []
+    run = run_of(tmp_path)
+    thread = threading.Thread(
+        target=lambda: found.append(train(tmp_path, {"command": ["python", "train.py"]}, run)), daemon=True
+    )
+    thread.start()
+    thread.join(10)
+    alive = thread.is_alive()
+    for pid in [int(each["accuracy"]) for each in found]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not alive
+    assert found
+
+
+def test_a_command_ends_where_its_supervisor_is_killed(tmp_path: Path) -> None:
+    script(
+        tmp_path,
+        """
+        import os, signal, time
+        print('{"accuracy": %d}' % os.getpid(), flush=True)
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+        """,
+    )
+    events: list[Event] = []
+    with pytest.raises(RecipeError, match="its supervisor was killed"):
+        train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
+    (pid,) = [int(each.scores["accuracy"]) for each in events if isinstance(each, Scored)]
+    _gone(pid)
 
 
 def _gone(pid: int, seconds: float = 10) -> None:
