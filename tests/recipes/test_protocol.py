@@ -137,6 +137,39 @@ def test_a_single_run_is_described_by_its_models_after_its_check(fit: Plan, tmp_
         describe("fit", ["data.rows=13"], seed=1, directory=tmp_path)
 
 
+def test_a_single_run_goes_on_from_its_own_checkpoint_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: Plan
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = """
+from harness import Run, recipe
+
+@recipe(objective="loss", budget={"epochs": 1})
+def NAME(run: Run, lr: float = 0.1):
+    return {"loss": lr}
+"""
+    for name in ("one", "two"):
+        Path(f"{name}.py").write_text(source.replace("NAME", name))
+
+    def identity(recipe: str = "./one.py:one", *overrides: str, seed: int = 0) -> str:
+        return describe(recipe, overrides, seed=seed, directory=tmp_path / "run").identity
+
+    first = identity()
+    assert first == identity() == identity("./one.py:one", "lr=0.1", "budget.epochs=1")
+    others = [
+        identity("./two.py:two"),
+        identity("./one.py:one", "lr=0.2"),
+        identity("./one.py:one", "budget.epochs=2"),
+        identity(seed=1),
+        identity("fit", "data.rows=4"),
+        identity("fit", "data.rows=5"),
+        identity("fit", "evaluate.folds=4"),
+    ]
+    Path("one.py").write_text(source.replace("NAME", "one") + "# changed")
+    others.append(identity())
+    assert len({first, *others}) == 9
+
+
 @pytest.mark.parametrize("room", ["spec", "design", "runs"])
 def test_the_rooms_of_the_core_import_nothing_of_one_recipe(room: str) -> None:
     for path in (ROOT / "harness" / room).rglob("*.py"):
