@@ -6,9 +6,9 @@ It stands between a slot and its command for two reasons. Where its standard inp
 died by whatever signal, the command gets SIGTERM and, GRACE seconds later, SIGKILL. And the peak memory of a child
 counts what its parent had when it was started: here that is next to nothing.
 
-Lines of JSON go to the file descriptor RESULT: the `child`, whose process group it is, at the start, so that the slot can
-end it where this script is killed; at the end the `error` that kept the command from starting, or its exit `code` (a
-signal's, negative) and its `peak` memory in MiB.
+Lines of JSON go to the file descriptor RESULT: at the start the `child`, whose process group it is, so that the slot
+can end it where this script is killed; at the end the `error` that kept the command from starting, or its exit `code`
+(a signal's, negative) and its `peak` memory in MiB.
 """
 
 from __future__ import annotations

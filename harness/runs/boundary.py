@@ -45,8 +45,8 @@ def checked(returned: Any, recipe: str, objective: Measure) -> dict[str, float]:
 def guarded(emit: Callable[[Event], None], recipe: str, objective: Measure) -> Callable[[Event], None]:
     """`emit` for the recipe of that name: it raises RecipeError at once for an event that no coordinator can read.
 
-    A score or a time that is not finite raises DivergedError; a point of a curve that is not finite is left out: in half
-    precision a norm overflows now and then, and the step is skipped.
+    A score or a time that is not finite raises DivergedError; a point of a curve that is not finite is left out: in
+    half precision a norm overflows now and then, and the step is skipped.
     """
 
     def send(event: Event) -> None:
