@@ -94,7 +94,10 @@ class Run:
 
     @property
     def should_stop(self) -> bool:
-        """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return."""
+        """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return.
+
+        What is returned after it said so is no result: ask while there is something left to do.
+        """
         self._looks_after_stops = True
         self.told_to_stop = self.told_to_stop or self._stop()
         return self.told_to_stop

@@ -15,7 +15,7 @@ from harness.errors import DataError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes.address import Address
 from harness.recipes.dcgan.settings import DcganBudget
-from harness.recipes.events import Event, Finished
+from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
 from harness.runs.single import describe
@@ -127,6 +127,35 @@ def test_a_run_is_given_the_very_models_of_its_cell(fit: Plan, tmp_path: Path) -
     assert isinstance(last, Finished)
     assert last.summary["accuracy"] == 2 + 7 + 1
     assert last.summary["train_seconds"] >= 0
+
+
+class Patient(Fit):
+    """Returns what it has when it is told to stop, as a loop with a `break` does."""
+
+    name = "patient"
+
+    def train(self, settings: Line, run: recipes.Run) -> dict[str, float]:
+        for step in range(1, 4):
+            if run.should_stop:
+                break
+            run.report(step, accuracy=0.5)
+        return {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_a_class_returns_after_it_was_told_to_stop_is_no_result(
+    fit: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
+) -> None:
+    monkeypatch.setattr(Address, "load", lambda self: Patient())
+    run, ended = describe("fit", [], seed=1, directory=tmp_path), list[Event]()
+    execute(run, ended.append, lambda: stop)
+    last = ended[-1]
+    if not stop:
+        assert isinstance(last, Finished)
+        return
+    assert isinstance(last, Failed)
+    assert last.kind == "interrupted"
+    assert last.reason == "stopped after 0 steps"
 
 
 def test_a_single_run_is_described_by_its_models_after_its_check(fit: Plan, tmp_path: Path) -> None:
