@@ -277,7 +277,7 @@ class Run:
                 "step": self.step,
                 "seconds": self._seconds,
                 "streams": self._streams.state() if self._streams else None,
-                "global": randomness.state(),
+                "global": randomness.state(self.device),
             }
             whole = {"identity": self.identity, "run": ours, "state": dict(state)}
             if not self._proven and (why := checkpoint.unreadable(whole)):
@@ -308,7 +308,7 @@ class Run:
             self._seconds += self._earlier
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
-            randomness.restore(ours["global"])
+            randomness.restore(ours["global"], self.device)
             state: dict[str, Any] = saved["state"]
             return state
 
