@@ -22,7 +22,7 @@ def put_back() -> Iterator[None]:
         yield
 
 
-def _keep(after: ExitStack, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
+def _keep(after: ExitStack, read: Callable[[], Any], write: Callable[[Any], object]) -> None:
     """Write after the run what is read now, where it is another then."""
     try:
         before = read()
@@ -48,7 +48,7 @@ def _environment(before: dict[str, str]) -> None:
             os.environ[name] = value
 
 
-def _of(place: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+def _of(place: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], object]]:
     return lambda: getattr(place, name), lambda value: setattr(place, name, value)
 
 
@@ -56,7 +56,7 @@ def _deterministic() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
-_SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], None]], ...] = (
+_SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_default_device, lambda device: torch.set_default_device(None if device.type == "cpu" else device)),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
