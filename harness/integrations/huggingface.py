@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class HarnessCallback(TrainerCallback):
         self.run = run
         self.last: dict[str, float] = {}
         """The last value of each measure: what the recipe returns."""
+        # By the run's identity: the folder may hold what another recipe or other settings left.
+        self._folder = run.directory / "-".join(filter(None, ("huggingface", run.identity)))
         self._untimed = ExitStack()
         self._evaluating = False
 
@@ -47,7 +50,7 @@ class HarnessCallback(TrainerCallback):
             "seconds": {"num_train_epochs": 1_000_000},  # until the callback ends it
         }
         return {
-            "output_dir": str(self.run.directory),
+            "output_dir": str(self._folder),
             "seed": self.run.seed,
             "use_cpu": not (self.run.device or "").startswith("cuda"),
             "save_strategy": "epoch",
@@ -60,7 +63,9 @@ class HarnessCallback(TrainerCallback):
     @property
     def checkpoint(self) -> str | None:
         """The checkpoint to go on from, None where the run starts anew: `resume_from_checkpoint` of `train`."""
-        found: str | None = get_last_checkpoint(str(self.run.directory))  # type: ignore[no-untyped-call]
+        if not self._folder.is_dir():
+            return None
+        found: str | None = get_last_checkpoint(str(self._folder))  # type: ignore[no-untyped-call]
         return found
 
     # ------------------------------------------------------------------ events of the Trainer's
@@ -112,10 +117,16 @@ class HarnessCallback(TrainerCallback):
         spent = {"step": self.run.step, "seconds": self.run.seconds, "last": self.last}
         (self._saved(state) / _SPENT).write_text(json.dumps(spent))
 
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The run is whole, unless it was asked to stop: nothing goes on from its checkpoints."""
+        if not self.run.told_to_stop:
+            for each in self._folder.glob("checkpoint-*"):
+                shutil.rmtree(each, ignore_errors=True)
+
     # ------------------------------------------------------------------ what they share
 
     def _saved(self, state: TrainerState) -> Path:
-        return self.run.directory / f"checkpoint-{state.global_step}"
+        return self._folder / f"checkpoint-{state.global_step}"
 
     def _count(self, state: TrainerState) -> bool:
         unit = "steps" if self.run.budget.unit == "steps" else "epochs"

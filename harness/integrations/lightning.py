@@ -20,8 +20,6 @@ else:
     except ImportError:  # the smaller package is the same code
         from pytorch_lightning import Callback, LightningModule, Trainer
 
-_NAME = "lightning.ckpt"
-
 
 class HarnessCallback(Callback):
     """Ties a Trainer to `run`:
@@ -41,6 +39,8 @@ class HarnessCallback(Callback):
         self.run = run
         self.last: dict[str, float] = {}
         """The last value of each measure that was logged: what the recipe returns."""
+        # By the run's identity: the folder may hold what another recipe or other settings left.
+        self._saved = run.directory / ("-".join(filter(None, ("lightning", run.identity))) + ".ckpt")
         self._begun = False
         self._reported = -1
         self._untimed = ExitStack()
@@ -68,8 +68,7 @@ class HarnessCallback(Callback):
     @property
     def checkpoint(self) -> str | None:
         """The checkpoint to go on from, None where the run starts anew: `ckpt_path` of `fit`."""
-        path = self.run.directory / _NAME
-        return str(path) if path.exists() else None
+        return str(self._saved) if self._saved.exists() else None
 
     # ------------------------------------------------------------------ hooks of Lightning's
 
@@ -116,11 +115,11 @@ class HarnessCallback(Callback):
         self._report(trainer)
         self._count(trainer, 1)
         with self.run.untimed():
-            trainer.save_checkpoint(self.run.directory / _NAME)
+            trainer.save_checkpoint(self._saved)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The run is whole: nothing goes on from its checkpoint."""
-        (self.run.directory / _NAME).unlink(missing_ok=True)
+        self._saved.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ what they share
 

@@ -76,7 +76,8 @@ class Recipe(Protocol):
         """Train one run and return its measures by name; time and peak memory are measured where it has none.
 
         Tells `run` of its scores as it goes. Raises `DivergedError` where training leaves the finite numbers, and
-        `Interrupted` where it was asked to stop and saved a checkpoint.
+        `Interrupted` where it was asked to stop and saved a checkpoint; what it returns after `run.should_stop` was
+        true is not taken for a result.
         """
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:

@@ -124,6 +124,9 @@ class CommandRecipe(Recipe):
             stop=lambda: run.should_stop,
         )
         printed.flush()
+        if printed.not_finite:
+            with output.open("a", encoding="utf-8") as file:
+                file.write(f"[harness left out, where they were not finite: {', '.join(sorted(printed.not_finite))}]\n")
         earlier.unlink(missing_ok=True)
         if ended.stopped:
             if ended.code == 0:  # it caught the signal and saved: its next start goes on

@@ -13,7 +13,7 @@ from harness.errors import RecipeError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes import Recipe
 from harness.recipes.models import AnyBudget, budget_of, model_of
-from harness.recipes.run import Interrupted, Run
+from harness.recipes.run import Run
 from harness.settings import Budget, Nothing, Settings
 
 Function = Callable[..., Mapping[str, float]]
@@ -54,9 +54,7 @@ class FunctionRecipe(Recipe):
 
         run.start({"device.name": device_name(run.device or "cpu")})
         found = self.function(run, **{name: getattr(settings, name) for name in type(settings).model_fields})
-        if run.told_to_stop:
-            raise Interrupted(f"stopped after {run.step:,} {self.unit}")
-        if not run.budget_used and (budget := run.budget).unit:
+        if not run.told_to_stop and not run.budget_used and (budget := run.budget).unit:
             raise RecipeError(
                 f"budget: {budget} has no effect: recipe '{self.name}' never asks for it; train in a loop over "
                 "run.until_budget(), or take the budget out of the spec"

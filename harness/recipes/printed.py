@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from harness.errors import DivergedError
 from harness.measures import COSTS
 from harness.recipes.events import Progress, Scored
 from harness.recipes.run import Run, number
@@ -19,11 +20,14 @@ class Printed:
     """Reports of a command as events of `run`; `last` holds each measure's last value.
 
     A line with the objective is a score, another one part of a curve. `step` is the line's step; without it a line
-    counts one further.
+    counts one further. Scripts print `best: Infinity` before there is one: of what is not finite the objective alone
+    ends the run, and any other measure is left out.
     """
 
     def __init__(self, run: Run) -> None:
         self.last: dict[str, float] = {}
+        self.not_finite: set[str] = set()
+        """Measures other than the objective that were left out, once or more, since they were not finite."""
         self._run = run
         self._curves: dict[str, list[tuple[int, float]]] = {}
         self._told = 0.0
@@ -37,11 +41,16 @@ class Printed:
         run = self._run
         step = _step(found.pop("step", None))
         step = run.step + 1 if step is None else step
-        values = {
-            name: number(value, f"recipe '{run.recipe}': printed at step {step}: {name}")
-            for name, value in found.items()
-            if name == run.objective.name or (isinstance(value, int | float) and not isinstance(value, bool))
-        }
+        values: dict[str, float] = {}
+        for name, value in found.items():
+            if name == run.objective.name:
+                values[name] = number(value, f"recipe '{run.recipe}': printed at step {step}: {name}")
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                try:
+                    values[name] = number(value, name)
+                except DivergedError:
+                    self.not_finite.add(name)
+                    self.last.pop(name, None)
         self.last |= values
         values = {name: value for name, value in values.items() if name not in _NO_CURVES}
         if not values:

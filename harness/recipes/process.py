@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -24,6 +25,7 @@ _KEPT = 1 << 24  # bytes of output that are kept in a file
 _CUT = b"\n[harness keeps no more of the output than this]\n"
 _TAIL = 20  # last lines of standard error that are remembered
 _POLL = 0.1  # seconds between looks at whether to stop
+_DRAINED = 1 << 20  # bytes that are read after the end: far above what a pipe holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,18 +147,25 @@ def run_command(
                 if not stopped and stop():
                     stopped = True
                     process.stdin.close()
-            # All that it wrote before its end is in the pipes; a daemon of its own may hold them open for ever.
+            # All that it wrote before its end is in the pipes; a daemon of its own may hold them open, and print, for
+            # ever.
             for ours, lines in streams.items():
-                while (_read(ours, lines, file) or 0) > 0:
-                    pass
+                left = _DRAINED
+                while left > 0 and (got := _read(ours, lines, file)):
+                    left -= got
                 lines.end()
     finally:
         _finish(process, grace)
         os.close(told)
-    how: dict[str, Any] = json.loads(found) if found else {"error": "its supervisor was killed"}
+        how: dict[str, Any] = {}
+        for line in found.splitlines():
+            how |= json.loads(line)
+        if "child" in how and process.returncode < 0:  # the supervisor was killed, and the command still runs
+            with contextlib.suppress(OSError):
+                os.killpg(how["child"], signal.SIGKILL)
     return Ended(
         code=how.get("code"),
-        error=how.get("error", ""),
+        error=how.get("error", "" if "code" in how else "its supervisor was killed"),
         peak_memory_mb=how.get("peak", 0.0),
         stopped=stopped,
         last=last[0] if last else "",
@@ -191,11 +200,9 @@ def _finish(process: subprocess.Popen[bytes], grace: float) -> None:
     until = time.monotonic() + grace + 5
     while process.poll() is None and time.monotonic() < until:
         for pipe in (process.stdout, process.stderr):
-            try:
-                while os.read(pipe.fileno(), 1 << 16):
-                    pass
-            except BlockingIOError:
-                pass
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(16):  # a daemon of the command's may print for ever
+                    os.read(pipe.fileno(), 1 << 16)
         time.sleep(0.02)
     if process.poll() is None:
         process.kill()

@@ -94,7 +94,10 @@ class Run:
 
     @property
     def should_stop(self) -> bool:
-        """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return."""
+        """Whether the run is asked to stop: save a checkpoint and raise `Interrupted`, or return.
+
+        What is returned after it said so is no result: ask while there is something left to do.
+        """
         self._looks_after_stops = True
         self.told_to_stop = self.told_to_stop or self._stop()
         return self.told_to_stop
@@ -274,7 +277,7 @@ class Run:
                 "step": self.step,
                 "seconds": self._seconds,
                 "streams": self._streams.state() if self._streams else None,
-                "global": randomness.state(),
+                "global": randomness.state(self.device),
             }
             whole = {"identity": self.identity, "run": ours, "state": dict(state)}
             if not self._proven and (why := checkpoint.unreadable(whole)):
@@ -305,7 +308,7 @@ class Run:
             self._seconds += self._earlier
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
-            randomness.restore(ours["global"])
+            randomness.restore(ours["global"], self.device)
             state: dict[str, Any] = saved["state"]
             return state
 

@@ -6,8 +6,9 @@ It stands between a slot and its command for two reasons. Where its standard inp
 died by whatever signal, the command gets SIGTERM and, GRACE seconds later, SIGKILL. And the peak memory of a child
 counts what its parent had when it was started: here that is next to nothing.
 
-A line of JSON goes to the file descriptor RESULT at the end: the `error` that kept the command from starting, or its
-exit `code` (a signal's, negative) and its `peak` memory in MiB.
+Lines of JSON go to the file descriptor RESULT: at the start the `child`, whose process group it is, so that the slot
+can end it where this script is killed; at the end the `error` that kept the command from starting, or its exit `code`
+(a signal's, negative) and its `peak` memory in MiB.
 """
 
 from __future__ import annotations
@@ -43,10 +44,15 @@ def main() -> None:
     except OSError as error:
         found: dict[str, object] = {"error": f"{command[0]}: {error.strerror}"}
     else:
+        _tell(result, {"child": child})
         code, peak = _wait(child, wake, grace)
         with contextlib.suppress(OSError):
             os.killpg(child, signal.SIGKILL)  # children that the command left behind
         found = {"code": code, "peak": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    _tell(result, found)
+
+
+def _tell(result: int, found: dict[str, object]) -> None:
     with contextlib.suppress(OSError):  # nobody is there to be told
         os.write(result, (json.dumps(found) + "\n").encode())
 

@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, RecipeError
+from harness.errors import DivergedError, HarnessError, RecipeError
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
@@ -42,19 +43,22 @@ def checked(returned: Any, recipe: str, objective: Measure) -> dict[str, float]:
 
 
 def guarded(emit: Callable[[Event], None], recipe: str, objective: Measure) -> Callable[[Event], None]:
-    """`emit` for the recipe of that name: it raises RecipeError at once for an event that no coordinator can read."""
+    """`emit` for the recipe of that name: it raises RecipeError at once for an event that no coordinator can read.
+
+    A score or a time that is not finite raises DivergedError; a point of a curve that is not finite is left out: in
+    half precision a norm overflows now and then, and the step is skipped.
+    """
 
     def send(event: Event) -> None:
         try:
-            emit(_plain(event, objective))
+            plain = _plain(event, objective)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            if isinstance(error, HarnessError):
-                raise
             raise RecipeError(
                 f"recipe '{recipe}' emitted what is no {type(event).__name__} event ({error}); steps are whole "
                 f"numbers from 0 to {_LAST}, measures are numbers by name, and a score has '{objective.name}': use "
                 "run.report(step, ...)"
             ) from error
+        emit(plain)
 
     return send
 
@@ -67,27 +71,37 @@ def _plain(event: Event, objective: Measure) -> Event:
             return replace(event, facts=facts, data=tuple(event.data), resumed_at=int(event.resumed_at))
         case Progress():
             curves = {
-                str(name): [(_step(step), float(value)) for step, value in points]
+                str(name): [(_step(step), found) for step, value in points if isfinite(found := _real(value, name))]
                 for name, points in event.curves.items()
             }
             return replace(
                 event,
                 step=_step(event.step),
-                train_seconds=float(event.train_seconds),
-                rate=float(event.rate),
-                fraction=min(1.0, max(0.0, float(event.fraction))),
+                train_seconds=number(event.train_seconds, "train_seconds"),
+                rate=rate if isfinite(rate := _real(event.rate, "rate")) else 0.0,
+                fraction=min(1.0, max(0.0, _real(event.fraction, "fraction"))),
                 curves=curves,
             )
         case Scored():
-            scores = {str(name): float(value) for name, value in event.scores.items()}
+            at = f"the score at step {event.step}: "
+            scores = {str(name): number(value, f"{at}{name}") for name, value in event.scores.items()}
             if objective.name not in scores:
                 raise KeyError(f"there is no '{objective.name}' among {', '.join(scores) or 'no scores'}")
-            return replace(event, step=_step(event.step), train_seconds=float(event.train_seconds), scores=scores)
+            seconds = number(event.train_seconds, "train_seconds")
+            return replace(event, step=_step(event.step), train_seconds=seconds, scores=scores)
         case Artifact():
             return replace(event, step=_step(event.step), path=str(event.path), kind=str(event.kind))
         case Finished() | Failed():
             raise TypeError("a run ends when its recipe returns or raises, not by an event")
     raise TypeError(f"a {type(event).__name__}")
+
+
+def _real(value: Any, what: str) -> float:
+    """A number as a float, nan where it is not finite. Raises RecipeError where it is none."""
+    try:
+        return number(value, what)
+    except DivergedError:
+        return nan
 
 
 def _step(step: Any) -> int:

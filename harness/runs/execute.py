@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from harness.errors import DivergedError
@@ -45,27 +46,33 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     (directory / TRACEBACK).unlink(missing_ok=True)
     recipe = description.address.load()
     device = description.device or "cpu"
-    if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
-        _settle(description)
-        reset_peak_memory(device)
-    run = Run(
-        seed=description.seed,
-        directory=directory,
-        objective=description.objective,
-        recipe=recipe.name,
-        unit=recipe.unit,
-        data=description.data,
-        evaluate=description.evaluate,
-        references=description.references,
-        budget=description.budget,
-        device=description.device,
-        threads=description.threads,
-        identity=description.identity or description.key,
-        trained=Path(description.trained) if description.trained else None,
-        emit=guarded(emit, recipe.name, description.objective),
-        stop=should_stop,
-    )
-    returned = recipe.train(description.train, run)
+    with ExitStack() as around:
+        if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
+            from harness.runs.leftovers import put_back  # loads torch
+
+            around.enter_context(put_back())
+            _settle(description)
+            reset_peak_memory(device)
+        run = Run(
+            seed=description.seed,
+            directory=directory,
+            objective=description.objective,
+            recipe=recipe.name,
+            unit=recipe.unit,
+            data=description.data,
+            evaluate=description.evaluate,
+            references=description.references,
+            budget=description.budget,
+            device=description.device,
+            threads=description.threads,
+            identity=description.identity or description.key,
+            trained=Path(description.trained) if description.trained else None,
+            emit=guarded(emit, recipe.name, description.objective),
+            stop=should_stop,
+        )
+        returned = recipe.train(description.train, run)
+    if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run
+        raise Interrupted(f"stopped after {run.step:,} {recipe.unit}")
     summary = checked(returned, recipe.name, description.objective)
     if description.trained:  # what the training cost, which this run did not do
         before = folder.about(Path(description.trained)).get("summary", {})
@@ -78,7 +85,7 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
 
 
 def _settle(description: RunDescription) -> None:
-    """Threads, and the global generators: what a slot ran before must not show in a run."""
+    """Threads, and the global generators, which are seeded for each run."""
     import torch
 
     if description.threads is not None:

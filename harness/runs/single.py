@@ -12,6 +12,7 @@ from harness.errors import SpecError, nearest
 from harness.recipes.address import Address
 from harness.runs.description import SECTIONS, RunDescription
 from harness.spec.documents import scalar
+from harness.spec.identity import digest
 from harness.spec.refusals import build
 
 USUAL = {"images": 40_000, "epochs": 10, "steps": 1_000, "seconds": 60}
@@ -59,8 +60,11 @@ def describe(recipe: str, overrides: Sequence[str], *, seed: int, directory: Pat
     found = sections(overrides, models, default="train")
     references = kind.references(found["data"], found["evaluate"])
     kind.check([found["data"], *references.values()], found["evaluate"])
+    facts = {section: each.model_dump(mode="json") for section, each in found.items()}
+    whose = [address.text, str(Path(address.folder).resolve()), kind.name, kind.version, address.digest(), seed]
     return RunDescription(
         key="single",
+        identity=digest([*whose, facts]),  # the folder may hold what another recipe or other settings left
         name=kind.name,
         address=address,
         objective=kind.objective,

@@ -38,7 +38,7 @@ class Line(torch.nn.Module):
 
 
 def fit(
-    folder: Path, stop: Callable[[Run], bool] = lambda run: False, **budget: float
+    folder: Path, stop: Callable[[Run], bool] = lambda run: False, *, identity: str = "", **budget: float
 ) -> tuple[Line, dict[str, float], list[Event], Run]:
     from harness.integrations.huggingface import HarnessCallback
 
@@ -51,6 +51,7 @@ def fit(
         emit=events.append,
         recipe="line",
         unit="epochs",
+        identity=identity,
         budget=AnyBudget.model_validate(budget),
     )
     run._stop = lambda: stop(run)
@@ -110,7 +111,9 @@ def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one
     first, _, before, run = fit(tmp_path / "run", stop, epochs=4)
     assert run.told_to_stop
     assert first.seen == whole.seen[:step]
-    spent = json.loads((tmp_path / "run" / f"checkpoint-{step}" / "harness.json").read_text())["seconds"]
+    spent = json.loads((tmp_path / "run" / "huggingface" / f"checkpoint-{step}" / "harness.json").read_text())[
+        "seconds"
+    ]
     assert 0 < spent < run.seconds
     second, again, after, resumed = fit(tmp_path / "run", epochs=4)
     assert second.seen == whole.seen[step:]
@@ -118,3 +121,11 @@ def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one
     scores = [(event.step, event.scores) for event in told if isinstance(event, Scored)]
     assert [(event.step, event.scores) for event in (*before, *after) if isinstance(event, Scored)] == scores
     assert resumed.seconds > spent
+    assert not list((tmp_path / "run").rglob("checkpoint-*"))
+
+
+def test_a_checkpoint_of_another_run_in_the_folder_is_not_gone_on_from(tmp_path: Path) -> None:
+    fit(tmp_path, lambda run: run.step >= 1, identity="one", epochs=2)
+    assert list(tmp_path.rglob("checkpoint-*"))
+    model, *_ = fit(tmp_path, identity="another", epochs=2)
+    assert len(model.seen) == 8

@@ -47,7 +47,12 @@ class Line(lightning.LightningModule):  # type: ignore[misc]
 
 
 def fit(
-    folder: Path, stop: Callable[[Run], bool] = lambda run: False, *, validate: bool = True, **budget: float
+    folder: Path,
+    stop: Callable[[Run], bool] = lambda run: False,
+    *,
+    validate: bool = True,
+    identity: str = "",
+    **budget: float,
 ) -> tuple[Line, dict[str, float], list[Event]]:
     events: list[Event] = []
     folder.mkdir(exist_ok=True)
@@ -58,6 +63,7 @@ def fit(
         emit=events.append,
         recipe="line",
         unit="epochs",
+        identity=identity,
         budget=AnyBudget.model_validate(budget),
     )
     run._stop = lambda: stop(run)
@@ -119,3 +125,10 @@ def test_a_run_that_is_stopped_goes_on_from_its_last_epoch_with_the_numbers_of_a
     assert [event.scores for event in events if isinstance(event, Scored)] == [
         event.scores for event in told if isinstance(event, Scored)
     ][at:]
+
+
+def test_a_checkpoint_of_another_run_in_the_folder_is_not_gone_on_from(tmp_path: Path) -> None:
+    fit(tmp_path, lambda run: run.step >= 1, identity="one", epochs=2)
+    assert list(tmp_path.glob("*.ckpt"))
+    module, _, _ = fit(tmp_path, identity="another", epochs=2)
+    assert len(module.seen) == 8

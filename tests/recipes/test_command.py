@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -262,7 +263,7 @@ def test_the_time_is_that_of_the_process(tmp_path: Path) -> None:
     ("line", "error", "text"),
     [
         ('{"step": 3, "accuracy": NaN}', DivergedError, "printed at step 3: accuracy is nan"),
-        ('{"step": 3, "loss": Infinity}', DivergedError, "loss is inf"),
+        ('{"step": 3, "accuracy": -Infinity}', DivergedError, "accuracy is -inf"),
         ('{"step": 3, "accuracy": 1' + "0" * 400 + "}", DivergedError, "accuracy is inf"),
         ('{"step": 3, "accuracy": "0.9"}', RecipeError, "accuracy is '0.9'; must be a finite number"),
         ('{"step": 3, "accuracy": null}', RecipeError, "accuracy is None; must be a finite number"),
@@ -279,6 +280,27 @@ def test_what_is_no_finite_number_ends_the_run_and_its_command(
         train(tmp_path, {"command": ["python", "train.py"]})
     assert text in str(caught.value)
     assert time.monotonic() - began < 10
+
+
+def test_another_measure_that_is_not_finite_is_left_out_and_said(tmp_path: Path) -> None:
+    script(
+        tmp_path,
+        """
+        print('{"step": 1, "best": Infinity, "loss": 2, "accuracy": 0.5}')
+        print('{"step": 2, "best": 0.25, "loss": NaN}')
+        print('{"step": 3, "huge": 1%s, "accuracy": 0.75}' % ("0" * 400))
+        """,
+    )
+    events: list[Event] = []
+    found = train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
+    assert {name: found[name] for name in ("accuracy", "best")} == {"accuracy": 0.75, "best": 0.25}
+    assert not found.keys() & {"loss", "huge"}  # what it was before is no longer so
+    assert [each.scores for each in events if isinstance(each, Scored)] == [
+        {"loss": 2, "accuracy": 0.5},
+        {"accuracy": 0.75},
+    ]
+    said = (tmp_path / "run" / OUTPUT).read_text().splitlines()[-1]
+    assert said == "[harness left out, where they were not finite: best, huge, loss]"
 
 
 def test_garbage_endless_lines_and_deep_nesting_do_no_harm(tmp_path: Path) -> None:
@@ -383,6 +405,47 @@ def test_what_a_command_leaves_behind_ends_with_it_and_holds_nothing_up(tmp_path
     child = int(train(tmp_path, {"command": ["python", "train.py"]})["accuracy"])
     assert time.monotonic() - began < 10
     _gone(child)
+
+
+def test_a_child_in_a_session_of_its_own_that_prints_for_ever_holds_nothing_up(tmp_path: Path) -> None:
+    script(
+        tmp_path,
+        """
+        import subprocess
+        child = subprocess.Popen(["yes"], start_new_session=True)
+        print('\\n{"accuracy": %d}' % child.pid, flush=True)
+        """,
+    )
+    found: list[Mapping[str, float]] = []
+    run = run_of(tmp_path)
+    thread = threading.Thread(
+        target=lambda: found.append(train(tmp_path, {"command": ["python", "train.py"]}, run)), daemon=True
+    )
+    thread.start()
+    thread.join(10)
+    alive = thread.is_alive()
+    for pid in [int(each["accuracy"]) for each in found]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not alive
+    assert found
+
+
+def test_a_command_ends_where_its_supervisor_is_killed(tmp_path: Path) -> None:
+    script(
+        tmp_path,
+        """
+        import os, signal, time
+        print('{"accuracy": %d}' % os.getpid(), flush=True)
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+        """,
+    )
+    events: list[Event] = []
+    with pytest.raises(RecipeError, match="its supervisor was killed"):
+        train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
+    (pid,) = [int(each.scores["accuracy"]) for each in events if isinstance(each, Scored)]
+    _gone(pid)
 
 
 def _gone(pid: int, seconds: float = 10) -> None:

@@ -15,7 +15,7 @@ from harness.errors import DataError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes.address import Address
 from harness.recipes.dcgan.settings import DcganBudget
-from harness.recipes.events import Event, Finished
+from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
 from harness.runs.single import describe
@@ -129,12 +129,74 @@ def test_a_run_is_given_the_very_models_of_its_cell(fit: Plan, tmp_path: Path) -
     assert last.summary["train_seconds"] >= 0
 
 
+class Patient(Fit):
+    """Returns what it has when it is told to stop, as a loop with a `break` does."""
+
+    name = "patient"
+
+    def train(self, settings: Line, run: recipes.Run) -> dict[str, float]:
+        for step in range(1, 4):
+            if run.should_stop:
+                break
+            run.report(step, accuracy=0.5)
+        return {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_a_class_returns_after_it_was_told_to_stop_is_no_result(
+    fit: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
+) -> None:
+    monkeypatch.setattr(Address, "load", lambda self: Patient())
+    run, ended = describe("fit", [], seed=1, directory=tmp_path), list[Event]()
+    execute(run, ended.append, lambda: stop)
+    last = ended[-1]
+    if not stop:
+        assert isinstance(last, Finished)
+        return
+    assert isinstance(last, Failed)
+    assert last.kind == "interrupted"
+    assert last.reason == "stopped after 0 steps"
+
+
 def test_a_single_run_is_described_by_its_models_after_its_check(fit: Plan, tmp_path: Path) -> None:
     run = describe("fit", ["slope=3", "data.rows=4"], seed=1, directory=tmp_path)
     assert (run.train, run.data, run.evaluate) == (Line(slope=3), Rows(rows=4), Folds())
     assert run.references == {"held-out": Rows(rows=2)}
     with pytest.raises(DataError, match="13 brings bad luck"):
         describe("fit", ["data.rows=13"], seed=1, directory=tmp_path)
+
+
+def test_a_single_run_goes_on_from_its_own_checkpoint_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: Plan
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = """
+from harness import Run, recipe
+
+@recipe(objective="loss", budget={"epochs": 1})
+def NAME(run: Run, lr: float = 0.1):
+    return {"loss": lr}
+"""
+    for name in ("one", "two"):
+        Path(f"{name}.py").write_text(source.replace("NAME", name))
+
+    def identity(recipe: str = "./one.py:one", *overrides: str, seed: int = 0) -> str:
+        return describe(recipe, overrides, seed=seed, directory=tmp_path / "run").identity
+
+    first = identity()
+    assert first == identity() == identity("./one.py:one", "lr=0.1", "budget.epochs=1")
+    others = [
+        identity("./two.py:two"),
+        identity("./one.py:one", "lr=0.2"),
+        identity("./one.py:one", "budget.epochs=2"),
+        identity(seed=1),
+        identity("fit", "data.rows=4"),
+        identity("fit", "data.rows=5"),
+        identity("fit", "evaluate.folds=4"),
+    ]
+    Path("one.py").write_text(source.replace("NAME", "one") + "# changed")
+    others.append(identity())
+    assert len({first, *others}) == 9
 
 
 @pytest.mark.parametrize("room", ["spec", "design", "runs"])

@@ -361,6 +361,21 @@ def test_a_run_goes_on_from_a_finished_one_of_the_same_training(tmp_path: Path) 
     assert follower.restore() == {"x": 1}
 
 
+def test_of_gpus_the_runs_own_generator_alone_is_kept_and_set_on_whichever_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"cuda:0": torch.zeros(16, dtype=torch.uint8), "cuda:3": torch.full((16,), 3, dtype=torch.uint8)}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[str(device)])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({str(device): state}))
+    run_in(tmp_path, device="cuda:3").checkpoint({})
+    states["cuda:3"] = torch.ones(16, dtype=torch.uint8)
+    assert run_in(tmp_path, device="cuda:0").restore() == {}  # a machine with fewer GPUs
+    assert states["cuda:0"].tolist() == [3] * 16
+    assert states["cuda:3"].tolist() == [1] * 16
+
+
 class Odd:
     """A value that no checkpoint can hold."""
 

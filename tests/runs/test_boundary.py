@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from harness.errors import RecipeError, SpecError
+from harness.errors import DivergedError, RecipeError, SpecError
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
@@ -49,6 +50,10 @@ def test_numbers_that_are_tensors_and_paths_leave_as_plain_ones() -> None:
         Progress(step=1, train_seconds=0, curves={"loss": [1.0]}),  # type: ignore[list-item]
         Progress(step=1, train_seconds=0, curves={"loss": [(1, torch.zeros(2))]}),  # type: ignore[list-item]
         Progress(step=1, train_seconds="long"),  # type: ignore[arg-type]
+        Progress(step=1, train_seconds=0, curves={"loss": [(1, "0.9")]}),  # type: ignore[list-item]
+        Scored(step=1, train_seconds=0, scores={"error": "0.9"}),  # type: ignore[dict-item]
+        Scored(step=1, train_seconds=0, scores={"error": True}),
+        Scored(step=1, train_seconds=0, scores={"error": torch.tensor(True)}),  # type: ignore[dict-item]
         Finished(step=1, summary={"error": 1.0}),
         Failed(kind=Cause.ERROR, reason="mine"),
     ],
@@ -56,6 +61,16 @@ def test_numbers_that_are_tensors_and_paths_leave_as_plain_ones() -> None:
 def test_what_is_no_event_is_refused_in_the_slot(event: Any) -> None:
     with pytest.raises(RecipeError, match=r"recipe 'toy' emitted what is no .* use run.report"):
         sent(event)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, torch.tensor(math.nan)])
+def test_a_score_that_is_not_finite_is_a_divergence_and_such_a_point_of_a_curve_is_left_out(value: Any) -> None:
+    with pytest.raises(DivergedError, match=r"score at step 3: error is (nan|-?inf)"):
+        sent(Scored(step=3, train_seconds=0, scores={"error": value}))
+    with pytest.raises(DivergedError, match="train_seconds is"):
+        sent(Scored(step=3, train_seconds=value, scores={"error": 1.0}))
+    told = sent(Progress(step=2, train_seconds=0, rate=value, fraction=0.5, curves={"norm": [(1, value), (2, 3.0)]}))
+    assert told == Progress(step=2, train_seconds=0, rate=0.0, fraction=0.5, curves={"norm": [(2, 3.0)]})
 
 
 def test_a_fault_says_its_last_line_and_where_the_rest_is(tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     )
     # Which training a checkpoint belongs to.
     trained_by = settings.model_dump(mode="json", exclude=set(sampling_only(type(settings)) | idle(settings)))
-    facts = [version, trained_by, run.budget.model_dump(), run.seed, prepared.fingerprint, trainer.device.type]
+    facts = [run.identity, version, trained_by, run.budget.model_dump(), run.seed]
+    facts += [prepared.fingerprint, trainer.device.type]
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     saved = run.directory / checkpoint.NAME
     state = checkpoint.load(saved, identity=identity)
@@ -136,7 +137,7 @@ class _Session:
                 reset_peak_memory(device)
                 for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
                     self._progress(means)
-                if self.run.should_stop and self.trainer.fraction < part / times:
+                if self.trainer.fraction < part / times and self.run.should_stop:
                     self._checkpoint()
                     raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
                 self.peak = max(self.peak, peak_memory_mb(device))

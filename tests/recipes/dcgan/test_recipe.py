@@ -161,6 +161,14 @@ def test_a_run_that_was_stopped_and_resumed_ends_in_the_very_same_weights(tmp_pa
     assert curves(*first, *second) == curves(*events)
 
 
+def test_a_run_that_is_asked_to_stop_once_it_is_trained_is_not_told_to_and_ends_whole(tmp_path: Path) -> None:
+    context, events = run(tmp_path, images=40)
+    context._stop = lambda: any(isinstance(each, Progress) and each.step == 40 for each in events)
+    Dcgan().train(SETTINGS, context)
+    assert context._stop()
+    assert not context.told_to_stop
+
+
 def test_a_run_killed_while_it_is_scored_scores_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill() -> None:
         raise MemoryError
@@ -179,6 +187,11 @@ def test_a_run_killed_while_it_is_scored_scores_again(tmp_path: Path, monkeypatc
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_from(tmp_path: Path) -> None:
     Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
     context, events = run(tmp_path, images=40)
+    Dcgan().train(SETTINGS.model_copy(update={"margin": None}), context)
+    assert isinstance(events[0], Started)
+    assert events[0].resumed_at == 0
+    context, events = run(tmp_path, images=40)
+    context.identity = "another recipe, whose settings have the same names"
     Dcgan().train(SETTINGS.model_copy(update={"margin": None}), context)
     assert isinstance(events[0], Started)
     assert events[0].resumed_at == 0
