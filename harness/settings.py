@@ -65,6 +65,17 @@ def sampling_only(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, field in fields if any(isinstance(mark, AtSampling) for mark in field.metadata))
 
 
+class AlwaysTold:
+    """Marks a setting whose default is written in the spec, where another spec may write another: see TOLD."""
+
+    def __repr__(self) -> str:
+        return "TOLD"
+
+
+TOLD = AlwaysTold()
+"""`Annotated[float, TOLD]`: runs are told apart by its value, at its default too."""
+
+
 class Not:
     """Every value but these: `When(regulariser=Not("none"))`."""
 
