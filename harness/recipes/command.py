@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -315,4 +316,5 @@ def _visible(device: str) -> str:
 
 
 def _device_name(run: Run) -> str:
-    return processor() if (run.device or "cpu") == "cpu" else str(run.device)
+    """The processor's model name; of a GPU, which only the command opens, which one it is of which machine."""
+    return processor() if (run.device or "cpu") == "cpu" else f"{run.device} of {platform.node()}"
