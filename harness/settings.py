@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -65,6 +65,17 @@ def sampling_only(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, field in fields if any(isinstance(mark, AtSampling) for mark in field.metadata))
 
 
+class AlwaysTold:
+    """Marks a setting whose default is written in the spec, where another spec may write another: see TOLD."""
+
+    def __repr__(self) -> str:
+        return "TOLD"
+
+
+TOLD = AlwaysTold()
+"""`Annotated[float, TOLD]`: runs are told apart by its value, at its default too."""
+
+
 class Not:
     """Every value but these: `When(regulariser=Not("none"))`."""
 
@@ -112,12 +123,40 @@ class When:
 
 def idle(settings: BaseModel) -> frozenset[str]:
     """The fields of `settings` that play no part in it, since those they depend on are set otherwise."""
-    fields = type(settings).model_fields.items()
-    return frozenset(
-        name
-        for name, field in fields
-        if any(isinstance(mark, When) and not mark.holds(settings) for mark in field.metadata)
-    )
+    return frozenset(asleep(settings))
+
+
+def asleep(settings: BaseModel) -> dict[str, list[str]]:
+    """Each field that plays no part in `settings` -> the settings that put it to sleep, themselves awake.
+
+    Whoever depends on a field that sleeps reads it at its default, whatever it is set to.
+    """
+    fields = type(settings).model_fields
+    usual = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in fields.items()
+        if not (field.is_required() or field.default_factory_takes_validated_data)
+    }
+    found: dict[str, list[str]] = {}
+    for _ in fields:  # without circles, a chain is no longer than that
+        seen = settings.model_copy(update={name: usual[name] for name in found if name in usual})
+        now = {
+            name: list(dict.fromkeys(unmet))
+            for name, field in fields.items()
+            if (unmet := [other for mark in field.metadata if isinstance(mark, When) for other in mark.unmet(seen)])
+        }
+        if now.keys() == found.keys():
+            break
+        found = now
+    return {name: list(dict.fromkeys(_awake(found, (name,)))) for name in found}
+
+
+def _awake(found: Mapping[str, list[str]], path: tuple[str, ...]) -> Iterator[str]:
+    for other in found[path[-1]]:
+        if other in found and other not in path:
+            yield from _awake(found, (*path, other))
+        else:
+            yield other
 
 
 class Budget(Settings):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
-from harness.settings import SAMPLING, Not, OneOf, Reading, Settings, When, idle, sampling_only
+from harness.settings import SAMPLING, Not, OneOf, Reading, Settings, When, asleep, idle, sampling_only
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,27 @@ def test_a_setting_is_idle_where_those_it_depends_on_are_set_otherwise(
     changes: dict[str, Any], expected: set[str]
 ) -> None:
     assert idle(Model(**changes)) == expected
+
+
+class Chained(Settings):
+    last: Annotated[float, When(middle=("b",))] = 0.0
+    middle: Annotated[str, When(mode=("on",))] = "a"
+    usual: Annotated[float, When(middle=("a",))] = 0.0
+    mode: str = "off"
+
+
+def test_what_depends_on_an_idle_setting_reads_that_at_its_default() -> None:
+    assert asleep(Chained(middle="b")) == {"last": ["mode"], "middle": ["mode"]}
+    assert idle(Chained(middle="b", mode="on")) == {"usual"}
+    assert idle(Chained(middle="b", last=3.0)) == idle(Chained()) == {"last", "middle"}
+
+
+def test_a_circle_of_conditions_comes_to_an_end() -> None:
+    class Circle(Settings):
+        one: Annotated[str, When(other=("b",))] = "a"
+        other: Annotated[str, When(one=("b",))] = "a"
+
+    assert idle(Circle(one="b")) <= {"one", "other"}
 
 
 def test_an_entry_that_does_not_say_what_it_reads_may_read_anything(monkeypatch: pytest.MonkeyPatch) -> None:

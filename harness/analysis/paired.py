@@ -144,7 +144,7 @@ def p_of_equal(value: float, n: int, grain: float) -> float:
     """
     if grain == 0 and n > 2:
         return 0.0
-    if grain == 0 or value <= grain * (1 + ROUNDING):
+    if grain == 0 or value < 1.5 * grain:
         return 0.5**n
     return min(0.5**n, float(stats.t.sf(value / grain * math.sqrt(6 * n), n - 1)))
 

@@ -24,7 +24,7 @@ def plan(spec: Spec) -> Plan:
 
     Raises SpecError where the control cell is impossible, or nothing is left to compare.
     """
-    _, data, refusals = spec.settings(baseline_levels(spec))
+    train, data, refusals = spec.settings(baseline_levels(spec))
     if data is None:
         raise spec.refusal(("data",), refusals[0].text)
     references = spec.references(data)
@@ -34,6 +34,7 @@ def plan(spec: Spec) -> Plan:
         "references": {name: effective(each) for name, each in references.items()},
         # As given: of a recipe's default budget another release may think otherwise.
         "budget": spec.budget.model_dump(mode="json", exclude_none=True),
+        **({"identity": dict(spec.recipe.identity)} if spec.recipe.identity else {}),
     }
     searching = _search(spec, shared) if spec.design.kind == "search" else None
     if searching is None:
@@ -54,7 +55,8 @@ def plan(spec: Spec) -> Plan:
         "study": spec.study,
         "objective": [spec.objective.name, spec.objective.direction.value],
         # Idle ones too: what plays no part here may in a cell where a factor sets the others.
-        "train": differing(spec.train),
+        # Of defaults that the spec itself writes, those that a factor's baseline replaces are never run with.
+        "train": differing(train if spec.recipe.identity and train is not None else spec.train),
         "data": differing(spec.data),
         "factors": {name: differing(factor) for name, factor in spec.factors.items()},
         # What a sampler chose by its results must not pass for a design's runs, nor one sampler's for another's.

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -29,6 +30,7 @@ class Recipe(Protocol):
     spec; `Nothing` and `Budget` are those of a recipe that has none. Factors may name fields of the first two; how runs
     are scored never moves with the treatment. A change that makes numbers that do not compare with those before, a
     default's for one, raises the `version`. `unit` is what steps count, in the plural.
+    `identity` is plain data that tells its runs apart beside name, version and settings.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Recipe(Protocol):
     budget: type[Budget] = Budget
     version: int = 1
     unit: str = "steps"
+    identity: Mapping[str, Any] = MappingProxyType({})
 
     def measures(self, evaluate: Any) -> tuple[Measure, ...]:
         """All that a run ends with beside the objective, its training time and peak memory."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from harness.errors import RecipeError, SpecError, nearest
 from harness.machine.provenance import processor
@@ -20,7 +21,7 @@ from harness.recipes.models import budget_of, model_of
 from harness.recipes.printed import Printed
 from harness.recipes.process import Ended, run_command
 from harness.recipes.run import Interrupted, Run
-from harness.settings import Budget, Settings
+from harness.settings import TOLD, Budget, Settings
 
 KEYS = ("command", "settings", "budget", "unit", "name", "version", "cwd", "env")
 _OF_RUN = ("seed", "directory", "device", "settings")
@@ -55,6 +56,8 @@ class CommandRecipe(Recipe):
             raise SpecError(f"version: {self.version!r} is not allowed: must be a whole number")
         self.unit = str(raw.get("unit") or next(iter(amounts), "steps"))
         self._folder = Path(folder, str(raw.get("cwd", "."))).resolve()
+        # The folder is none of it: a study may be moved.
+        self.identity = {"command": self._command, "env": self._env, "unit": self.unit}
         self.settings = _settings(values)
         self.budget = _budget(amounts)
         self._refuse_placeholders(values, amounts)
@@ -260,7 +263,7 @@ def _settings(values: Mapping[str, Any]) -> type[Settings]:
         if not re.fullmatch(r"[A-Za-z]\w*", name) or (name in _OF_RUN and name != "device"):
             why = "every run has it" if name in _OF_RUN else "must be letters, digits and _, a letter first"
             raise SpecError(f"settings: a setting cannot be called '{name}': {why}; give it another name")
-        fields[name] = (_type(value, name), value)
+        fields[name] = (Annotated[_type(value, name), TOLD], value)
     return model_of("SettingsOfCommand", fields)
 
 
@@ -316,4 +319,5 @@ def _visible(device: str) -> str:
 
 
 def _device_name(run: Run) -> str:
-    return processor() if (run.device or "cpu") == "cpu" else str(run.device)
+    """The processor's model name; of a GPU, which only the command opens, which one it is of which machine."""
+    return processor() if (run.device or "cpu") == "cpu" else f"{run.device} of {platform.node()}"

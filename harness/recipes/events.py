@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+SOURCE = "harness.source.digest"
+"""The fact of a run that says which source of its recipe was run."""
+
 
 class Cause(StrEnum):
     """Why a run did not end well: it diverged, by a fault, stopped to go on later, given up, or not in the plan."""

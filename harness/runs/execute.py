@@ -6,13 +6,14 @@ import random
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import DivergedError
-from harness.machine.devices import peak_memory_mb, reset_peak_memory
+from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory
 from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
 from harness.recipes import Interrupted, Run
-from harness.recipes.events import Cause, Event, Failed, Finished
+from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Started
 from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
@@ -45,6 +46,7 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     directory.mkdir(parents=True, exist_ok=True)
     (directory / TRACEBACK).unlink(missing_ok=True)
     recipe = description.address.load()
+    source = description.address.loaded_digest()
     device = description.device or "cpu"
     with ExitStack() as around:
         if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
@@ -65,9 +67,10 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             budget=description.budget,
             device=description.device,
             threads=description.threads,
-            identity=description.identity or description.key,
+            # What was begun by another source is not gone on with.
+            identity=f"{description.identity or description.key}{f'-{source}' if source else ''}",
             trained=Path(description.trained) if description.trained else None,
-            emit=guarded(emit, recipe.name, description.objective),
+            emit=guarded(_opening(emit, source, device), recipe.name, description.objective),
             stop=should_stop,
         )
         returned = recipe.train(description.train, run)
@@ -82,6 +85,26 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
         summary[PEAK_MEMORY.name] = peak_memory_mb(device)
     folder.describe(description, recipe.name, summary)
     return Finished(step=run.step, summary=summary)
+
+
+def _opening(emit: Callable[[Event], None], source: str, device: str) -> Callable[[Event], None]:
+    """`emit`, with Started as the first event: it says what source is run, and where, if the recipe does not."""
+    about = {SOURCE: source} if source else {}
+    begun = False
+
+    def send(event: Event) -> None:
+        nonlocal begun
+        if isinstance(event, Started) or not begun:
+            begun = True
+            own = event.facts if isinstance(event, Started) else {}
+            facts = {**own, **about}
+            if "device.name" not in facts:
+                facts["device.name"] = device_name(device)
+            emit(replace(event, facts=facts) if isinstance(event, Started) else Started(facts=facts))
+        if not isinstance(event, Started):
+            emit(event)
+
+    return send
 
 
 def _settle(description: RunDescription) -> None:

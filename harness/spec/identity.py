@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from harness.settings import idle, sampling_only
+from harness.settings import AlwaysTold, idle, sampling_only
 
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -19,6 +19,7 @@ _SCALARS = (bool, int, float, str, type(None))
 def differing(settings: BaseModel) -> dict[str, Any]:
     """Setting -> plain value for those that differ from their default, and those that have none.
 
+    Those whose default is the spec's own (TOLD) are told always.
     A setting that is newer than kept runs is missing while it is at its default, so that what was told apart by the
     others stays as it was. 1 and 1.0 are one value; true and 1 are two.
     """
@@ -63,8 +64,9 @@ def _told(settings: BaseModel, left_out: Container[str]) -> dict[str, Any]:
 
 
 def _default(field: FieldInfo) -> Any:
-    """The field's default; PydanticUndefined where it has none, or one that depends on other fields."""
-    if getattr(field, "default_factory_takes_validated_data", False):
+    """The field's default; PydanticUndefined where it has none, or one that depends on other fields or the spec."""
+    told = any(isinstance(mark, AlwaysTold) for mark in field.metadata)
+    if told or getattr(field, "default_factory_takes_validated_data", False):
         return PydanticUndefined
     return field.get_default(call_default_factory=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from harness.settings import When, idle
+from harness.settings import asleep, idle
 from harness.spec.factors import Factor, Level, Section, Sections, assigned, same, spelled
 from harness.spec.identity import effective
 from harness.spec.refusals import shown
@@ -77,9 +77,7 @@ def _changes(factors: Mapping[str, Factor], name: str, levels: Mapping[str, Leve
 
 
 def _why(settings: BaseModel, name: str) -> str:
-    marks = (mark for mark in type(settings).model_fields[name].metadata if isinstance(mark, When))
-    others = dict.fromkeys(other for mark in marks for other in mark.unmet(settings))
-    values = settings.model_dump(mode="json")
+    others, values = asleep(settings)[name], settings.model_dump(mode="json")
     where = (f"{other} is {spelled(value) if _is_level(value := values[other]) else shown(value)}" for other in others)
     return f"{name} plays no part where {' and '.join(where)}"
 

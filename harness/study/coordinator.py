@@ -14,7 +14,7 @@ from types import FrameType
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
-from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
 from harness.study.placement import Placement, describe
@@ -24,6 +24,8 @@ from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
 
+# Facts of a run that its trial keeps: where its costs compare, and the source as it was loaded in its slot.
+_FACTS = {"device.name": "device_name", SOURCE: "source"}
 _GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
 
 
@@ -159,6 +161,8 @@ class Coordinator:
         match event:
             case Started():
                 self.tracker.set_tags(running.mlflow_run, event.facts)
+                known = {name: event.facts[fact] for fact, name in _FACTS.items() if fact in event.facts}
+                self.store.attach(running.claim.number, **known)
                 self.tracker.inputs(running.mlflow_run, event.data)
                 if event.resumed_at and running.trained is None:
                     self.display.note(f"{running.name}: resumed after {event.resumed_at:,} {self.plan.unit}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.design import Cell, Plan, PlannedRun
 from harness.measures import RunState
-from harness.recipes.events import Cause
+from harness.recipes.events import SOURCE, Cause
 from harness.spec import label
 from harness.study.store import Reusable, StudyStore
 from harness.study.tracking import Tracker
@@ -34,7 +34,7 @@ def identity(study: str, cell: Cell, run: PlannedRun, source: str) -> dict[str, 
         "harness.key": run.key,
         "harness.study": study,
     }
-    return tags | ({"harness.source.digest": source} if source else {})
+    return tags | ({SOURCE: source} if source else {})
 
 
 def note(cell: Cell, run: PlannedRun, attempt: int, mlflow_run: str) -> str:

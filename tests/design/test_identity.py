@@ -182,3 +182,52 @@ def test_the_runs_of_a_search_share_trainings_too() -> None:
     assert len({run.key for run in runs}) == 3
     assert {run.training for run in runs} == {runs[0].key}
     assert made.with_tried(each for each in tried if not isinstance(each, str)).trainings == 2  # the control's too
+
+
+COMMAND = """\
+study: toy
+recipe:
+  command: [python, train.py, --lr, "{lr}", --wd, "{wd}", --epochs, "5"]
+  settings: {lr: 0.1, wd: 0.0}
+  env: {MODE: fast}
+objective: {metric: loss, direction: minimize}
+factors:
+  wd: {baseline: 0.0, levels: [0.1]}
+seeds: 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('--epochs, "5"', '--epochs, "50"'),
+        ("lr: 0.1", "lr: 0.5"),
+        ("MODE: fast", "MODE: slow"),
+        ("train.py", "other.py"),
+        ("env:", "unit: epochs\n  env:"),
+    ],
+)
+def test_what_a_command_is_started_with_tells_its_runs_and_its_studies_apart(old: str, new: str) -> None:
+    Path("command.yaml").write_text(COMMAND)
+    before = planned("recipe.name=train", path="command.yaml")
+    Path("command.yaml").write_text(COMMAND.replace(old, new))
+    after = planned("recipe.name=train", path="command.yaml")
+    assert COMMAND.replace(old, new) != COMMAND
+    assert not set(keys(before)) & set(keys(after))
+    assert before.fingerprint != after.fingerprint
+
+
+def test_a_commands_runs_are_told_by_the_settings_that_they_are_run_with_wherever_these_are_written() -> None:
+    Path("command.yaml").write_text(COMMAND)
+    before = planned(path="command.yaml")
+    # A default that the factor's baseline overrides; a default that the section `train` overrides; another folder.
+    Path("command.yaml").write_text(COMMAND.replace("wd: 0.0}", "wd: 0.9}"))
+    assert (keys(planned(path="command.yaml")), planned(path="command.yaml").fingerprint) == (
+        keys(before),
+        before.fingerprint,
+    )
+    Path("command.yaml").write_text(COMMAND.replace("lr: 0.1", "lr: 0.7") + "train: {lr: 0.1}\n")
+    assert keys(planned(path="command.yaml")) == keys(before)
+    Path("deep").mkdir()
+    Path("deep/command.yaml").write_text(COMMAND)
+    assert keys(planned(path="deep/command.yaml")) == keys(before)

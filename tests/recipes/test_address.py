@@ -103,6 +103,68 @@ def test_a_changed_neighbour_changes_the_digest_and_what_is_not_imported_does_no
     assert digests[2] == digests[3]
 
 
+def test_whatever_is_imported_from_a_package_is_part_of_its_recipes_source(tmp_path: Path) -> None:
+    package = tmp_path / "gamma_package"
+    write(package / "__init__.py", "")
+    write(package / "train.py", "from . import nets\nfrom gamma_package.data.rows import ROWS\n" + ONE)
+    for name in ("nets.py", "data/__init__.py", "data/rows.py", "unused.py"):
+        write(package / name, "from ..nets import A\nROWS = 1\n" if name == "data/rows.py" else "A = 1\n")
+    for address in (
+        Address.of("gamma_package.train:fit", tmp_path),
+        Address.of({"command": ["python", "-m", "gamma_package.train"]}, tmp_path),
+        Address.of({"command": ["python", "-m", "gamma_package.train"], "cwd": ".."}, tmp_path / "deep"),
+    ):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        found = [file.resolve().relative_to(package).as_posix() for file in address.sources()]
+        assert sorted(found) == ["__init__.py", "data/__init__.py", "data/rows.py", "nets.py", "train.py"]
+        before = address.digest()
+        write(package / "data" / "rows.py", (package / "data" / "rows.py").read_text() + "# more\n")
+        assert address.digest() != before != ""
+
+
+def test_a_package_that_is_run_as_a_command_is_its_main_module_too(tmp_path: Path) -> None:
+    write(tmp_path / "tool" / "__init__.py", "")
+    write(tmp_path / "tool" / "__main__.py", "from tool import inner")
+    write(tmp_path / "tool" / "inner.py", "")
+    sources = Address.of({"command": ["python", "-m", "tool", "--lr"]}, tmp_path).sources()
+    assert [file.name for file in sources] == ["__init__.py", "__main__.py", "inner.py"]
+
+
+@pytest.mark.parametrize("command", [["python", "-c", "print(1)"], ["python", "-m", "json.tool"], ["true"]])
+def test_a_command_that_names_no_file_of_its_own_has_no_digest(tmp_path: Path, command: list[str]) -> None:
+    assert Address.of({"command": command}, tmp_path).digest() == ""
+
+
+@pytest.mark.parametrize("place", ["./delta_train.py:fit", "delta_train:fit"])
+def test_what_runs_after_a_neighbour_changed_is_the_new_one_with_its_own_digest(tmp_path: Path, place: str) -> None:
+    write(tmp_path / "delta_inner.py", "VALUE = 1")
+    write(tmp_path / "delta_nets" / "__init__.py", "")
+    write(tmp_path / "delta_nets" / "small.py", "from delta_inner import VALUE as SMALL")
+    text = "import delta_nets.small\n" + ONE.replace("0.1", "delta_nets.small.SMALL")
+    write(tmp_path / "delta_train.py", text)
+    address = Address.of(place, tmp_path)
+    digests = []
+    for value in (1, 2, 1):
+        write(tmp_path / "delta_inner.py", f"VALUE = {value}")  # of the same second and length
+        assert address.load().settings().model_dump() == {"lr": value}
+        assert address.load().settings is address.load().settings
+        assert address.loaded_digest() == address.digest()
+        digests.append(address.digest())
+    assert digests[0] == digests[2] != digests[1]
+    write(tmp_path / "delta_inner.py", "VALUE = 3")
+    assert address.loaded_digest() == digests[0] != address.digest()
+
+
+def test_two_recipes_that_share_a_neighbour_both_get_the_new_one(tmp_path: Path) -> None:
+    write(tmp_path / "epsilon_inner.py", "VALUE = 1")
+    for name in ("one.py", "two.py"):
+        write(tmp_path / name, "from epsilon_inner import VALUE\n" + ONE.replace("0.1", "VALUE"))
+    assert Address.of("./one.py", tmp_path).load().settings().model_dump() == {"lr": 1}
+    write(tmp_path / "epsilon_inner.py", "VALUE = 20")
+    for name in ("./two.py", "./one.py"):
+        assert Address.of(name, tmp_path).load().settings().model_dump() == {"lr": 20}
+
+
 def test_an_installed_recipe_has_no_digest() -> None:
     assert Address.of("dcgan").digest() == ""
     assert Address.of("dcgan").sources() == []

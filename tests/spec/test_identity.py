@@ -132,6 +132,16 @@ def test_what_plays_no_part_makes_no_other_run() -> None:
     assert differing(Dependent(beta=0.5)) == {"beta": 0.5}
 
 
+def test_what_depends_on_a_setting_that_plays_no_part_makes_no_other_run_either() -> None:
+    class Chained(Settings):
+        mode: Literal["off", "on"] = "off"
+        kind: Annotated[Literal["a", "b"], When(mode=("on",))] = "a"
+        rate: Annotated[float, When(kind=("b",))] = 1.0
+
+    assert effective(Chained(kind="b", rate=2.0)) == effective(Chained()) == {}
+    assert effective(Chained(mode="on", kind="b", rate=2.0)) == {"mode": "on", "kind": "b", "rate": 2}
+
+
 def test_what_is_used_at_sampling_only_makes_another_run_and_no_other_training() -> None:
     one, other = Dependent(beta=0.5, truncation=0.7), Dependent()
     assert effective(one) != effective(other)

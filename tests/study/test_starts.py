@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,7 @@ def toy(run: Run, lr: float = 0.1, psi: Annotated[float, SAMPLING] = 1.0):
     run.report(10, error=weight * psi)
     return {"error": weight * psi, "train_seconds": 5.0 + lr}
 '''
+TIMED = TOY.replace("    weight =", "    for _ in run.until_budget(steps=1):\n        pass\n    weight =")
 SPEC = """
 study: NAME
 recipe: ./toy.py:toy
@@ -81,6 +84,22 @@ def start(project: Path, tracking: str) -> Start:
 
 def of(name: str, levels: str = "0.2") -> str:
     return SPEC.replace("NAME", name).replace("LEVELS", levels)
+
+
+def _pretend(study: str, keys: set[str], device: str | None) -> None:
+    """Let runs of a stored study have been trained on that device; on one that nobody knows where it is None."""
+    with sqlite3.connect("optuna.db") as database:
+        for trial in optuna.load_study(study_name=study, storage=STORAGE).trials:
+            if trial.user_attrs["key"] in keys:
+                at = (trial._trial_id,)
+                where = "WHERE trial_id = ? AND key = 'device_name'"
+                assert trial.user_attrs["device_name"]
+                if device is None:
+                    database.execute(f"DELETE FROM trial_user_attributes {where}", at)
+                else:
+                    new = json.dumps(device)
+                    database.execute(f"UPDATE trial_user_attributes SET value_json = ? {where}", (new, *at))
+    database.close()
 
 
 def done() -> Counter[str]:
@@ -253,6 +272,46 @@ def test_what_is_not_the_same_is_not_taken_over(start: Start, project: Path) -> 
     assert "reused_from" not in report.runs
     start(of("hunt") + "design: {kind: search, trials: 4}\n")
     assert done()["trained"] == 20
+
+
+def test_runs_of_so_many_seconds_are_trained_anew(start: Start, project: Path) -> None:
+    (project / "timed.py").write_text(TIMED)
+    for name in ("one", "two"):
+        said = start(of(name).replace("./toy.py:toy", "./timed.py") + "budget: {seconds: 0.01}\n")[2]
+        assert "those of" not in said
+    assert done()["trained"] == 8
+
+
+def test_runs_whose_source_nobody_knows_are_trained_anew(start: Start, project: Path) -> None:
+    command = """{command: [python, -c, "print('{{\\"error\\": {lr}}}')"], settings: {lr: 0.1}}"""
+    spec = of("NAME").replace("./toy.py:toy", command).replace("seeds: 2", "seeds: 1\nobjective: {metric: error, ")
+    for name in ("one", "two"):
+        outcome, _, said = start(spec.replace("NAME", name) + "  direction: minimize}\n")
+        assert outcome.complete == 2
+        assert "those of" not in said
+
+
+@pytest.mark.parametrize("elsewhere", ["another device", None])
+def test_costs_of_a_run_from_another_device_are_not_taken_over_and_its_quality_is(
+    start: Start, elsewhere: str | None
+) -> None:
+    first = start(of("one"))[1].runs.set_index("key")
+    (name,) = optuna.get_all_study_names(STORAGE)
+    study = optuna.load_study(study_name=name, storage=STORAGE)
+    moved = {trial.user_attrs["key"] for trial in study.trials[:2]}
+    _pretend(name, moved, elsewhere)
+    runs = start(of("two", "0.2, 0.4"))[1].runs.set_index("key")
+    assert (runs["reused_from"] == name).sum() == 4
+    assert (runs.loc[first.index, "error"] == first["error"]).all()
+    for cost in ("train_seconds", "peak_memory_mb"):
+        assert set(runs.index[runs[cost].isna()]) == moved
+
+
+def test_a_study_all_of_whose_runs_were_trained_on_one_device_keeps_their_costs(start: Start) -> None:
+    first = start(of("one"))[1].runs.set_index("key")
+    _pretend(optuna.get_all_study_names(STORAGE)[0], set(first.index), "another device")
+    taken = start(of("two"))[1].runs.set_index("key")
+    assert (taken["train_seconds"] == first["train_seconds"]).all()
 
 
 def test_runs_of_a_search_are_not_taken_over_by_a_design(start: Start, project: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,8 +16,9 @@ from harness.recipes.events import Cause
 
 SETTLED = (RunState.COMPLETE, RunState.DIVERGED, RunState.PRUNED)
 """How a run ends that is not tried again."""
+_REUSED = "reused_from"
+_SOMETIMES = ("source", _REUSED)  # columns that tables have where any of their runs has one
 # Best evidence first: where a run has several trials, the table shows the first of these.
-_SOMETIMES = ("source", "reused_from")  # columns that tables have where any of their runs has one
 _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 
 
@@ -24,18 +26,23 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name.
 
     `source`, the digest of the recipe's source, and `reused_from`, the study that trained it, where any run has one.
+    A run that was taken over from another kind of device has no costs: they are that device's.
     """
     best: dict[str, FrozenTrial] = {}
     for key, trial in keyed(trials):
         if key not in best or _RANK.index(state_of(trial)) < _RANK.index(state_of(best[key])):
             best[key] = trial
+    devices, costs = _devices(best.values()), {cost.name for cost in plan.costs}
     rows = []
     for run in plan.runs:
         row: dict[str, Any] = {"key": run.key, "cell": run.cell, "seed": run.seed, "state": RunState.MISSING.value}
         if run.key in best:
             trial = best[run.key]
             row |= {"state": state_of(trial).value, "trial": trial.number}
-            row |= {"attempt": trial.user_attrs.get("attempt", 1), **trial.user_attrs.get("summary", {})}
+            elsewhere = _REUSED in trial.user_attrs and trial.user_attrs.get("device_name") not in devices
+            summary = trial.user_attrs.get("summary", {})
+            row |= {name: value for name, value in summary.items() if not (elsewhere and name in costs)}
+            row["attempt"] = trial.user_attrs.get("attempt", 1)
             row["slots_per_device"] = trial.user_attrs.get("slots_per_device", 1)
             row["reason"] = trial.user_attrs.get("failure", {}).get("reason", "")
             row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
@@ -51,6 +58,16 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     if "slots_per_device" not in table:
         table["slots_per_device"] = 1
     return table
+
+
+def _devices(trials: Collection[FrozenTrial]) -> set[str]:
+    """The kinds of device that a study trains on: those of its own runs, or of most of its runs where none is its own.
+
+    Where it is not known what a run was trained on, that is none of them.
+    """
+    named = [trial for trial in trials if trial.user_attrs.get("device_name")]
+    own = {trial.user_attrs["device_name"] for trial in named if _REUSED not in trial.user_attrs}
+    return own or {name for name, _ in Counter(trial.user_attrs["device_name"] for trial in named).most_common(1)}
 
 
 def curves(trials: Sequence[FrozenTrial], plan: Plan) -> dict[tuple[str, int], list[tuple[int, float]]]:

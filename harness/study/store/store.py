@@ -162,6 +162,8 @@ class StudyStore:
         kept: Callable[[PlannedRun], bool],
     ) -> Standing:
         source = source_of(self._address)
+        # How far a run comes in so many seconds is the machine's; an unknown source may be any.
+        reuse = reuse and not plan.budget.timed and bool(source or self._address.is_installed)
 
         def reusable(keys: set[str]) -> Mapping[str, Reusable]:
             return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
