@@ -19,7 +19,7 @@ from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
-from harness.study.recording import identity, note, parameters, title
+from harness.study.recording import identity, note, parameters
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
@@ -216,14 +216,10 @@ class Coordinator:
         elif not stopped:
             self.outcome.failed += 1
             self.outcome.reasons.append(reason)
-            for follower in self._trainings.failed(run):
+        if cause in (Cause.DIVERGED, Cause.ERROR):
+            for follower in self._trainings.failed(run, settled=cause is Cause.DIVERGED):
                 self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
-        if cause is Cause.DIVERGED:
-            for follower in self._trainings.diverged(run):
-                self.store.lose(self.plan, follower, reason)
-                self.outcome.diverged += 1
-                self.display.lost(title(self.plan.cell(follower.cell), follower), f"diverged with {running.name}")
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]

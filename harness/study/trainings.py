@@ -45,15 +45,14 @@ class Trainings:
         self._sweep(self._group[run.training] or [run])
         return self._held.pop(run.training, [])
 
-    def diverged(self, run: PlannedRun) -> list[PlannedRun]:
-        """`run` diverged; the runs that waited for it, whose training diverges too."""
-        lost = self._held.pop(run.training, [])
-        self._open -= {run.key, *(each.key for each in lost)}
-        self._sweep(self._group[run.training])
-        return lost
+    def failed(self, run: PlannedRun, *, settled: bool) -> list[PlannedRun]:
+        """`run` failed by a fault or, `settled`, diverged; the next run of its training to try, if one waits.
 
-    def failed(self, run: PlannedRun) -> list[PlannedRun]:
-        """`run` failed by a fault, maybe its own; the next run of its training to try, if one waits."""
+        Either may be its own: in drawing at its own level, which others of its training do not share.
+        """
+        if settled:
+            self._open.discard(run.key)
+            self._sweep(self._group[run.training])
         waiting = self._held.get(run.training, [])
         return [waiting.pop(0)] if waiting else []
 

@@ -43,6 +43,8 @@ def toy(run: Run, lr: float = 0.1, psi: Annotated[float, SAMPLING] = 1.0):
         raise RuntimeError("a fault")
     weight = saved["weight"] if saved else float("nan") if Path(f"lost-{lr}").exists() else lr + run.seed
     run.checkpoint({"weight": weight})
+    if Path(f"undrawn-{lr}-{psi}").exists():
+        psi = float("nan")
     run.report(10, error=weight * psi)
     return {"error": weight * psi, "train_seconds": 5.0 + lr}
 '''
@@ -333,10 +335,10 @@ def test_a_follower_whose_checkpoint_is_gone_trains_and_the_next_goes_on_from_it
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
-def test_followers_of_a_training_that_diverged_diverge_untrained(start: Start, project: Path) -> None:
+def test_a_training_that_diverges_is_tried_by_each_run_that_shares_it(start: Start, project: Path) -> None:
     (project / "lost-0.1").touch()
     outcome, report, _ = start(SHARED)
-    assert done() == {"trained": 4}
+    assert done() == {"trained": 2 * 3 + 2}
     assert (outcome.complete, outcome.diverged) == (2, 6)
     states = report.runs.groupby("cell")["state"].agg(set)
     assert states.to_dict() == {
@@ -348,6 +350,30 @@ def test_followers_of_a_training_that_diverged_diverge_untrained(start: Start, p
     assert all("is nan" in reason for reason in report.runs[report.runs["state"] == "diverged"]["reason"])
     _, _, said = start(SHARED)
     assert "nothing to add" in said
+
+
+def test_a_run_that_diverges_in_drawing_at_its_own_level_loses_no_other(start: Start, project: Path) -> None:
+    (project / "undrawn-0.1-1.0").touch()
+    outcome, report, _ = start(SHARED)
+    assert (outcome.complete, outcome.diverged) == (6, 2)
+    assert set(report.runs[report.runs["cell"] == "baseline"]["state"]) == {"diverged"}
+    assert set(report.runs[report.runs["cell"] != "baseline"]["state"]) == {"complete"}
+    assert done() == {"trained": 2 + 2 + 2, "sampled": 2}
+    assert not list(Path("runs").glob("*/*/checkpoint.pt"))
+
+
+def test_a_level_added_to_a_training_that_one_level_diverged_at_is_run(start: Start, project: Path) -> None:
+    (project / "undrawn-0.1-0.5").touch()
+    start(SHARED.replace("[0.5, 0.7]", "[0.5]"))
+    assert done() == {"trained": 4, "sampled": 2}
+    _, report, _ = start(SHARED)  # all checkpoints are gone: one is trained anew
+    assert report.runs.groupby("cell")["state"].agg(set).to_dict() == {
+        "baseline": {"complete"},
+        "psi=0.5": {"diverged"},
+        "psi=0.7": {"complete"},
+        "lr=0.2": {"complete"},
+    }
+    assert done() == {"trained": 6, "sampled": 2}
 
 
 def test_where_a_leader_fails_the_next_run_of_its_training_leads(start: Start, project: Path) -> None:
