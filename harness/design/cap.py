@@ -22,7 +22,8 @@ class Capped:
 def cap(plan: Plan, seconds: Mapping[str, float], max_hours: float) -> Capped:
     """`plan` without its last seeds, to take at most `max_hours`; `seconds` is what one run of each cell takes.
 
-    Of a cell whose runs share another's training that is their drawing and scoring alone. Raises SpecError where not even one seed fits.
+    Of a cell whose runs share another's training that is their drawing and scoring alone. Raises SpecError where not
+    even one seed fits.
     """
     seeds = list(dict.fromkeys(run.seed for run in plan.runs))
     first = [run for run in plan.runs if run.seed == seeds[0]]

@@ -126,6 +126,9 @@ class Coordinator:
         planned, cell = claim.run, claim.cell
         directory = RUNS / self.store.name / planned.key
         trained = self._trainings.folder(planned)
+        if trained is None and self._trainings.holds(planned):
+            self.store.fail(claim.number, Cause.WITHDRAWN, "waits for the training that it shares")
+            return
         description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory, trained=trained)
         name, device = description.name, description.device
         share = -(-self.launcher.slots // len(self.placement.devices))
@@ -190,13 +193,17 @@ class Coordinator:
         new = [(name, value, event.step) for name, value in summary.items() if name not in scored]
         self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
+        if event.trained_from:
+            self.store.attach(running.claim.number, trained_from=event.trained_from)
         self.store.complete(running.claim.number, summary)
         for follower in self._trainings.complete(running.claim.run):
             self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
         spent = f"{duration(summary[TRAIN_SECONDS.name])} of training"
-        self._release(slot, f"{score} after the {spent} that it shares" if running.trained else f"{score} in {spent}")
+        self._release(
+            slot, f"{score} after the {spent} that it shares" if event.trained_from else f"{score} in {spent}"
+        )
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
         cause, reason = event.kind, event.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import plan as make_plan
 from harness.errors import StudyError
+from harness.measures import RunState
 from harness.recipes.events import Cause
 from harness.report import Report, frames
 from harness.spec import load
@@ -22,7 +24,8 @@ from harness.study.ablate import ablate
 from harness.study.answer import load_report
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options
-from harness.study.store import StudyStore
+from harness.study.store import Standing, StudyStore
+from harness.study.trainings import Trainings
 
 STORAGE = "sqlite:///optuna.db"
 TOY = '''
@@ -294,9 +297,10 @@ def test_runs_that_differ_at_sampling_alone_share_one_training(start: Start) -> 
         assert run["train_seconds"] == pytest.approx(5 + settings[0])
     memory = report.runs.set_index(["cell", "seed"])["peak_memory_mb"]
     assert memory["psi=0.5", 1] == memory["baseline", 1]
-    assert any(
-        note.startswith("psi plays a part at sampling only: runs that differ in nothing") for note in report.notes
-    )
+    assert any(note.startswith("psi plays a part at sampling only: 4 of 8 runs went on from") for note in report.notes)
+    keys = report.runs.set_index(["cell", "seed"])["key"]
+    led = report.runs.set_index(["cell", "seed"])["trained_from"]
+    assert all(led[cell, seed] == (keys["baseline", seed] if "psi" in cell else "") for cell, seed in led.index)
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
@@ -374,6 +378,57 @@ def test_a_level_added_to_a_training_that_one_level_diverged_at_is_run(start: St
         "lr=0.2": {"complete"},
     }
     assert done() == {"trained": 6, "sampled": 2}
+
+
+def test_a_recipe_that_leaves_no_checkpoint_trains_every_run_and_the_report_says_so(
+    start: Start, project: Path
+) -> None:
+    (project / "toy.py").write_text(TOY.replace("    run.checkpoint", "    # run.checkpoint"))
+    _, report, _ = start(SHARED.replace("seeds: 2", "seeds: 1"))
+    assert set(report.runs["state"]) == {"complete"}
+    assert done() == {"trained": 4}
+    assert any(note.startswith("psi plays a part at sampling only: 0 of 4 runs went on") for note in report.notes)
+
+
+def test_where_checkpoints_are_deleted_one_of_the_runs_that_wait_leads(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Coordinator._finish
+
+    def interrupted(self: Coordinator, *arguments: Any) -> None:
+        finish(self, *arguments)
+        raise KeyboardInterrupt
+
+    one = SHARED.replace("seeds: 2", "seeds: 1").replace("  lr: {baseline: 0.1, levels: [0.2]}\n", "")
+    monkeypatch.setattr(Coordinator, "_finish", interrupted)
+    start(one)
+    monkeypatch.setattr(Coordinator, "_finish", finish)
+    shutil.rmtree("runs")
+    (spec := Path("spec.yaml")).write_text(one)
+    ablate(load(spec), Options(storage=STORAGE, launch="processes", slots=2), lambda _: None)
+    assert done() == {"trained": 2, "sampled": 1}
+    assert (load_report(STORAGE, "shared").runs["state"] == "complete").all()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_runs_without_a_checkpoint_wait_for_one_of_them_unless_the_recipe_leaves_none(
+    start: Start, project: Path, leaves: bool
+) -> None:
+    (project / "spec.yaml").write_text(SHARED.replace("[0.5, 0.7]", "[0.5, 0.7, 0.9]"))
+    plan = make_plan(load(project / "spec.yaml"))
+    first, *others = (run for run in plan.runs if run.training == plan.runs[0].training)
+    waiting = frozenset(run.key for run in others)
+    trainings = Trainings("s", Standing(plan=plan, settled={first.key: RunState.COMPLETE}, waiting=waiting))
+    assert [trainings.holds(run) for run in others] == [False, True, True]
+    if leaves:
+        folder = Path("runs", "s", others[0].key)
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.pt").touch()
+    assert trainings.complete(others[0]) == others[1:]
+    if leaves:
+        assert [trainings.folder(run) for run in others[1:]] == [folder] * 2
+    else:
+        assert [trainings.holds(run) for run in others[1:]] == [False, False]
 
 
 def test_where_a_leader_fails_the_next_run_of_its_training_leads(start: Start, project: Path) -> None:

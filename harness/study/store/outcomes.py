@@ -16,14 +16,15 @@ from harness.recipes.events import Cause
 SETTLED = (RunState.COMPLETE, RunState.DIVERGED, RunState.PRUNED)
 """How a run ends that is not tried again."""
 # Best evidence first: where a run has several trials, the table shows the first of these.
-_SOMETIMES = ("source", "reused_from")  # columns that tables have where any of their runs has one
+_SOMETIMES = ("source", "reused_from", "trained_from")  # columns that tables have where any of their runs has one
 _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 
 
 def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name.
 
-    `source`, the digest of the recipe's source, and `reused_from`, the study that trained it, where any run has one.
+    `source`, the digest of the recipe's source, `reused_from`, the study that trained it, and `trained_from`, the key
+    of the run whose training it shares, where any run has one.
     """
     best: dict[str, FrozenTrial] = {}
     for key, trial in keyed(trials):
