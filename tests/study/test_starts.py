@@ -380,13 +380,16 @@ def test_a_level_added_to_a_training_that_one_level_diverged_at_is_run(start: St
     assert done() == {"trained": 6, "sampled": 2}
 
 
-def test_a_recipe_that_leaves_no_checkpoint_trains_every_run_and_the_report_says_so(
-    start: Start, project: Path
+@pytest.mark.parametrize("line", ["run.checkpoint({", "saved = run.restore()"])
+def test_a_recipe_that_keeps_or_reads_no_checkpoint_trains_every_run_and_the_report_says_so(
+    start: Start, project: Path, line: str
 ) -> None:
-    (project / "toy.py").write_text(TOY.replace("    run.checkpoint", "    # run.checkpoint"))
+    other = {"run.checkpoint({": "print({", "saved = run.restore()": "saved = None"}
+    (project / "toy.py").write_text(TOY.replace(line, other[line]).replace(', "train_seconds": 5.0 + lr', ""))
     _, report, _ = start(SHARED.replace("seeds: 2", "seeds: 1"))
     assert set(report.runs["state"]) == {"complete"}
     assert done() == {"trained": 4}
+    assert report.runs["train_seconds"].nunique() == 4  # each its own
     assert any(note.startswith("psi plays a part at sampling only: 0 of 4 runs went on") for note in report.notes)
 
 
