@@ -22,12 +22,12 @@ class Capped:
 def cap(plan: Plan, seconds: Mapping[str, float], max_hours: float) -> Capped:
     """`plan` without its last seeds, to take at most `max_hours`; `seconds` is what one run of each cell takes.
 
-    Runs that share a training take the time of the one that is trained. Raises SpecError where not even one seed fits.
+    Of a cell whose runs share another's training that is their drawing and scoring alone. Raises SpecError where not
+    even one seed fits.
     """
     seeds = list(dict.fromkeys(run.seed for run in plan.runs))
     first = [run for run in plan.runs if run.seed == seeds[0]]
-    trained = {run.training: run.cell for run in reversed(first)}  # the first of each in the plan's order
-    hours_of_seed = sum(seconds[cell] for cell in trained.values()) / 3600
+    hours_of_seed = sum(seconds[run.cell] for run in first) / 3600
     fitting = min(len(seeds), int(max_hours / hours_of_seed + 1e-9)) if hours_of_seed > 0 else len(seeds)
     if fitting < 1:
         raise SpecError(

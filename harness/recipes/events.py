@@ -74,10 +74,14 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The run ended well. `summary` holds its measures by name, the costs among them."""
+    """The run ended well. `summary` holds its measures by name, the costs among them.
+
+    `trained_from` is the key of the run whose training it went on from, "" where it was trained by itself.
+    """
 
     step: int
     summary: dict[str, float]
+    trained_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,8 @@ class Run:
         self.trained = trained
         self._emit = emit
         self._stop = stop
+        self.trained_from = ""
+        """The name of that folder where the run went on from it: `restore` notes it; who reads it himself must."""
         self.told_to_stop = False
         """Whether the recipe has been told to stop: what it returns then is not the result of a whole run."""
         self.step = 0
@@ -276,6 +278,7 @@ class Run:
                 "count": self._count,
                 "step": self.step,
                 "seconds": self._seconds,
+                "trained_from": self.trained_from,
                 "streams": self._streams.state() if self._streams else None,
                 "global": randomness.state(self.device),
             }
@@ -292,7 +295,7 @@ class Run:
             raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
 
     def restore(self) -> dict[str, Any] | None:
-        """What the run's last checkpoint holds, or None where it starts anew.
+        """What the run's last checkpoint holds, or that of the run that trained for it; None where it starts anew.
 
         Call it once, when everything is made and before training: generators go on where the checkpoint was taken.
         """
@@ -300,7 +303,12 @@ class Run:
 
         self._looks_after_stops = True
         with self.untimed():
-            saved = checkpoint.load((self.trained or self.directory) / checkpoint.NAME, identity=self.identity)
+            saved = checkpoint.load(self.directory / checkpoint.NAME, identity=self.identity)
+            if saved is not None:
+                self.trained_from = saved["run"].get("trained_from", "")
+            elif self.trained is not None:
+                saved = checkpoint.load(self.trained / checkpoint.NAME, identity=self.identity)
+                self.trained_from = self.trained.name if saved is not None else ""
             if saved is None:
                 return None
             ours = saved["run"]

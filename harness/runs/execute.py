@@ -77,14 +77,14 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run
         raise Interrupted(f"stopped after {run.step:,} {recipe.unit}")
     summary = checked(returned, recipe.name, description.objective)
-    if description.trained:  # what the training cost, which this run did not do
+    if description.trained and run.trained_from:  # what the training cost, which this run did not do
         before = folder.about(Path(description.trained)).get("summary", {})
         summary = {cost.name: before[cost.name] for cost in COSTS if cost.name in before} | summary
     summary.setdefault(TRAIN_SECONDS.name, run.seconds)
     if PEAK_MEMORY.name not in summary:
         summary[PEAK_MEMORY.name] = peak_memory_mb(device)
     folder.describe(description, recipe.name, summary)
-    return Finished(step=run.step, summary=summary)
+    return Finished(step=run.step, summary=summary, trained_from=run.trained_from)
 
 
 def _opening(emit: Callable[[Event], None], source: str, device: str) -> Callable[[Event], None]:

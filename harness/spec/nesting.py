@@ -48,11 +48,6 @@ def settled(factors: Factors, levels: Mapping[str, Level]) -> Levels:
     return made
 
 
-def is_settled(factors: Factors, levels: Mapping[str, Level]) -> bool:
-    """Whether `settled` changes nothing."""
-    return all(same(levels[name], factor.baseline) or exists(factors, name, levels) for name, factor in factors.items())
-
-
 def every(factors: Factors) -> Iterator[Levels]:
     """Every combination of levels that is settled, once; without nested factors, as itertools.product has them."""
     order = ordered(factors)

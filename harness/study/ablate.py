@@ -54,7 +54,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         store.remember(spec=plain(spec.document), plan=plan_document(plan), folder=folder)
         for line in _greeting(store, standing, placement):
             note(line)
-        news = bool(standing.pending or standing.reused or standing.lost)
+        news = bool(standing.pending or standing.reused)
         if not news and store.recall("published") == question(standing.plan):
             return _outcome(standing), _answered(gather(store, spec, plan))
         if news:
@@ -71,7 +71,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         status = "FAILED"
         launcher = LAUNCHERS[options.launch](placement.slots)
         try:
-            done, failed = standing.done + len(standing.reused), len(standing.spent) + len(standing.lost)
+            done, failed = standing.done + len(standing.reused), len(standing.spent)
             outcome = Coordinator(
                 plan=plan,
                 store=store,

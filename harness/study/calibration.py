@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.design import Cell, Plan
 from harness.errors import StudyError
+from harness.recipes import process
 from harness.recipes.events import Failed, Finished, Progress, Scored, Started
 from harness.runs.processes import ProcessLauncher
 from harness.settings import Budget
@@ -23,7 +26,7 @@ LIMIT = 30.0
 _FIRST = 120.0  # seconds before the first run tells anything, while caches are filled and libraries loaded
 _WATCHED = 1.5  # seconds of progress that a pace is worked out from
 _SHORT = 0.5  # seconds of training of a run that is let end, to see what comes before and after
-_GRACE = 5.0  # seconds that a run gets to stop when it is asked to
+_GRACE = 5.0  # seconds that a run gets to stop when it is asked to; a command gets its own, to be gone from the machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,10 @@ class Estimate:
 
 
 def calibrate(plan: Plan, *, placement: Placement) -> dict[str, Estimate]:
-    """What one run of each cell will take by itself; a cell that shares another's training takes none of its own.
+    """What one run of each cell will take by itself.
+
+    A cell that shares another's training takes none of its own where that one's run left a checkpoint when it was
+    watched; otherwise it trains like it.
 
     A run is watched until its pace is known and then stopped, and run again for a moment's budget to its end. Where
     the recipe has a `rehearsal`, that says what scores cost. Raises StudyError where the control does not run.
@@ -73,7 +79,8 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, Estimate]:
     found = {name: replace(each, other_seconds=each.other_seconds + scores) for name, each in found.items()}
     for cell in plan.cells:
         if cell.name not in found:
-            found[cell.name] = replace(found[first[cell.name]], train_seconds=0.0, rate=0.0)
+            led = found[first[cell.name]]
+            found[cell.name] = replace(led, train_seconds=0.0, rate=0.0) if first[cell.name] in stage.kept else led
     return {cell.name: found[cell.name] for cell in plan.cells}
 
 
@@ -126,9 +133,12 @@ class _Stage:
         self._plan = plan
         self._placement = placement
         self._evaluate = evaluate
+        self._grace = process.GRACE + _GRACE if plan.address.is_command else _GRACE
         self._launcher = ProcessLauncher(1)
         self._cold = True  # whether the process has yet to load what recipes import
         self._paces: dict[str, _Pace] = {}
+        self.kept: set[str] = set()
+        """The cells whose runs left a checkpoint, which others could go on from."""
 
     def close(self) -> None:
         self._launcher.close()
@@ -199,7 +209,7 @@ class _Stage:
         plan = replace(self._plan, evaluate=evaluate, budget=budget)
         seen, stopped = _Watched(), math.inf
         limit = max(LIMIT, _FIRST) if self._cold else LIMIT
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, self._noting(cell, Path(folder)):
             self._launcher.submit(0, describe(plan, cell, plan.runs[0], self._placement, slot=0, folder=Path(folder)))
             began = time.monotonic()
             while True:
@@ -226,13 +236,22 @@ class _Stage:
                             seen.failed = event.reason if math.isinf(stopped) else ""
                             return seen
                 seen.wall = time.monotonic() - began
-                if seen.wall - stopped > _GRACE:
+                if seen.wall - stopped > self._grace:
                     self._launcher.kill(0)
                     self._cold = True
                     return seen
                 if math.isinf(stopped) and (seen.wall > limit or (not whole and self._known(seen))):
                     self._launcher.interrupt(0)
                     stopped = seen.wall
+
+    @contextmanager
+    def _noting(self, cell: Cell, folder: Path) -> Iterator[None]:
+        """Note at the end whether the cell's run in `folder` left a checkpoint."""
+        from harness.recipes.checkpoint import NAME  # loads torch
+
+        yield
+        if (folder / NAME).exists():
+            self.kept.add(cell.name)
 
     def _known(self, seen: _Watched) -> bool:
         """Whether the pace is known, and the run will not soon end by itself."""

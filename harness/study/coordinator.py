@@ -19,7 +19,7 @@ from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
-from harness.study.recording import identity, note, parameters, title
+from harness.study.recording import identity, note, parameters
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
@@ -128,6 +128,9 @@ class Coordinator:
         planned, cell = claim.run, claim.cell
         directory = RUNS / self.store.name / planned.key
         trained = self._trainings.folder(planned)
+        if trained is None and self._trainings.holds(planned):
+            self.store.fail(claim.number, Cause.WITHDRAWN, "waits for the training that it shares")
+            return
         description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory, trained=trained)
         name, device = description.name, description.device
         share = -(-self.launcher.slots // len(self.placement.devices))
@@ -194,13 +197,17 @@ class Coordinator:
         new = [(name, value, event.step) for name, value in summary.items() if name not in scored]
         self.tracker.log(running.mlflow_run, new)
         self.tracker.finish(running.mlflow_run, "FINISHED")
+        if event.trained_from:
+            self.store.attach(running.claim.number, trained_from=event.trained_from)
         self.store.complete(running.claim.number, summary)
         for follower in self._trainings.complete(running.claim.run):
             self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
         spent = f"{duration(summary[TRAIN_SECONDS.name])} of training"
-        self._release(slot, f"{score} after the {spent} that it shares" if running.trained else f"{score} in {spent}")
+        self._release(
+            slot, f"{score} after the {spent} that it shares" if event.trained_from else f"{score} in {spent}"
+        )
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
         cause, reason = event.kind, event.reason
@@ -220,14 +227,10 @@ class Coordinator:
         elif not stopped:
             self.outcome.failed += 1
             self.outcome.reasons.append(reason)
-            for follower in self._trainings.failed(run):
+        if cause in (Cause.DIVERGED, Cause.ERROR):
+            for follower in self._trainings.failed(run, settled=cause is Cause.DIVERGED):
                 self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
-        if cause is Cause.DIVERGED:
-            for follower in self._trainings.diverged(run):
-                self.store.lose(self.plan, follower, reason)
-                self.outcome.diverged += 1
-                self.display.lost(title(self.plan.cell(follower.cell), follower), f"diverged with {running.name}")
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]

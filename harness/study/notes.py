@@ -22,9 +22,10 @@ def of_report(runs: pd.DataFrame, plan: Plan) -> list[str]:
     if "reused_from" in runs:
         lines += reused(filter(None, runs["reused_from"]), plan.size)
     if factors := sampled_factors(plan):
+        shared = int((runs["trained_from"] != "").sum()) if "trained_from" in runs else 0
         lines.append(
-            f"{_listed(factors)} {_plays(factors)} a part at sampling only: runs that differ in nothing else share one "
-            "training and show its costs, so that these levels cost nothing: nothing is trained for them"
+            f"{_listed(factors)} {_plays(factors)} a part at sampling only: {shared} of {plan.size} runs went on from "
+            "the training of one that differs in nothing else, and show its costs: nothing was trained for them"
         )
     return lines
 

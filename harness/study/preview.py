@@ -21,6 +21,7 @@ from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import duration
 from harness.study.store import Standing, StudyStore
+from harness.study.trainings import leaders
 
 
 def dry_run(study: Spec, options: Options, note: Note) -> None:
@@ -89,6 +90,11 @@ def _total(
     runs = notes.trainings(plan) if left == plan.size else f"{left} of {plan.size} runs are to do"
     more = "more than" if any(found.unknown for found in estimates.values()) else "about"
     lines = [f"{runs}, {more} {duration(total)} with {placement}"]
+    lone = [leader for cell, leader in leaders(plan).items() if cell != leader and estimates[cell].train_seconds]
+    if lone:
+        lines.append(
+            f"'{lone[0]}' left no checkpoint for others to go on from: each run counts with a training of its own"
+        )
     lines += [f"{cell} fails: {found.failed}" for cell, found in estimates.items() if found.failed]
     return "\n".join(lines)
 

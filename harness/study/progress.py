@@ -79,13 +79,6 @@ class Display:
         name = self._rows.pop(slot).name
         self._ended_here += 1
         self.done += not failed
-        self._ended(name, outcome, failed=failed)
-
-    def lost(self, name: str, outcome: str) -> None:
-        """A run failed with another, without being run."""
-        self._ended(name, outcome, failed=True)
-
-    def _ended(self, name: str, outcome: str, *, failed: bool) -> None:
         self.failed += failed
         left = self.total - self.done - self.failed
         eta = f", about {duration(left * self._seconds_per_run())} to go" if left else ""

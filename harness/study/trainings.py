@@ -28,6 +28,8 @@ class Trainings:
         self._complete = {key for key, state in standing.settled.items() if state is RunState.COMPLETE}
         waiting = [*standing.queued, *(run for runs in standing.held.values() for run in runs)]
         self._open = {run.key for run in waiting} | standing.waiting
+        self._leading: dict[str, str] = {}  # training -> key of the run that is trained
+        self._leaves = True  # whether the recipe leaves checkpoints, as long as no run has shown otherwise
         for group in self._group.values():
             self._sweep(group)
 
@@ -38,24 +40,46 @@ class Trainings:
                 return RUNS / self._study / other.key
         return None
 
+    def holds(self, run: PlannedRun) -> bool:
+        """Whether `run`, which has no checkpoint to go on from, must wait for one of its training that is trained now.
+
+        It waits with the others then. Where the recipe leaves no checkpoint there is nothing to wait for.
+        """
+        if not self._group[run.training]:
+            return False
+        leader = self._leading.setdefault(run.training, run.key)
+        waits = leader != run.key and self._leaves
+        if waits:
+            self._held.setdefault(run.training, []).append(run)
+        return waits
+
     def complete(self, run: PlannedRun) -> list[PlannedRun]:
         """`run` ended well; the runs that waited for it."""
+        if self._ended(run) and not kept(self._study, run):
+            self._leaves = False
         self._open.discard(run.key)
         self._complete.add(run.key)
         self._sweep(self._group[run.training] or [run])
         return self._held.pop(run.training, [])
 
-    def diverged(self, run: PlannedRun) -> list[PlannedRun]:
-        """`run` diverged; the runs that waited for it, whose training diverges too."""
-        lost = self._held.pop(run.training, [])
-        self._open -= {run.key, *(each.key for each in lost)}
-        self._sweep(self._group[run.training])
-        return lost
+    def failed(self, run: PlannedRun, *, settled: bool) -> list[PlannedRun]:
+        """`run` failed by a fault or, `settled`, diverged; the next run of its training to try, if one waits.
 
-    def failed(self, run: PlannedRun) -> list[PlannedRun]:
-        """`run` failed by a fault, maybe its own; the next run of its training to try, if one waits."""
+        Either may be its own: in drawing at its own level, which others of its training do not share.
+        """
+        self._ended(run)
+        if settled:
+            self._open.discard(run.key)
+            self._sweep(self._group[run.training])
         waiting = self._held.get(run.training, [])
         return [waiting.pop(0)] if waiting else []
+
+    def _ended(self, run: PlannedRun) -> bool:
+        """Nobody waits for `run` any more; whether it was the one of its training that trained."""
+        led = self._leading.get(run.training) == run.key
+        if led:
+            del self._leading[run.training]
+        return led
 
     def _sweep(self, group: list[PlannedRun]) -> None:
         """Delete the checkpoints of finished runs that nobody needs any more."""
@@ -78,6 +102,8 @@ def _checkpoint(study: str, run: PlannedRun) -> Path:
 
 def leaders(plan: Plan) -> dict[str, str]:
     """Cell -> the first cell of the plan whose trainings its runs share; its own where they are theirs alone."""
+    if plan.search is not None:  # its runs are named one by one, and each trains
+        return {cell.name: cell.name for cell in plan.cells}
     first: dict[str, str] = {}
     return {run.cell: first.setdefault(run.training, run.cell) for run in plan.runs}
 
@@ -86,6 +112,6 @@ def sampled_factors(plan: Plan) -> list[str]:
     """The factors of a design whose levels share a training: they play a part at sampling only."""
     levels = {cell.name: cell.levels for cell in plan.cells}
     found: dict[str, None] = {}
-    for cell, leader in leaders(plan).items() if plan.search is None else ():
+    for cell, leader in leaders(plan).items():
         found |= {name: None for name, level in levels[cell].items() if level != levels[leader][name]}
     return list(found)

@@ -54,11 +54,12 @@ def test_a_cap_below_one_seed_is_refused_with_what_it_takes() -> None:
         cap(planned([0]), SECONDS, 0.4)
 
 
-def test_runs_that_share_a_training_take_its_time_once() -> None:
+def test_runs_that_share_a_training_take_what_their_own_scores_do() -> None:
     made = planned([4, 2, 9])
     shared = tuple(replace(run, training=f"baseline-{run.seed}") for run in made.runs)
-    capped = cap(replace(made, runs=shared), SECONDS, 0.34)  # 600 s a seed, those of the first cell
-    assert capped.hours == pytest.approx(0.5)
+    times = {"baseline": 600.0, "wide": 120.0}  # a training with its scores, and scores alone
+    capped = cap(replace(made, runs=shared), times, 0.41)
+    assert capped.hours == pytest.approx(0.6)
     assert [run.seed for run in capped.plan.runs] == [4, 4, 2, 2]
 
 

@@ -359,6 +359,23 @@ def test_a_run_goes_on_from_a_finished_one_of_the_same_training(tmp_path: Path) 
     run_in(tmp_path / "leader").checkpoint({"x": 1})
     follower = run_in(tmp_path / "follower", trained=tmp_path / "leader")
     assert follower.restore() == {"x": 1}
+    assert follower.trained_from == "leader"
+    follower.checkpoint({"x": 1, "scored": 2})
+    again = run_in(tmp_path / "follower")
+    assert again.restore() == {"x": 1, "scored": 2}
+    assert again.trained_from == "leader"
+
+
+def test_a_follower_that_trained_itself_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "leader").mkdir()
+    (tmp_path / "follower").mkdir()
+    run_in(tmp_path / "follower", trained=tmp_path / "leader").checkpoint({"x": 2})
+    for leads in (False, True):
+        if leads:
+            run_in(tmp_path / "leader").checkpoint({"x": 1})
+        follower = run_in(tmp_path / "follower", trained=tmp_path / "leader")
+        assert follower.restore() == {"x": 2}
+        assert follower.trained_from == ""
 
 
 def test_of_gpus_the_runs_own_generator_alone_is_kept_and_set_on_whichever_it_goes_on(

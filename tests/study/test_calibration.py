@@ -35,6 +35,16 @@ def epochs(run: Run, pace: float = 0.2, end: float = 0.0, psi: Annotated[float, 
 
 
 @recipe(objective="error")
+def keeping(run: Run, pace: float = 0.2, psi: Annotated[float, SAMPLING] = 1.0):
+    """Others of its training go on from its checkpoint."""
+    run.restore()
+    for epoch in run.until_budget(epochs=10):
+        time.sleep(pace)
+        run.checkpoint({})
+    return {"error": 0.0}
+
+
+@recipe(objective="error")
 def steps(run: Run, pace: float = 0.02, end: float = 0.0):
     """Counts in its spec's unit, or its own."""
     time.sleep(1)
@@ -76,6 +86,28 @@ study: pace
 recipe: ./paces.py:RECIPE
 factors:
   end: {baseline: 0.0, levels: [4.0]}
+seeds: 2
+"""
+SLOW = """
+import signal, sys, time
+
+def end(number, frame):
+    time.sleep(1.5)
+    with open("log.txt", "a") as log:
+        log.write(" ended")
+    sys.exit(1)
+
+signal.signal(signal.SIGTERM, end)
+with open("log.txt", "a") as log:
+    log.write("started")
+time.sleep(60)
+"""
+COMMAND = """
+study: slow
+recipe: {command: [python, slow.py, "{x}"], settings: {x: 0.0}}
+objective: {metric: error, direction: minimize}
+factors:
+  x: {baseline: 0.0, levels: [1.0]}
 seeds: 2
 """
 Estimates = Callable[..., dict[str, Estimate]]
@@ -161,13 +193,39 @@ def test_a_run_that_shares_a_training_takes_none_of_its_own(
     estimates: Estimates,
 ) -> None:
     factors = "factors={end: null, psi: {baseline: 1.0, levels: [0.5, 0.7]}}"
-    leader, *followers = estimates("epochs", "budget={epochs: 10}", factors).values()
+    leader, *followers = estimates("keeping", "budget={epochs: 10}", factors).values()
     assert leader.train_seconds == pytest.approx(2, rel=0.25)
     assert [each.train_seconds for each in followers] == [0, 0]
     done = CliRunner().invoke(
         main, ["ablate", "spec.yaml", "--dry-run", "--set", "budget={epochs: 10}", "--set", factors]
     )
     assert "6 runs, 2 trainings (psi plays a part at sampling only), about" in done.stdout
+    assert "left no checkpoint" not in done.stdout
+
+
+def test_a_run_whose_recipe_leaves_no_checkpoint_takes_a_whole_training_though_it_could_share_one(
+    estimates: Estimates,
+) -> None:
+    factors = "factors={end: null, psi: {baseline: 1.0, levels: [0.5]}}"
+    leader, follower = estimates("epochs", "budget={epochs: 5}", factors).values()
+    assert follower == leader
+    assert follower.train_seconds == pytest.approx(1, rel=0.25)
+    done = CliRunner().invoke(
+        main, ["ablate", "spec.yaml", "--dry-run", "--set", "budget={epochs: 5}", "--set", factors]
+    )
+    assert "'baseline' left no checkpoint for others to go on from" in done.stdout
+
+
+def test_a_command_that_is_slow_to_stop_is_gone_before_the_next_is_timed(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, seconds in (("LIMIT", 2.0), ("_FIRST", 2.0), ("_GRACE", 0.2)):
+        monkeypatch.setattr(calibration, name, seconds)
+    (project / "slow.py").write_text(SLOW)
+    (project / "spec.yaml").write_text(COMMAND)
+    assert all(each.unknown for each in calibrate(make_plan(load(project / "spec.yaml")), placement=HERE).values())
+    assert (project / "log.txt").read_text() == "started ended"
 
 
 def test_what_the_scores_of_the_dcgan_cost_is_that_of_all_their_images() -> None:

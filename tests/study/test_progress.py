@@ -54,11 +54,3 @@ def test_a_reason_in_square_brackets_is_shown_as_it_is() -> None:
     display.started(0, "lr=[/b]")
     display.finished(0, "error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]", failed=True)
     assert "lr=[/b]: error: [/pytorch/pair.cc:534] connection closed by peer [enforce fail]" in stream.getvalue()
-
-
-def test_a_run_that_is_lost_with_another_counts_as_failed() -> None:
-    stream = io.StringIO()
-    display = Display(Console(file=stream, width=200), ACCURACY, total=3, done=1)
-    display.lost("psi=0.5 · seed 0", "diverged with baseline · seed 0")
-    assert "[2/3] psi=0.5 · seed 0: diverged with baseline · seed 0" in stream.getvalue()
-    assert (display.done, display.failed) == (1, 1)

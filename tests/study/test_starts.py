@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import plan as make_plan
 from harness.errors import StudyError
+from harness.measures import RunState
 from harness.recipes.events import Cause
 from harness.report import Report, frames
 from harness.spec import load
@@ -24,7 +26,8 @@ from harness.study.ablate import ablate
 from harness.study.answer import load_report
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options
-from harness.study.store import StudyStore
+from harness.study.store import Standing, StudyStore
+from harness.study.trainings import Trainings
 
 STORAGE = "sqlite:///optuna.db"
 TOY = '''
@@ -45,6 +48,8 @@ def toy(run: Run, lr: float = 0.1, psi: Annotated[float, SAMPLING] = 1.0):
         raise RuntimeError("a fault")
     weight = saved["weight"] if saved else float("nan") if Path(f"lost-{lr}").exists() else lr + run.seed
     run.checkpoint({"weight": weight})
+    if Path(f"undrawn-{lr}-{psi}").exists():
+        psi = float("nan")
     run.report(10, error=weight * psi)
     return {"error": weight * psi, "train_seconds": 5.0 + lr}
 '''
@@ -351,9 +356,10 @@ def test_runs_that_differ_at_sampling_alone_share_one_training(start: Start) -> 
         assert run["train_seconds"] == pytest.approx(5 + settings[0])
     memory = report.runs.set_index(["cell", "seed"])["peak_memory_mb"]
     assert memory["psi=0.5", 1] == memory["baseline", 1]
-    assert any(
-        note.startswith("psi plays a part at sampling only: runs that differ in nothing") for note in report.notes
-    )
+    assert any(note.startswith("psi plays a part at sampling only: 4 of 8 runs went on from") for note in report.notes)
+    keys = report.runs.set_index(["cell", "seed"])["key"]
+    led = report.runs.set_index(["cell", "seed"])["trained_from"]
+    assert all(led[cell, seed] == (keys["baseline", seed] if "psi" in cell else "") for cell, seed in led.index)
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
@@ -392,10 +398,10 @@ def test_a_follower_whose_checkpoint_is_gone_trains_and_the_next_goes_on_from_it
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
-def test_followers_of_a_training_that_diverged_diverge_untrained(start: Start, project: Path) -> None:
+def test_a_training_that_diverges_is_tried_by_each_run_that_shares_it(start: Start, project: Path) -> None:
     (project / "lost-0.1").touch()
     outcome, report, _ = start(SHARED)
-    assert done() == {"trained": 4}
+    assert done() == {"trained": 2 * 3 + 2}
     assert (outcome.complete, outcome.diverged) == (2, 6)
     states = report.runs.groupby("cell")["state"].agg(set)
     assert states.to_dict() == {
@@ -407,6 +413,84 @@ def test_followers_of_a_training_that_diverged_diverge_untrained(start: Start, p
     assert all("is nan" in reason for reason in report.runs[report.runs["state"] == "diverged"]["reason"])
     _, _, said = start(SHARED)
     assert "nothing to add" in said
+
+
+def test_a_run_that_diverges_in_drawing_at_its_own_level_loses_no_other(start: Start, project: Path) -> None:
+    (project / "undrawn-0.1-1.0").touch()
+    outcome, report, _ = start(SHARED)
+    assert (outcome.complete, outcome.diverged) == (6, 2)
+    assert set(report.runs[report.runs["cell"] == "baseline"]["state"]) == {"diverged"}
+    assert set(report.runs[report.runs["cell"] != "baseline"]["state"]) == {"complete"}
+    assert done() == {"trained": 2 + 2 + 2, "sampled": 2}
+    assert not list(Path("runs").glob("*/*/checkpoint.pt"))
+
+
+def test_a_level_added_to_a_training_that_one_level_diverged_at_is_run(start: Start, project: Path) -> None:
+    (project / "undrawn-0.1-0.5").touch()
+    start(SHARED.replace("[0.5, 0.7]", "[0.5]"))
+    assert done() == {"trained": 4, "sampled": 2}
+    _, report, _ = start(SHARED)  # all checkpoints are gone: one is trained anew
+    assert report.runs.groupby("cell")["state"].agg(set).to_dict() == {
+        "baseline": {"complete"},
+        "psi=0.5": {"diverged"},
+        "psi=0.7": {"complete"},
+        "lr=0.2": {"complete"},
+    }
+    assert done() == {"trained": 6, "sampled": 2}
+
+
+@pytest.mark.parametrize("line", ["run.checkpoint({", "saved = run.restore()"])
+def test_a_recipe_that_keeps_or_reads_no_checkpoint_trains_every_run_and_the_report_says_so(
+    start: Start, project: Path, line: str
+) -> None:
+    other = {"run.checkpoint({": "print({", "saved = run.restore()": "saved = None"}
+    (project / "toy.py").write_text(TOY.replace(line, other[line]).replace(', "train_seconds": 5.0 + lr', ""))
+    _, report, _ = start(SHARED.replace("seeds: 2", "seeds: 1"))
+    assert set(report.runs["state"]) == {"complete"}
+    assert done() == {"trained": 4}
+    assert report.runs["train_seconds"].nunique() == 4  # each its own
+    assert any(note.startswith("psi plays a part at sampling only: 0 of 4 runs went on") for note in report.notes)
+
+
+def test_where_checkpoints_are_deleted_one_of_the_runs_that_wait_leads(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Coordinator._finish
+
+    def interrupted(self: Coordinator, *arguments: Any) -> None:
+        finish(self, *arguments)
+        raise KeyboardInterrupt
+
+    one = SHARED.replace("seeds: 2", "seeds: 1").replace("  lr: {baseline: 0.1, levels: [0.2]}\n", "")
+    monkeypatch.setattr(Coordinator, "_finish", interrupted)
+    start(one)
+    monkeypatch.setattr(Coordinator, "_finish", finish)
+    shutil.rmtree("runs")
+    (spec := Path("spec.yaml")).write_text(one)
+    ablate(load(spec), Options(storage=STORAGE, launch="processes", slots=2), lambda _: None)
+    assert done() == {"trained": 2, "sampled": 1}
+    assert (load_report(STORAGE, "shared").runs["state"] == "complete").all()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_runs_without_a_checkpoint_wait_for_one_of_them_unless_the_recipe_leaves_none(
+    start: Start, project: Path, leaves: bool
+) -> None:
+    (project / "spec.yaml").write_text(SHARED.replace("[0.5, 0.7]", "[0.5, 0.7, 0.9]"))
+    plan = make_plan(load(project / "spec.yaml"))
+    first, *others = (run for run in plan.runs if run.training == plan.runs[0].training)
+    waiting = frozenset(run.key for run in others)
+    trainings = Trainings("s", Standing(plan=plan, settled={first.key: RunState.COMPLETE}, waiting=waiting))
+    assert [trainings.holds(run) for run in others] == [False, True, True]
+    if leaves:
+        folder = Path("runs", "s", others[0].key)
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.pt").touch()
+    assert trainings.complete(others[0]) == others[1:]
+    if leaves:
+        assert [trainings.folder(run) for run in others[1:]] == [folder] * 2
+    else:
+        assert [trainings.holds(run) for run in others[1:]] == [False, False]
 
 
 def test_where_a_leader_fails_the_next_run_of_its_training_leads(start: Start, project: Path) -> None:

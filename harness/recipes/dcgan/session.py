@@ -61,6 +61,7 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     state = checkpoint.load(saved, identity=identity)
     if state is None and run.trained is not None:
         state = checkpoint.load(run.trained / checkpoint.NAME, identity=identity)
+        run.trained_from = run.trained.name if state is not None else ""
     session = _Session(run, trainer, evaluator, saved, identity)
     if state is not None:
         trainer.restore(state["trainer"])

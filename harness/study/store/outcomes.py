@@ -17,7 +17,7 @@ from harness.recipes.events import Cause
 SETTLED = (RunState.COMPLETE, RunState.DIVERGED, RunState.PRUNED)
 """How a run ends that is not tried again."""
 _REUSED = "reused_from"
-_SOMETIMES = ("source", _REUSED)  # columns that tables have where any of their runs has one
+_SOMETIMES = ("source", _REUSED, "trained_from")  # columns that tables have where any of their runs has one
 # Best evidence first: where a run has several trials, the table shows the first of these.
 _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 
@@ -25,8 +25,9 @@ _RANK = [*SETTLED, RunState.RUNNING, RunState.WAITING, RunState.FAILED]
 def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     """One tidy row a planned run: key, cell, seed, state, attempts and a column a measure by its name.
 
-    `source`, the digest of the recipe's source, and `reused_from`, the study that trained it, where any run has one.
-    A run that was taken over from another kind of device has no costs: they are that device's.
+    `source`, the digest of the recipe's source, `reused_from`, the study that trained it, and `trained_from`, the key
+    of the run whose training it shares, where any run has one. A run that was taken over from another kind of device
+    has no costs: they are that device's.
     """
     best: dict[str, FrozenTrial] = {}
     for key, trial in keyed(trials):

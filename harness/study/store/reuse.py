@@ -15,7 +15,17 @@ from harness.design import Plan
 from harness.measures import RunState
 from harness.study.store import outcomes
 
-_CARRIED = ("summary", "failure", "source", "device", "device_name", "slots_per_device", "started", "finished")
+_CARRIED = (
+    "summary",
+    "failure",
+    "source",
+    "trained_from",
+    "device",
+    "device_name",
+    "slots_per_device",
+    "started",
+    "finished",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

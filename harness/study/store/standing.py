@@ -25,8 +25,8 @@ class Standing:
 
     `settled` says by key how the runs ended that are done, `waiting` are the keys of those that were queued before,
     `queued` are to be trained now too. `held` are followers, by their training: each waits for the run that trains it.
-    `lost` are followers of a training that diverged, with the reason; `spent` the keys of runs that failed too often,
-    with the last reason; `reused` the runs that another study of the storage has.
+    `spent` are the keys of runs that failed too often, with the last reason; `reused` the runs that another study of
+    the storage has.
     """
 
     plan: Plan
@@ -35,7 +35,6 @@ class Standing:
     stale: int = 0
     queued: tuple[PlannedRun, ...] = ()
     held: Mapping[str, tuple[PlannedRun, ...]] = field(default_factory=dict)
-    lost: tuple[tuple[PlannedRun, str], ...] = ()
     spent: Mapping[str, str] = field(default_factory=dict)
     reused: Mapping[str, Reusable] = field(default_factory=dict)
     trained_otherwise: int = 0
@@ -49,7 +48,7 @@ class Standing:
     @property
     def pending(self) -> int:
         """Runs that are still to be trained or scored."""
-        return max(0, self.plan.size - self.done - len(self.spent) - len(self.reused) - len(self.lost))
+        return max(0, self.plan.size - self.done - len(self.spent) - len(self.reused))
 
 
 def standing(
@@ -77,16 +76,13 @@ def standing(
     missing = [run for run in plan.runs if run.key in open_keys - found.keys()]
     states = {key: outcomes.state_of(trial) for key, trial in settled.items()}
     states |= {key: each.state for key, each in found.items()}
-    reasons = {key: trial.user_attrs.get("failure", {}).get("reason", "") for key, trial in settled.items()}
-    reasons |= {key: each.reason for key, each in found.items()}
-    queued, held, lost = _divided(plan, missing, waiting, states, reasons, kept)
+    queued, held = _divided(plan, missing, waiting, states, kept)
     return Standing(
         plan=plan,
         settled={key: outcomes.state_of(trial) for key, trial in settled.items() if key in planned},
         waiting=frozenset(waiting & planned),
         queued=tuple(queued),
         held=held,
-        lost=tuple(lost),
         spent=spent,
         reused=found,
         trained_otherwise=sum(
@@ -115,29 +111,27 @@ def _divided(
     missing: Sequence[PlannedRun],
     waiting: set[str],
     states: Mapping[str, RunState],
-    reasons: Mapping[str, str],
     kept: Callable[[PlannedRun], bool],
-) -> tuple[list[PlannedRun], dict[str, tuple[PlannedRun, ...]], list[tuple[PlannedRun, str]]]:
-    """The missing runs as those to train now, those that wait for another's training, and those lost with it."""
+) -> tuple[list[PlannedRun], dict[str, tuple[PlannedRun, ...]]]:
+    """The missing runs as those to train now and those that wait for another's training.
+
+    That another of its training diverged says nothing of a run: it may have been in drawing at the other's own level.
+    """
     if plan.search is not None:  # a sampler names its runs one by one
-        return list(missing), {}, []
+        return list(missing), {}
     groups: dict[str, list[PlannedRun]] = defaultdict(list)
     for run in plan.runs:
         groups[run.training].append(run)
     queued: list[PlannedRun] = []
     held: dict[str, list[PlannedRun]] = defaultdict(list)
-    lost: list[tuple[PlannedRun, str]] = []
     leading = {training for training, group in groups.items() if any(run.key in waiting for run in group)}
     for run in missing:
         others = [other for other in groups[run.training] if other is not run]
-        diverged = next((other for other in others if states.get(other.key) is RunState.DIVERGED), None)
         if any(states.get(other.key) is RunState.COMPLETE and kept(other) for other in others):
             queued.append(run)
-        elif diverged is not None:
-            lost.append((run, reasons[diverged.key]))
         elif run.training in leading:
             held[run.training].append(run)
         else:
             queued.append(run)
             leading.add(run.training)
-    return queued, {training: tuple(runs) for training, runs in held.items()}, lost
+    return queued, {training: tuple(runs) for training, runs in held.items()}

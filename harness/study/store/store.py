@@ -137,8 +137,6 @@ class StudyStore:
         before = records.attempts(trials)
         for run in found.queued:
             self._enqueue(found.plan.cell(run.cell), run, plan.search, before.get(run.key, 0) + 1)
-        for run, reason in found.lost:
-            self.lose(found.plan, run, reason)
         return replace(found, stale=len(stale))
 
     def foresee(self, plan: Plan, *, retry: bool = False, reuse: bool = True) -> Standing:
@@ -174,11 +172,6 @@ class StudyStore:
         """Queue a run of the plan, as one attempt more than there were."""
         before = records.attempts(self.study.get_trials(deepcopy=False)).get(run.key, 0)
         self._enqueue(plan.cell(run.cell), run, plan.search, before + 1)
-
-    def lose(self, plan: Plan, run: PlannedRun, reason: str) -> None:
-        """Settle a run as diverged without training it, as that whose training it shares did."""
-        failure = {"kind": Cause.DIVERGED.value, "reason": reason}
-        self._add(plan, run, TrialState.FAIL, {"failure": failure, "source": source_of(self._address)})
 
     def adopt(self, plan: Plan, run: PlannedRun, found: Reusable, mlflow_run: str) -> None:
         """Take over a run that another study of the storage has."""

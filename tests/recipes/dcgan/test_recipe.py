@@ -252,6 +252,7 @@ def test_a_run_that_is_only_sampled_otherwise_is_scored_from_the_others_training
     context, events = run(tmp_path / "follower", trained=tmp_path / "leader")
     follower = Dcgan().train(own, context)
 
+    assert context.trained_from == "leader"
     assert outcome(follower) == outcome(whole)
     assert (outcome(follower) == outcome(leader)) == ("ema_beta" in changes)
     costs = ("train_seconds", "images_per_second", "peak_memory_mb")
@@ -274,6 +275,7 @@ def test_without_a_checkpoint_of_its_own_training_it_trains_itself(tmp_path: Pat
         (tmp_path / "leader" / "checkpoint.pt").unlink()
     context, events = run(tmp_path / "follower", images=40, trained=tmp_path / "leader")
     assert outcome(Dcgan().train(own, context)) == outcome(whole)
+    assert context.trained_from == ""
     assert len([event for event in events if isinstance(event, Scored)]) == 2
 
 
