@@ -58,6 +58,10 @@ class Recipe(Protocol):
         """
         return
 
+    def lasting(self, data: Sequence[Any]) -> bool:
+        """Whether `data` are the same at every start. Where they may not be, no run is taken from another study."""
+        return True
+
     def prepare(self, data: Sequence[Any], evaluate: Any, *, workers: int, note: Callable[[str], None]) -> None:
         """Make ready, once, what all slots will read; `note` is told of each part. Raises HarnessError."""
         return

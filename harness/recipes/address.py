@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -110,7 +111,8 @@ class Address:
 
     def _module(self, place: str) -> ModuleType:
         try:
-            return self._file(place) if place.endswith(".py") else self._named(place)
+            with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of a report
+                return self._file(place) if place.endswith(".py") else self._named(place)
         except SpecError:
             raise
         except (Exception, SystemExit) as error:  # whatever a module of the user's may do

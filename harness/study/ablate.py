@@ -47,13 +47,21 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         if spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
         standing = store.reconcile(
-            plan, retry=options.retry, reuse=options.reuse, kept=lambda run: kept(store.name, run)
+            plan,
+            retry=options.retry,
+            reuse=options.reuse and recipe.lasting(plan.data),
+            kept=lambda run: kept(store.name, run),
         )
         # The folder as it lies to the current one, as the storage does: both may move together.
         folder = os.path.relpath(plan.address.folder)
         store.remember(spec=plain(spec.document), plan=plan_document(plan), folder=folder)
         for line in _greeting(store, standing, placement):
             note(line)
+        if not options.reuse and standing.taken_before:
+            note(
+                f"{standing.taken_before} of {plan.size} runs were taken over from another study at an earlier start "
+                f"and stay; to train all anew give the study another name, like --set study={spec.study}-anew"
+            )
         news = bool(standing.pending or standing.reused)
         if not news and store.recall("published") == question(standing.plan):
             return _outcome(standing), _answered(gather(store, spec, plan))

@@ -38,7 +38,7 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     console = Console(highlight=False)
     print_plan(console, plan, study.factors)
     recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
-    standing = store.foresee(plan, reuse=options.reuse, retry=options.retry)
+    standing = store.foresee(plan, reuse=options.reuse and recipe.lasting(plan.data), retry=options.retry)
     for line in notes.reused((each.study for each in standing.reused.values()), plan.size):
         console.print(line, soft_wrap=True)
     timed = _near(plan) if plan.search else plan

@@ -277,3 +277,15 @@ def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(recipes, "entry_points", lambda group: [entry])
     assert Address.of("theirs").load().objective.name == "loss"
     assert recipes.names() == ["dcgan", "theirs"]
+
+
+def test_what_a_module_prints_when_it_is_imported_is_no_part_of_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loud.py").write_text(
+        "from harness import Run, recipe\n\nprint('hello')\n\n"
+        "@recipe(objective='error')\ndef f(run: Run):\n    return {'error': 1.0}\n"
+    )
+    Address("./loud.py:f", str(tmp_path)).load()
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\n")

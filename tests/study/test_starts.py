@@ -253,6 +253,19 @@ def test_runs_of_another_study_are_taken_over_with_all_that_they_are_known_by(st
     assert [t.state for t in trials("two")] == [TrialState.COMPLETE] * 6
     _, _, said = start(of("two", "0.2, 0.4"))
     assert "all 6 runs are done, nothing to add" in said
+    said = start(of("two", "0.2, 0.4"), reuse=False)[2]
+    assert "4 of 6 runs were taken over from another study at an earlier start and stay" in said
+    assert "--set study=two-anew" in said
+
+
+def test_runs_on_data_that_may_have_been_replaced_are_trained_anew(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(of("one"))
+    monkeypatch.setattr("harness.recipes.function.FunctionRecipe.lasting", lambda self, data: False, raising=False)
+    outcome, _, said = start(of("two"))
+    assert outcome.complete == 4
+    assert "those of" not in said
 
 
 def test_several_studies_are_named_and_the_first_hand_is_the_one(start: Start) -> None:

@@ -71,6 +71,10 @@ class Dcgan(Recipe):
         for name in evaluate.extractors:
             extractor(name, precision=evaluate.precision)
 
+    def lasting(self, data: Sequence[DataSettings]) -> bool:
+        """Drawn photos are; those in a folder may be replaced."""
+        return all(SOURCES[settings.source].drawn for settings in data)
+
     def prepare(
         self, data: Sequence[DataSettings], evaluate: EvaluateSettings, *, workers: int, note: Callable[[str], None]
     ) -> None:

@@ -37,6 +37,8 @@ class Standing:
     held: Mapping[str, tuple[PlannedRun, ...]] = field(default_factory=dict)
     spent: Mapping[str, str] = field(default_factory=dict)
     reused: Mapping[str, Reusable] = field(default_factory=dict)
+    taken_before: int = 0
+    """Runs that are done and were taken over from another study at an earlier start."""
     trained_otherwise: int = 0
     """Runs that are done and were trained from another source of the recipe than today's."""
 
@@ -85,6 +87,7 @@ def standing(
         held=held,
         spent=spent,
         reused=found,
+        taken_before=sum("reused_from" in trial.user_attrs for key, trial in settled.items() if key in planned),
         trained_otherwise=sum(
             trial.user_attrs.get("source", source) != source for key, trial in settled.items() if key in planned
         ),

@@ -105,6 +105,12 @@ def curves(*events: Event) -> list[dict[str, list[tuple[int, float]]]]:
     return [event.curves for event in events if isinstance(event, Progress)]
 
 
+def test_drawn_photos_last_and_those_in_a_folder_may_not(tmp_path: Path) -> None:
+    drawn, folder = DataSettings(), DataSettings(source="folder", root=tmp_path)
+    assert Dcgan().lasting([drawn])
+    assert not Dcgan().lasting([drawn, folder])
+
+
 def test_it_is_a_recipe_with_a_description_on_every_setting() -> None:
     assert isinstance(Dcgan(), Recipe)
     assert all(field.description for field in DcganSettings.model_fields.values())
