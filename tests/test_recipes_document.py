@@ -22,7 +22,15 @@ def test_the_document_has_files_and_commands() -> None:
     assert len(COMMANDS) == 5
 
 
-@pytest.mark.parametrize("commands", COMMANDS, ids=lambda lines: lines[0].split()[-1])
+@pytest.mark.parametrize(
+    "commands",
+    # The callbacks have tests of their own, and load their libraries in every slot here.
+    [
+        pytest.param(each, marks=pytest.mark.slow) if set(shlex.split(each[0])) & set(NEEDS) else each
+        for each in COMMANDS
+    ],
+    ids=lambda lines: lines[0].split()[-1],
+)
 def test_its_commands_do_what_it_says_in_an_empty_folder(project: Path, commands: list[str]) -> None:
     spec = shlex.split(commands[0])[2]
     if (package := NEEDS.get(spec)) and find_spec(package) is None:

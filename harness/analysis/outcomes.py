@@ -93,13 +93,21 @@ class Outcomes:
 
     @cached_property
     def grain(self) -> float:
-        """The least step between two outcomes, as of an accuracy of so many images; 0 where outcomes are fixed."""
+        """The step that outcomes come in, as of an accuracy of so many images; 0 where outcomes are fixed.
+
+        It is the largest of which all differences of two outcomes are whole multiples but for rounding, which for a
+        continuous outcome is next to nothing. Infinite where all outcomes are one.
+        """
         if self.fixed:
             return 0.0
         known = np.unique(self.values[~np.isnan(self.values)])
-        steps = np.diff(known)
-        steps = steps[steps > ROUNDING * np.abs(known).max(initial=0.0)]
-        return float(steps.min()) if len(steps) else np.inf
+        least = ROUNDING * float(np.abs(known).max(initial=0.0))
+        step = 0.0
+        for gap in np.diff(known).tolist():
+            rest = gap
+            while rest > least:  # Euclid's algorithm
+                step, rest = rest, abs(step - round(step / rest) * rest)
+        return step or np.inf
 
     @property
     def control(self) -> int | None:

@@ -131,7 +131,7 @@ def test_a_seed_with_only_one_of_the_two_runs_is_left_out() -> None:
 
 
 def test_identical_runs_are_called_identical() -> None:
-    row = only(make_runs({"base": [100.0, 110.0, 95.0], "crop": [100.0, 110.0, 95.0]}))
+    row = only(make_runs({"base": [100.1, 110.2, 95.3], "crop": [100.1, 110.2, 95.3]}))
     assert (row.change.value, row.change.low, row.change.high, row.size, row.p) == (0, 0, 0, 0, 1)
     assert row.reading == "identical"
     assert row.verdict is Verdict.NEGLIGIBLE
