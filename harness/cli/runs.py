@@ -83,13 +83,12 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
 
 def _explain(failed: Failed, output: Path) -> None:
     """Why a run failed, in one line, and where the rest is."""
+    from harness.runs.boundary import TRACEBACK
+
     reason = " ".join(failed.reason.split())
-    traceback = output / "traceback.txt"
-    if failed.details:
-        output.mkdir(parents=True, exist_ok=True)
-        traceback.write_text(failed.details, encoding="utf-8", errors="replace")
-        if str(traceback) not in reason:
-            reason = f"{reason} (the whole traceback is in {traceback})"
+    traceback = output / TRACEBACK
+    if failed.details and str(traceback) not in reason:
+        reason = f"{reason} (the whole traceback is in {traceback})"
     click.echo(f"error: the run {_ENDED.get(failed.kind, 'failed')}: {reason}", err=True)
 
 

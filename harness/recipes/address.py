@@ -65,16 +65,20 @@ class Address:
             from harness.recipes.command import CommandRecipe
 
             return CommandRecipe(json.loads(self.text), Path(self.folder))
-        place, colon, name = self.text.rpartition(":")
-        if not colon and not self.text.endswith(".py"):
+        if self.is_installed:
             return recipes.get(self.text)
-        module = self._module(place or name)
-        return _recipe(module, name if colon else "", self.text)
+        _, colon, name = self.text.rpartition(":")
+        return _recipe(self._module(self._place), name if colon else "", self.text)
 
     @property
     def is_installed(self) -> bool:
         """Whether it is the name of an installed recipe."""
         return not self.is_command and ":" not in self.text and not self.text.endswith(".py")
+
+    @property
+    def _place(self) -> str:
+        """The file, or the module by its dotted name, that the recipe is in."""
+        return self.text.rpartition(":")[0] or self.text
 
     def digest(self) -> str:
         """A digest of the recipe's own source as it is now.
@@ -85,9 +89,9 @@ class Address:
 
     def loaded_digest(self) -> str:
         """The digest of the source that `load` has loaded here last, which may have changed since."""
-        place = self.text.rpartition(":")[0] or self.text
         if self.is_command or self.is_installed:
             return self.digest()
+        place = self._place
         return _LOADED[self._path(place) if place.endswith(".py") else place].digest
 
     def sources(self) -> list[Path]:
@@ -103,7 +107,7 @@ class Address:
             return sorted({file for files in sources for file in files})
         if self.is_installed:
             return []
-        place = self.text.rpartition(":")[0] or self.text
+        place = self._place
         if place.endswith(".py"):
             file = self._path(place)
             return neighbours([file], file.parent)

@@ -50,9 +50,7 @@ class FunctionRecipe(Recipe):
 
     def train(self, settings: Any, run: Run) -> Mapping[str, float]:
         """Call the function with the run and its settings."""
-        from harness.machine.devices import device_name
-
-        run.start({"device.name": device_name(run.device or "cpu")})
+        run.start()
         found = self.function(run, **{name: getattr(settings, name) for name in type(settings).model_fields})
         if not run.told_to_stop and not run.budget_used and (budget := run.budget).unit:
             raise RecipeError(

@@ -156,11 +156,7 @@ class Run:
         amount = budget.amount or default.get(unit, 0.0)
         if not amount:
             raise SpecError(f"budget: is missing; say how long a run of '{self.recipe}' trains, like {{{unit}: 20}}")
-        if budget.unit not in ("", "seconds", unit):
-            raise SpecError(
-                f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
-            )
-        self._begin()
+        self._begin(unit)
         while True:
             if self._spent(self._count * each, amount):
                 return
@@ -174,10 +170,8 @@ class Run:
 
         Raises SpecError where the spec's budget is in a unit that is not counted.
         """
-        self._begin()
+        self._begin(unit)
         budget: Budget = self.budget
-        if budget.unit not in ("", "seconds", unit):
-            raise SpecError(f"budget: {budget.unit} is not allowed: recipe '{self.recipe}' counts {unit}")
         return budget.amount > 0 and self._spent(done, budget.amount)
 
     def go_on(self, *, step: int, seconds: float) -> None:
@@ -185,8 +179,12 @@ class Run:
         self.step, self._earlier = step, seconds
         self._seconds += seconds
 
-    def _begin(self) -> None:
-        """Training begins: what was made ready before is none."""
+    def _begin(self, unit: str) -> None:
+        """Training, which counts `unit`, begins: what was made ready before is none."""
+        if (given := self._budget.unit) not in ("", "seconds", unit):
+            raise SpecError(
+                f"budget: {given} is not allowed: recipe '{self.recipe}' counts {unit}; allowed: {unit}, seconds"
+            )
         if not self._training:
             self._training, self._seconds = True, self._earlier
             self._since = time.perf_counter() if self._since is not None else None
