@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from pydantic import Field
 from harness import recipes
 from harness.errors import DivergedError
 from harness.measures import Measure
+from harness.recipes.address import Address
 from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.events import DataUsed, Progress, Scored, Started
+from harness.runs.description import RunDescription
 from harness.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -107,3 +109,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Callable[..., RunDescription]:
+    """Describes a run in `run/` of the recipe at a place in the temporary folder, which is made there before."""
+
+    def describe(place: str, settings: Mapping[str, Any], budget: Mapping[str, Any] | None = None) -> RunDescription:
+        address = Address.of(place, tmp_path)
+        made = address.load()
+        return RunDescription(
+            key="k",
+            name="n",
+            address=address,
+            objective=made.objective,
+            seed=0,
+            train=made.settings.model_validate(settings),
+            data=made.data(),
+            evaluate=made.evaluate(),
+            references={},
+            budget=made.budget.model_validate(budget or {}),
+            directory=str(tmp_path / "run"),
+            device="cpu",
+        )
+
+    return describe

@@ -51,6 +51,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     from rich.console import Console
 
     from harness.measures import COSTS
+    from harness.recipes import checkpoint
     from harness.recipes.events import Failed, Finished, Scored
     from harness.runs.execute import execute
     from harness.runs.single import describe
@@ -76,7 +77,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
         sys.exit(1)
     assert isinstance(last, Finished)
     Console().print(_measured(last.summary, (objective, *trainer.measures(run.evaluate), *COSTS)))
-    (output / "checkpoint.pt").unlink(missing_ok=True)
+    (output / checkpoint.NAME).unlink(missing_ok=True)
     if left := sorted(each.name for each in output.iterdir()):
         note(f"in {output}: {', '.join(left)}")
 

@@ -15,6 +15,7 @@ from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
 from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
+from harness.runs.boundary import TRACEBACK
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
 from harness.study.placement import Placement, describe
@@ -216,7 +217,7 @@ class Coordinator:
         stopped = cause in (Cause.INTERRUPTED, Cause.PRUNED)
         self.tracker.set_tags(running.mlflow_run, {"harness.failure": cause.value, "harness.reason": reason})
         if event.details:
-            self.tracker.text(running.mlflow_run, event.details, "traceback.txt")
+            self.tracker.text(running.mlflow_run, event.details, TRACEBACK)
         self.tracker.finish(running.mlflow_run, "KILLED" if stopped else "FAILED")
         self.store.fail(running.claim.number, cause, reason)
         run = running.claim.run

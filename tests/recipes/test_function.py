@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,12 +16,13 @@ from harness import Measure, Run, recipe
 from harness.errors import SpecError
 from harness.measures import Direction
 from harness.recipes import Recipe
-from harness.recipes.address import Address
 from harness.recipes.events import Cause, Event, Failed, Finished, Started
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
 from harness.settings import Settings
 from harness.spec.refusals import build
+
+Described = Callable[..., RunDescription]
 
 if TYPE_CHECKING:
     from harness import Run as KnownToTheTypeCheckerOnly
@@ -226,24 +228,11 @@ def fit(run: Run, lr: Annotated[float, Field(gt=0)] = 0.1, shape: Shape = Shape.
 """
 
 
-def described(folder: Path, settings: Mapping[str, Any], budget: Mapping[str, Any] | None = None) -> RunDescription:
-    (folder / "fit.py").write_text(SOURCE)
-    address = Address.of("./fit.py:fit", folder)
-    made = address.load()
-    return RunDescription(
-        key="k",
-        name="n",
-        address=address,
-        objective=made.objective,
-        seed=0,
-        train=made.settings.model_validate(settings),
-        data=made.data(),
-        evaluate=made.evaluate(),
-        references={},
-        budget=made.budget.model_validate(budget or {}),
-        directory=str(folder / "run"),
-        device="cpu",
-    )
+@pytest.fixture
+def fitted(tmp_path: Path, described: Described) -> Described:
+    """Describes a run of the source above."""
+    (tmp_path / "fit.py").write_text(SOURCE)
+    return partial(described, "./fit.py:fit")
 
 
 def ended(description: RunDescription, stop: bool = False) -> tuple[Event, ...]:
@@ -252,8 +241,8 @@ def ended(description: RunDescription, stop: bool = False) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def test_settings_cross_processes_as_what_they_are(tmp_path: Path) -> None:
-    run = described(tmp_path, {"lr": 0.5, "shape": "square", "path": "b/c", "widths": [1, 2]})
+def test_settings_cross_processes_as_what_they_are(fitted: Described) -> None:
+    run = fitted({"lr": 0.5, "shape": "square", "path": "b/c", "widths": [1, 2]})
     again = pickle.loads(pickle.dumps(run))
     assert again == run
     assert again.train.path == Path("b/c")
@@ -265,15 +254,15 @@ def test_settings_cross_processes_as_what_they_are(tmp_path: Path) -> None:
     assert last.summary["peak_memory_mb"] > 1
 
 
-def test_a_budget_that_is_never_asked_for_is_said_to_have_no_effect(tmp_path: Path) -> None:
-    last = ended(described(tmp_path, {"mood": "budget"}, {"epochs": 3}))[-1]
+def test_a_budget_that_is_never_asked_for_is_said_to_have_no_effect(fitted: Described) -> None:
+    last = ended(fitted({"mood": "budget"}, {"epochs": 3}))[-1]
     assert isinstance(last, Failed)
     assert "budget: 3 epochs has no effect: recipe 'fit' never asks for it" in last.reason
-    assert isinstance(ended(described(tmp_path, {"mood": "budget"}))[-1], Finished)
+    assert isinstance(ended(fitted({"mood": "budget"}))[-1], Finished)
 
 
-def test_a_function_that_was_told_to_stop_has_no_result(tmp_path: Path) -> None:
-    last = ended(described(tmp_path, {"mood": "stop"}), stop=True)[-1]
+def test_a_function_that_was_told_to_stop_has_no_result(fitted: Described) -> None:
+    last = ended(fitted({"mood": "stop"}), stop=True)[-1]
     assert isinstance(last, Failed)
     assert last.kind is Cause.INTERRUPTED
 

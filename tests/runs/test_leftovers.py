@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from harness.recipes.address import Address
 from harness.recipes.events import Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
@@ -42,26 +42,6 @@ def fit(run: Run, crash: bool = False):
 """
 
 
-def described(folder: Path, **settings: Any) -> RunDescription:
-    (folder / "fit.py").write_text(SOURCE)
-    address = Address.of("./fit.py:fit", folder)
-    made = address.load()
-    return RunDescription(
-        key="k",
-        name="n",
-        address=address,
-        objective=made.objective,
-        seed=0,
-        train=made.settings.model_validate(settings),
-        data=made.data(),
-        evaluate=made.evaluate(),
-        references={},
-        budget=made.budget(),
-        directory=str(folder / "run"),
-        device="cpu",
-    )
-
-
 def state() -> dict[str, Any]:
     return {
         "dtype": torch.empty(()).dtype,
@@ -81,13 +61,14 @@ def state() -> dict[str, Any]:
 
 @pytest.mark.parametrize("crash", [False, True])
 def test_what_a_run_sets_in_its_process_is_put_back_however_it_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
+    described: Callable[..., RunDescription], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
 ) -> None:
+    (tmp_path / "fit.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHANGED", "before")
     monkeypatch.setenv("REMOVED", "here")
     before, events = state(), list[Event]()
-    execute(described(tmp_path, crash=crash), events.append)
+    execute(described("./fit.py:fit", {"crash": crash}), events.append)
     assert isinstance(events[-1], Failed if crash else Finished)
     assert state() == before
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.recipes.address import Address
 from harness.recipes.events import SOURCE, Event, Failed, Finished, Started
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
+
+Described = Callable[..., RunDescription]
 
 COUNTING = """
 from harness import recipe
@@ -41,25 +43,6 @@ class Editing:
 """
 
 
-def described(folder: Path) -> RunDescription:
-    address = Address.of("./train.py", folder)
-    made = address.load()
-    return RunDescription(
-        key="k",
-        name="n",
-        address=address,
-        objective=made.objective,
-        seed=0,
-        train=made.settings(),
-        data=made.data(),
-        evaluate=made.evaluate(),
-        references={},
-        budget=made.budget(),
-        directory=str(folder / "run"),
-        device="cpu",
-    )
-
-
 def ended(description: RunDescription, *, stop: bool = False) -> list[Event]:
     events: list[Event] = []
     execute(description, events.append, lambda: stop)
@@ -67,18 +50,22 @@ def ended(description: RunDescription, *, stop: bool = False) -> list[Event]:
 
 
 @pytest.mark.parametrize(("edit", "restored"), [("", 1), ("# another", 0)])
-def test_a_run_whose_source_changed_since_its_checkpoint_starts_anew(tmp_path: Path, edit: str, restored: int) -> None:
+def test_a_run_whose_source_changed_since_its_checkpoint_starts_anew(
+    described: Described, tmp_path: Path, edit: str, restored: int
+) -> None:
     (tmp_path / "train.py").write_text(COUNTING)
-    assert isinstance(ended(described(tmp_path), stop=True)[-1], Failed)
+    assert isinstance(ended(described("./train.py", {}), stop=True)[-1], Failed)
     (tmp_path / "train.py").write_text(COUNTING + edit)
-    last = ended(described(tmp_path))[-1]
+    last = ended(described("./train.py", {}))[-1]
     assert isinstance(last, Finished)
     assert last.summary["restored"] == restored
 
 
-def test_the_source_that_a_run_tells_is_the_one_that_runs_though_its_file_has_changed(tmp_path: Path) -> None:
+def test_the_source_that_a_run_tells_is_the_one_that_runs_though_its_file_has_changed(
+    described: Described, tmp_path: Path
+) -> None:
     (tmp_path / "train.py").write_text(EDITING)
-    description = described(tmp_path)
+    description = described("./train.py", {})
     before = description.address.digest()
     first, *_, last = ended(description)
     assert isinstance(first, Started)
