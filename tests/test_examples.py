@@ -26,7 +26,8 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("spec", "left_out"),
     [
-        ("digits.yaml", ()),
+        ("digits.yaml", ("shift", "smoothing", "cosine")),
+        pytest.param("digits.yaml", (), marks=pytest.mark.slow),
         ("command.yaml", ("dropout", "shift", "smoothing")),
         pytest.param("command.yaml", (), marks=pytest.mark.slow),
     ],

@@ -354,6 +354,7 @@ def test_two_yardsticks_of_the_same_runs_that_are_6_percent_apart_differ_by_thei
     assert (paired, welch <= 3) == (made, True)
 
 
+@pytest.mark.slow
 def test_of_two_equal_studies_of_six_tricks_any_is_said_to_differ_in_at_most_5_percent() -> None:
     random, said, made = np.random.default_rng(9), 0, 60
     cells = [frozenset(), *map(frozenset, "ABCDEF")]

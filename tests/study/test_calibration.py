@@ -134,7 +134,7 @@ def estimates(project: Path) -> Estimates:
         ("steps", (), 1 + 400 * 0.02 + 8 * 0.5, 0),
         pytest.param("steps", ("budget={steps: 1000}",), 1 + 1000 * 0.02 + 20 * 0.5, 50, marks=pytest.mark.slow),
         pytest.param("steps", ("budget={seconds: 12}",), 1 + 12 + 12 * 0.5, 0, marks=pytest.mark.slow),
-        ("loop", ("budget={steps: 800}",), 800 * 0.02, 50),
+        pytest.param("loop", ("budget={steps: 800}",), 800 * 0.02, 50, marks=pytest.mark.slow),
         pytest.param("silent", (), 4.0, 0, marks=pytest.mark.slow),
         ("silent", ("train={pace: 0.3}",), 0.3, 0),
     ],

@@ -129,7 +129,7 @@ def test_impossible_cells_are_never_tried(project_spec: Path) -> None:
     assert not any("width=30" in cell and "batch=" in cell for cell in tried)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_a_sampler_comes_back_to_what_is_good(project_spec: Path, sampler: str) -> None:
     worths = {f"width={width}": 2.0 * width for width in (10, 20, 30, 40)} | {"margin=0.8": -30.0}
     store, plan = opened(project_spec, f"design.sampler={sampler}", "design.trials=60", "seeds=20")
