@@ -62,8 +62,8 @@ def lay_down(store: StudyStore, plan: Plan) -> None:
         if changed:
             name = changed[-1] if plan.waves is None else changed[0]
             raise StudyError(
-                f"study '{store.name}': {_WORDS[name]} was laid down as {_said(waves[name])} before the first look, and "
-                f"is {_said(now[name])} now; put it back, or give the study another name, like --set "
+                f"study '{store.name}': {_WORDS[name]} was laid down as {_said(waves[name])} before the first look, "
+                f"and is {_said(now[name])} now; put it back, or give the study another name, like --set "
                 f"study={plan.study}-2"
             )
         return

@@ -1,4 +1,4 @@
-"""What a look at a sequential study says: in words for the display, as numbers for MLflow, as plain data for the store."""
+"""What a look at a sequential study says: in words for readers, as numbers for MLflow, as plain data for the store."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ def title(contrast: Contrast, plan: Plan) -> str:
     """A trick's short name: its factor, with the level where there are several, and the design of a union."""
     levels = {label(each.level) for each in plan.contrasts if each.factor == contrast.factor}
     name = contrast.factor if len(levels) == 1 else f"{contrast.factor}={label(contrast.level)}"
-    return f"{name} ({contrast.design})" if contrast.design else name
+    several = len({each.design for each in plan.contrasts}) > 1
+    return f"{name} ({contrast.design})" if several else name
 
 
 def words(look: Look, plan: Plan) -> str:
-    """The look in one line: `crop helps after 4 seeds; margin: 6 of at most 20 seeds, 40 % of the way to negligible`."""
+    """The look in one line: `crop helps after 4 seeds; margin: 6 of at most 20, 40 % of the way to negligible`."""
     said = (_of_trick(look, plan, place) for place in range(len(plan.contrasts)))
     return f"look after {_seeds(look.wave)}: {'; '.join(said)}"
 
@@ -36,13 +37,13 @@ def _of_trick(look: Look, plan: Plan, place: int) -> str:
     most = plan.waves.most if plan.waves else None
     if place not in look.going_on:
         return f"{name} is undecided after {_seeds(seeds)}"
-    so_far = f"{seeds} of at most {most} seeds" if most else _seeds(seeds)
+    so_far = f"{seeds} of at most {most}" if most else _seeds(seeds)
     return f"{name}: {so_far}{_way(look, place)}"
 
 
 def _way(look: Look, place: int) -> str:
     """How far a trick is towards the claim that it is nearest to."""
-    ways = {"an effect": look.towards_effect[place], "negligible": look.towards_negligible[place]}
+    ways = {"helps or hurts": look.towards_shown[place], "negligible": look.towards_negligible[place]}
     known = {name: way for name, way in ways.items() if not math.isnan(way)}
     if not known:
         return ""
@@ -61,7 +62,7 @@ def metrics(look: Look, plan: Plan) -> list[tuple[str, float, int]]:
         name = title(contrast, plan).replace("/", "-")
         found += [
             (f"looks/{name}/seeds", float(look.seeds[place]), look.wave),
-            (f"looks/{name}/towards_effect", look.towards_effect[place], look.wave),
+            (f"looks/{name}/towards_effect", look.towards_shown[place], look.wave),
             (f"looks/{name}/towards_negligible", look.towards_negligible[place], look.wave),
         ]
     return found
