@@ -11,7 +11,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from harness.analysis import Verdict, boundaries, paired
-from harness.analysis.grain import Grain, t_of_equal
+from harness.analysis.grain import Grain, step_of, t_of_equal
 from harness.analysis.rules import path
 from harness.analysis.sequential import (
     Anytime,
@@ -285,12 +285,12 @@ def test_the_way_to_a_claim_is_the_statistic_over_the_limit_at_the_level_that_ho
             n = look.seeds[place]
             limit = boundaries.limits(0.05 / (4 - sum(said)), 3, 20)[n - 3]
             t = stats.ttest_1samp(gain[:n], 0).statistic
-            assert look.towards_shown[place] == pytest.approx(abs(t) / limit)
+            assert look.towards_effect[place] == pytest.approx(abs(t) / limit)
             sides = [stats.ttest_1samp(side[:n], 0).statistic for side in (worth - gain, worth + gain)]
             left = 4 - look.verdicts.count(Verdict.NEGLIGIBLE)
             limit = boundaries.limits(0.1 / left, 3, 20)[n - 3]
             assert look.towards_negligible[place] == pytest.approx(max(0, min(sides)) / limit)
-            assert look.towards_shown[place] < 1
+            assert look.towards_effect[place] < 1
             assert look.towards_negligible[place] < 1
             alone += 1
     assert alone > 10
@@ -299,8 +299,8 @@ def test_the_way_to_a_claim_is_the_statistic_over_the_limit_at_the_level_that_ho
 def test_the_way_is_gone_once_a_claim_is_made_and_unknown_without_a_worth_or_a_number() -> None:
     gains = [5 + drawn(0, 20), np.full(20, np.nan), 0.1 * drawn(1, 20)]
     without = looks(gains, None, TWENTY)[-1]
-    assert without.towards_shown[0] >= 1
-    assert math.isnan(without.towards_shown[1])
+    assert without.towards_effect[0] >= 1
+    assert math.isnan(without.towards_effect[1])
     assert all(map(math.isnan, without.towards_negligible))
     beside = looks(gains, [np.full(20, 0.5)] * 3, TWENTY)[-1]
     assert beside.verdicts[2] is Verdict.NEGLIGIBLE
@@ -377,6 +377,19 @@ def test_the_grain_of_a_look_is_of_the_outcomes_up_to_it_so_that_kills_change_no
         cut = values[:, :wave]
         assert looks([each[:wave] for each in gains], None, TWENTY, grain=Grain(cut)) == whole[: wave - 2]
     assert Grain(values).step(4) == 4 * Grain(values).step(20)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(("middle", "spread"), [(0.25, 0.1), (0.9, 0.01), (0.5, 0.3)])
+def test_the_step_of_an_accuracy_is_found_whatever_the_gaps_between_outcomes_and_their_precision(
+    kind: type, middle: float, spread: float
+) -> None:
+    for seed in range(40):
+        for images in (100, 500, 1497):
+            accuracy = np.clip(np.round(drawn(seed, (7, 20)) * spread * images + middle * images), 0, images)
+            values = (accuracy.astype(kind) / kind(images)).astype(float)
+            steps = np.unique(accuracy)
+            assert step_of(values) * images == pytest.approx(np.gcd.reduce(np.diff(steps).astype(int)), rel=1e-3)
 
 
 # The open-ended rule.
