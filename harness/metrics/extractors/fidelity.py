@@ -105,9 +105,11 @@ def dinov2(
     try:
         network = module.FeatureExtractorDinoV2("dinov2-vit-l-14", ["dinov2"])
     except Exception as error:  # torch.hub raises many kinds
+        hub = Path(torch.hub.get_dir())
         raise MetricError(
-            f"extractor '{name}': torch.hub could not load facebookresearch/dinov2 ({type(error).__name__}); fill "
-            f"{torch.hub.get_dir()} on a machine with network, or {elsewhere}"
+            f"extractor '{name}': torch.hub could not load facebookresearch/dinov2 ({type(error).__name__}); from a "
+            f"machine with network put its code at {hub / 'facebookresearch_dinov2_main'} and its weights at "
+            f"{hub / 'checkpoints' / 'dinov2_vitl14_pretrain.pth'}, or {elsewhere}"
         ) from error
     about = f"weights sha256 {state_sha256(network)}; input {size} tf1-bilinear; ImageNet mean and std"
     return FidelityNetwork(name, network, dim=1024, about=about, device=device)
