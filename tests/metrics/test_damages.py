@@ -12,7 +12,7 @@ import torch
 
 from harness.metrics import Scores
 
-NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite0@128", "efficientnet-lite0@64")
+NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite0@64")
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
 
