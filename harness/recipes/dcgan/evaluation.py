@@ -11,7 +11,7 @@ import torch
 
 import harness.data
 from harness.data.settings import DataSettings
-from harness.metrics import Extractor, extractor
+from harness.metrics import Extractor, extractor, sliced
 from harness.metrics.reference import Reference, reference
 from harness.recipes.dcgan.settings import EvaluateSettings
 
@@ -72,6 +72,7 @@ class Evaluator:
             **{f"reference.{name}.fingerprint": digest for name, digest in self.digests.items()},
             **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
             **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
+            "mind": sliced.RECORD,
         }
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
@@ -85,7 +86,7 @@ class Evaluator:
         return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
 
     def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
-        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, precision, recall, density, coverage, error.
+        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, MIND, precision, recall, density, coverage, error.
 
         `first` adds `mifid_interim`, the objective's MiFID of so many of them: it falls with the number of images, so
         that a learning curve needs scores of equally many.
@@ -95,10 +96,12 @@ class Evaluator:
         features = {name: network(images) for name, network in networks.items()}
         for yardstick in self.yardsticks:
             own, tau = features[yardstick.extractor.name], yardstick.tau
-            result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, interval=full)
+            result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, mind=full, interval=full)
             suffix = "" if yardstick is self.objective else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
         if first is not None:
             few, tau = features[self.objective.extractor.name][:first], self.objective.tau
-            scores["mifid_interim"] = self.objective.reference.score(few, tau=tau, kid=False, manifold=False).mifid
+            scores["mifid_interim"] = self.objective.reference.score(
+                few, tau=tau, kid=False, manifold=False, mind=False
+            ).mifid
         return scores
