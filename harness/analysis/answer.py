@@ -31,7 +31,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     if plan.waves is not None:
         so_far = course(runs, plan)
         plan = replace(plan, runs=so_far.asked)
-        runs = of_plan(runs, plan)
+        runs = rows_of(runs, plan)
 
     def of(measures: Iterable[Measure]) -> list[Outcomes]:
         return [Outcomes.of(runs, plan, each) for each in measures]
@@ -57,7 +57,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     )
 
 
-def of_plan(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def rows_of(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The rows of a run table that are of the plan's runs."""
     asked = {(run.cell, run.seed) for run in plan.runs}
     return runs[[pair in asked for pair in zip(runs["cell"], runs["seed"], strict=True)]].reset_index(drop=True)
