@@ -85,7 +85,7 @@ def noise(quality: Outcomes, runs: pd.DataFrame) -> Noise | None:
         correlation=correlation,
         differences=differences,
         sampling=sampling,
-        sampling_share=min(1.0, sampling**2 / variance) if variance > 0 else NAN,
+        sampling_share=float(np.minimum(1.0, sampling**2 / variance)) if variance > 0 else NAN,
         tests=max(1, len(quality.plan.contrasts)),
         shown=_shown(quality, differences),
     )
