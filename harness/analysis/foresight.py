@@ -119,7 +119,7 @@ def missing(own: Prospect, other: Prospect) -> list[str]:
 
 
 def tests(plan: Plan) -> int:
-    """How many tests a report corrects for: contrasts, and clear interactions or whether tricks do the same in company."""
+    """How many tests a report corrects for: contrasts, and clear interactions or whether company changes a trick."""
     rows = np.random.default_rng(0).normal(size=len(plan.cells))
     names = [cell.name for cell in plan.cells]
     table = pd.DataFrame({"cell": names, "seed": 0, "state": RunState.COMPLETE, plan.objective.name: rows})
