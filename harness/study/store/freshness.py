@@ -17,7 +17,7 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
 
     What a search ends with has had good luck on its seeds; a design on them finds that luck again and calls it an
     effect. A design that has finished runs of its own goes on. Where factors are called otherwise, as in a study that
-    confirms the best cells of a search, the seeds are refused of which the search has run a cell of the design.
+    confirms the best cells of a search, so is one that has a run of the search beside its control's.
     """
     if plan.search is not None:
         return
@@ -36,7 +36,8 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
             stale = set() if begun else used & planned
         else:
             done = _keys(storage, summary.study_name)
-            stale = {run.seed for run in plan.runs if run.key in done}
+            chosen = any(run.key in done for run in plan.runs if run.cell != plan.control)
+            stale = used & planned if chosen else set()
         if stale:
             raise StudyError(
                 f"seeds {', '.join(map(str, sorted(stale)))}: the search '{summary.study_name}' has chosen by these, "
