@@ -61,10 +61,10 @@ def asked_for(runs: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, Plan, Cours
         return runs, plan, None
     so_far = course(runs, plan)
     plan = replace(plan, runs=so_far.asked)
-    return of_plan(runs, plan), plan, so_far
+    return rows_of(runs, plan), plan, so_far
 
 
-def of_plan(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def rows_of(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The rows of a run table that are of the plan's runs."""
     asked = {(run.cell, run.seed) for run in plan.runs}
     return runs[[pair in asked for pair in zip(runs["cell"], runs["seed"], strict=True)]].reset_index(drop=True)

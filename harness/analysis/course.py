@@ -6,16 +6,18 @@ same runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from harness.analysis import worth as worths
+from harness.analysis.grain import Grain
 from harness.analysis.outcomes import Outcomes, column, settled
-from harness.analysis.paired import Vector, rounded
-from harness.analysis.sequential import Anytime, Declared, Look, Rule, looks
+from harness.analysis.paired import Vector
+from harness.analysis.rules import Anytime, Declared, Rule
+from harness.analysis.sequential import Look, looks
 from harness.analysis.types import Verdict
 from harness.design import Plan, PlannedRun, fractions
 from harness.measures import RunState
@@ -46,6 +48,8 @@ class Course:
     """[trick][wave], treated - control over the waves that it took part in, NaN where a run ended without a number."""
     controls: tuple[Vector, ...]
     """[trick][wave], the control's means in the same pairs."""
+    grain: Grain
+    """Of the outcomes of the waves so far."""
 
     @property
     def last(self) -> Look | None:
@@ -88,11 +92,12 @@ def course(runs: pd.DataFrame, plan: Plan) -> Course:
             if wave >= rule.first:
                 break
             continue
+        outcomes.begin(now)
         for position in going_on:
             outcomes.take(position, pairs[position], seed)
         if wave < rule.first:
             continue
-        found = looks(outcomes.gains(), outcomes.margins(), rule)
+        found = looks(outcomes.gains(), outcomes.margins(), rule, grain=outcomes.grain)
         going_on = found[-1].going_on
         if not going_on:
             break
@@ -104,6 +109,7 @@ def course(runs: pd.DataFrame, plan: Plan) -> Course:
         frozen=frozen,
         differences=tuple(map(np.array, outcomes.differences)),
         controls=tuple(map(np.array, outcomes.controls)),
+        grain=outcomes.grain,
     )
 
 
@@ -112,6 +118,7 @@ class _Outcomes:
 
     def __init__(self, outcomes: Outcomes) -> None:
         self._outcomes = outcomes
+        self._values = np.full((len(outcomes.index), 0), np.nan)
         self._column = {seed: column for column, seed in enumerate(outcomes.seeds)}
         self.differences: list[list[float]] = [[] for _ in outcomes.plan.contrasts]
         self.controls: list[list[float]] = [[] for _ in outcomes.plan.contrasts]
@@ -133,15 +140,22 @@ class _Outcomes:
         self.differences[position].append(float((with_it - without)[known].mean()))
         self.controls[position].append(float(without[known].mean()))
 
+    def begin(self, runs: Iterable[PlannedRun]) -> None:
+        """A wave of these runs, before its tricks are taken."""
+        new = np.full((len(self._values), 1), np.nan)
+        for run in runs:
+            row = self._outcomes.index[run.cell]
+            new[row, 0] = self._outcomes.values[row, self._column[run.seed]]
+        self._values = np.hstack([self._values, new])
+
+    @property
+    def grain(self) -> Grain:
+        """The steps that the outcomes come in which were asked for."""
+        return Grain(self._values)
+
     def gains(self) -> list[Vector]:
         """[trick][wave], positive where it is for the better."""
-        found = []
-        for differences, controls in zip(map(np.array, self.differences), map(np.array, self.controls), strict=True):
-            known = ~np.isnan(differences)
-            scale = np.maximum(np.abs(controls), np.abs(controls + differences))
-            differences[known] = rounded(differences[known], scale[known])
-            found.append(self._outcomes.measure.sign * differences)
-        return found
+        return [self._outcomes.measure.sign * np.array(each) for each in self.differences]
 
     def margins(self) -> list[Vector]:
         """[trick][wave], the worth."""

@@ -13,10 +13,12 @@ from harness.analysis import paired
 from harness.analysis import worth as worths
 from harness.analysis.course import Course, rule_of
 from harness.analysis.effects import estimated
+from harness.analysis.grain import Grain
 from harness.analysis.outcomes import Matrix, Outcomes
 from harness.analysis.paired import Vector
 from harness.analysis.power import size_interval
-from harness.analysis.sequential import Look, Rule, interval, p_negligible, p_value, path
+from harness.analysis.rules import Rule
+from harness.analysis.sequential import Look, interval, p_negligible, p_value
 from harness.analysis.types import NAN, Effect, SeedsNeeded, Standing, Verdict
 
 _STEPS = 16  # of the sizes that a range of seeds is taken over
@@ -40,13 +42,15 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
         effect = estimated(
             contrast, _first(quality, seeds[: len(differences)]), with_it, without, gone, _logs(with_it, without)
         )
-        gone = paired.rounded(gone, np.maximum(np.abs(with_it), np.abs(without)))
         p = within = beyond = NAN
-        if course.last is not None and len(gone):
-            gains, margin = quality.measure.sign * gone, worths.margins(plan.worth, without)
-            p = p_value(gains, rule)
-            if not np.isnan(margin).any():
-                within, beyond = p_negligible(gains, margin, rule), _p_beyond(gains, margin, rule)
+        if course.last is not None and known.any():
+            gains, margin = quality.measure.sign * differences, np.full(len(known), np.nan)
+            margin[known] = worths.margins(plan.worth, without)
+            p = p_value(gains, rule, course.grain)
+            if not np.isnan(margin[known]).any():
+                within = p_negligible(gains, margin, rule, course.grain)
+                beyond = _p_beyond(gains, margin, rule, course.grain)
+        gone = paired.rounded(gone, np.maximum(np.abs(with_it), np.abs(without)))
         found.append(
             replace(
                 effect,
@@ -77,13 +81,13 @@ def _logs(with_it: Vector, without: Vector) -> Matrix:
     return np.asarray(np.log(with_it) - np.log(without))
 
 
-def _p_beyond(gains: Vector, margin: Vector, rule: Rule) -> float:
+def _p_beyond(gains: Vector, margin: Vector, rule: Rule, grain: Grain) -> float:
     """p of the mean gain not being beyond the mean margin, whichever side it is on, of all looks so far.
 
     At either edge one of two one-sided tests at half the level errs, and the other all but never.
     """
-    sides = (path(side - margin) for side in (gains, -gains))
-    return min(rule.p(np.maximum(t, 0.0), counts) for t, counts in sides)
+    sides = (rule.path(side - margin, grain) for side in (gains, -gains))
+    return min(rule.p(np.maximum(statistic, 0.0), counts) for statistic, counts in sides)
 
 
 def _standing(place: int, seeds: int, look: Look | None, rule: Rule) -> Standing | None:

@@ -149,6 +149,8 @@ class Plan:
     """The smallest effect that would be worth having; it changes no run."""
     waves: Waves | None = None
     """How the seeds of its runs come one after the other until all is settled; None: all of its runs are run."""
+    test: str = "t"
+    """How differences are tested; see `spec.designs`."""
     unit: str = "steps"
     """What steps count, in the plural."""
     address: Address = NOWHERE

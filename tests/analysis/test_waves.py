@@ -154,7 +154,7 @@ def test_an_undecided_trick_says_what_it_may_still_get() -> None:
         (Waves(first=3, most=None), "open after 4 seeds, without a maximum"),
         (WAVES, "at most 8 more"),
     ):
-        plan, runs = in_waves({"a": -9}, waves=waves)
+        plan, runs = in_waves({"a": -6}, sd=12.0, waves=waves)
         (effect,) = answer(runs[runs["seed"] < 4], plan).effects
         assert words in effect.reading
 
@@ -211,7 +211,7 @@ def test_beyond_the_worth_is_of_all_looks_too() -> None:
     n = found.effects[0].n
     table = runs.pivot_table(index="seed", columns="cell", values="mifid")
     gains = (table["baseline"] - table["a"]).to_numpy()[:n]
-    t, counts = sequential.path(gains - 8.0)
+    t, counts = RULE.path(gains - 8.0)
     assert found.effects[0].p_beyond == pytest.approx(min(1.0, 2 * RULE.p(np.maximum(t, 0), counts)))
     assert found.effects[0].reading == "helps by more than the worth"
 
