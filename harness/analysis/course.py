@@ -16,12 +16,14 @@ from harness.analysis import worth as worths
 from harness.analysis.grain import Grain
 from harness.analysis.outcomes import Outcomes, column, settled
 from harness.analysis.paired import Vector
+from harness.analysis.ranks import Ranks
 from harness.analysis.rules import Anytime, Declared, Rule
 from harness.analysis.sequential import Look, looks
 from harness.analysis.types import Verdict
 from harness.design import Plan, PlannedRun, fractions
 from harness.measures import RunState
 from harness.spec import Level
+from harness.spec.designs import Test
 from harness.spec.factors import same
 from harness.spec.seeds import Waves
 
@@ -57,9 +59,11 @@ class Course:
         return self.looks[-1] if self.looks else None
 
 
-def rule_of(waves: Waves) -> Rule:
+def rule_of(waves: Waves, test: Test = "t") -> Rule:
     """The rule by which the looks after waves are judged."""
-    return Anytime(first=waves.first) if waves.most is None else Declared(first=waves.first, most=waves.most)
+    if waves.most is None:
+        return Anytime(first=waves.first)
+    return (Ranks if test == "ranks" else Declared)(first=waves.first, most=waves.most)
 
 
 def course(runs: pd.DataFrame, plan: Plan) -> Course:
@@ -69,7 +73,7 @@ def course(runs: pd.DataFrame, plan: Plan) -> Course:
     diverged, or where its row says `given_up`: it failed too often to be tried again.
     """
     assert plan.waves is not None, "a plan of fixed size has no course"
-    rule = rule_of(plan.waves)
+    rule = rule_of(plan.waves, plan.test)
     table = settled(runs, plan)
     there = table[table["state"].isin(_ENDED) | (column(table, "given_up", 0.0) == 1)]
     ended = set(zip(there["cell"], there["seed"], strict=True))

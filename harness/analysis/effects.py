@@ -7,9 +7,10 @@ import math
 import numpy as np
 from scipy import stats
 
-from harness.analysis import paired
+from harness.analysis import paired, ranks
 from harness.analysis import worth as worths
 from harness.analysis.outcomes import Mask, Matrix, Outcomes, seed_means, usable
+from harness.analysis.paired import Vector
 from harness.analysis.types import NAN, Bought, Effect, Endings, Estimate
 from harness.design import Contrast
 from harness.measures import RunState
@@ -20,8 +21,10 @@ def measured(outcomes: Outcomes) -> tuple[Effect, ...]:
 
     Per seed the difference is the mean of (treated - control) over the contrast's pairs in which both runs are
     complete; of a fractional design only seeds count in which all are. Seeds are the replicates. Intervals are not
-    adjusted for their number. The ratio is unknown unless all values are positive, `wins` for fractional designs,
-    whose pairs differ in more than the trick. Changes keep their sign, whichever direction is better.
+    adjusted for their number. Where the plan tests by ranks the change is the typical one (Hodges and Lehmann's), with
+    interval and p of Wilcoxon's signed ranks. The ratio is unknown unless all values are positive, `wins` for
+    fractional designs, whose pairs differ in more than the trick. Changes keep their sign, whichever direction is
+    better.
     """
     return tuple(_effect(contrast, outcomes) for contrast in outcomes.plan.contrasts)
 
@@ -40,7 +43,9 @@ def estimated(
     # Noise of summation must not pass for an effect: below this the differences are one number, or zero.
     differences = paired.rounded(differences, np.maximum(np.abs(treated), np.abs(control)))
     n = len(differences)
-    change, control_mean = paired.estimate(differences), paired.mean(control)
+    by_ranks = outcomes.plan.test == "ranks"
+    change = ranks.estimate(differences, paired.ALPHA) if by_ranks else paired.estimate(differences)
+    control_mean = paired.mean(control)
     deviation = math.nan
     if n >= 2:
         deviation = float(np.std(differences, ddof=1)) if np.ptp(differences) else 0.0
@@ -59,20 +64,26 @@ def estimated(
         bootstrap=paired.bootstrap(differences),
         ratio=_ratio(logs),
         relative=change.value / abs(control_mean) if n and control_mean else math.nan,
-        size=_over(change.value, deviation),
+        size=_over(paired.mean(differences), deviation),
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
-        p=paired.t_p(differences, outcomes.grain) if n else _p_of_endings(ended_with, ended_without),
+        p=_p(differences, outcomes.grain, by_ranks) if n else _p_of_endings(ended_with, ended_without),
         p_signs=paired.sign_flip_p(differences),
         treated=ended_with,
         control=ended_without,
         worth=paired.mean(margin),
         worth_size=_over(paired.mean(margin), deviation),
-        p_within=worths.p_within(differences, margin, outcomes.grain),
-        p_beyond=worths.p_beyond(differences, margin, outcomes.grain),
+        p_within=worths.p_within(differences, margin, None if by_ranks else outcomes.grain),
+        p_beyond=worths.p_beyond(differences, margin, None if by_ranks else outcomes.grain),
         pairing=_correlation(treated, control),
         pairing_gain=_gain(treated, control, deviation),
         identical=bool(n and not differences.any()),
     )
+
+
+def _p(differences: Vector, grain: float, by_ranks: bool) -> float:
+    if not by_ranks:
+        return paired.t_p(differences, grain)
+    return ranks.p_either(differences) if len(differences) > 1 else NAN
 
 
 def _over(value: float, deviation: float) -> float:

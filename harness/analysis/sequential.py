@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.analysis.grain import Counts, Grain, Matrix
 from harness.analysis.paired import ALPHA, Vector
+from harness.analysis.ranks import Ranks
 from harness.analysis.rules import Anytime, Declared, Rule
 from harness.analysis.types import NAN, Estimate, Verdict
 
@@ -24,6 +25,7 @@ __all__ = [
     "Declared",
     "Grain",
     "Look",
+    "Ranks",
     "Rule",
     "interval",
     "looks",
@@ -66,7 +68,7 @@ class Look:
     futile: tuple[int, ...]
     """The places of undecided tricks that were dropped."""
     going_on: tuple[int, ...]
-    towards_shown: tuple[float, ...]
+    towards_effect: tuple[float, ...]
     """How far each trick is towards helps or hurts: its statistic over its limit, at the level that Holm has come to.
 
     From 0, where the limit is infinite; 1 and above where it is shown; NaN of fewer than two differences.
@@ -124,7 +126,7 @@ def looks(
                 seeds=tuple(seeds),
                 futile=tuple(sorted(futile)),
                 going_on=going_on,
-                towards_shown=_towards([trick.towards_shown for trick in tricks], seeds, shown),
+                towards_effect=_towards([trick.towards_effect for trick in tricks], seeds, shown),
                 towards_negligible=_towards([trick.towards_negligible for trick in tricks], seeds, within),
             )
         )
@@ -135,22 +137,23 @@ class _Trick:
     """One trick's statistics, and the waves from which they have reached their limits at each of Holm's levels.
 
     `shown` [left - 1] is the wave at which an effect other than 0 first reaches the limit at alpha / left, inf where it
-    never does, `within` that of one within plus and minus the worth. `towards_shown` and `towards_negligible` are
+    never does, `within` that of one within plus and minus the worth. `towards_effect` and `towards_negligible` are
     statistics over limits, [left - 1, W].
     """
 
     def __init__(self, gains: Vector, worth: Vector, rule: Rule, levels: Sequence[float], grain: Grain | None) -> None:
         self.waves = len(gains)
-        self._path, self._counts = rule.path(gains, grain)
+        self._path, counts = rule.path(gains, grain)
+        self._numbers = np.cumsum(~np.isnan(gains))
         sides = [rule.path(side, grain) for side in (worth - gains, worth + gains)]
         self._inside = np.minimum(*(statistic for statistic, _ in sides))
         # A one-sided test at a level has the limit of the two-sided one at twice the level: of 100,000 paths under no
         # effect, one reaches both sides.
         doubled = [2 * level for level in levels]
-        self.towards_shown = _over_limits(np.abs(self._path), self._counts, rule, levels)
+        self.towards_effect = _over_limits(np.abs(self._path), counts, rule, levels)
         each = [_over_limits(*side, rule, doubled) for side in sides]
         self.towards_negligible = np.minimum(*each)
-        self.shown = _reached(self.towards_shown)
+        self.shown = _reached(self.towards_effect)
         self.within = [max(both) for both in zip(*map(_reached, each), strict=True)]
         self._last = rule.most
         self._needed, self._needed_inside = (
@@ -170,7 +173,7 @@ class _Trick:
         Without a last look nothing is futile, but for a trick of which so many waves left no number: none of its runs
         ends with one, or none of the control's.
         """
-        n = int(self._counts[wave - 1])
+        n = int(self._numbers[wave - 1])
         if n == 0 and wave >= FUTILE_FROM:
             return True
         if n < FUTILE_FROM or self._last is None:

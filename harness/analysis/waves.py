@@ -32,7 +32,7 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
     """
     plan = quality.plan
     assert plan.waves is not None, "a plan of fixed size has no waves"
-    rule, seeds = rule_of(plan.waves), list(dict.fromkeys(run.seed for run in plan.runs))
+    rule, seeds = rule_of(plan.waves, plan.test), list(dict.fromkeys(run.seed for run in plan.runs))
     found = []
     for place, contrast in enumerate(plan.contrasts):
         differences, control = course.differences[place], course.controls[place]
@@ -54,7 +54,7 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
         found.append(
             replace(
                 effect,
-                change=interval(gone, rule),
+                change=interval(differences, rule, grain=course.grain),
                 standing=_standing(place, len(differences), course.last, rule),
                 seeds_needed=_needed(place, gone, effect.worth, course.last, rule),
                 p=p,

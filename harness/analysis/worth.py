@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
+from harness.analysis import ranks
 from harness.analysis.paired import Vector, mean, p_of_equal, rounded
 from harness.spec.worth import Worth
 
@@ -25,22 +26,26 @@ def margins(worth: Worth, control: Vector) -> Vector:
     return worth.share * np.abs(control) if one_side else np.full(len(control), np.nan)
 
 
-def p_within(changes: Vector, margin: Vector, grain: float = math.inf) -> float:
+def p_within(changes: Vector, margin: Vector, grain: float | None = math.inf) -> float:
     """p of two one-sided tests (Schuirmann 1987) that the mean change is not within plus and minus the mean margin.
 
-    Where all changes are equal they are held against the mean margin: what varies is then the control alone.
+    Where all changes are equal they are held against the mean margin: what varies is then the control alone. By signed
+    ranks where `grain` is None.
     """
     if len(changes) > 1 and np.ptp(changes) == 0:
         margin = np.full(len(changes), mean(margin))
     return max(_p_above(margin - changes, margin, grain), _p_above(margin + changes, margin, grain))
 
 
-def p_beyond(changes: Vector, margin: Vector, grain: float = math.inf) -> float:
-    """Two-sided p of the mean change not being beyond the mean margin, whichever side it is on; of no margin, t's p."""
+def p_beyond(changes: Vector, margin: Vector, grain: float | None = math.inf) -> float:
+    """Two-sided p of the mean change not being beyond the mean margin, whichever side it is on; of no margin, t's p.
+
+    By signed ranks where `grain` is None.
+    """
     return min(1.0, 2 * min(_p_above(side - margin, margin, grain) for side in (changes, -changes)))
 
 
-def _p_above(values: Vector, scale: Vector, grain: float) -> float:
+def _p_above(values: Vector, scale: Vector, grain: float | None) -> float:
     """One-sided p of the mean being above 0, by the t test; of equal values that of `p_of_equal`.
 
     NaN of fewer than two.
@@ -49,6 +54,8 @@ def _p_above(values: Vector, scale: Vector, grain: float) -> float:
     if n < 2 or np.isnan(values).any():
         return math.nan
     values = rounded(values, scale)
+    if grain is None:
+        return ranks.p_above(values)
     if np.ptp(values) == 0:
         return p_of_equal(float(values[0]), n, grain) if values[0] > 0 else 1.0
     return float(stats.t.sf(mean(values) / (float(np.std(values, ddof=1)) / math.sqrt(n)), n - 1))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from harness.measures import COSTS, TRAIN_SECONDS, Kind, Measure
 from harness.recipes.address import Address
 from harness.settings import Budget
-from harness.spec.designs import Sampler
+from harness.spec.designs import Sampler, Test
 from harness.spec.factors import Level
 from harness.spec.seeds import Waves
 from harness.spec.worth import USUAL, Worth
@@ -149,8 +149,8 @@ class Plan:
     """The smallest effect that would be worth having; it changes no run."""
     waves: Waves | None = None
     """How the seeds of its runs come one after the other until all is settled; None: all of its runs are run."""
-    test: str = "t"
-    """How differences are tested; see `spec.designs`."""
+    test: Test = "t"
+    """How differences are tested."""
     unit: str = "steps"
     """What steps count, in the plural."""
     address: Address = NOWHERE

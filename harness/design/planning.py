@@ -71,6 +71,7 @@ def plan(spec: Spec) -> Plan:
         objective=spec.objective,
         worth=spec.worth,
         waves=spec.waves,
+        test=spec.design.test or "t",
         measures=spec.measures,
         design=spec.design.kind,
         cells=tuple(cells),

@@ -27,6 +27,8 @@ KINDS = (
 )
 """`harness.design` has a layout for each but a search."""
 Sampler = Literal["tpe", "gp", "nsga2"]
+Test = Literal["t", "ranks"]
+"""Student's, of normal noise; Wilcoxon's, of any that is symmetric."""
 
 _CROSSED = ("fractional-factorial", "plackett-burman")
 _MEANING: dict[str, tuple[str, ...]] = {
@@ -39,6 +41,7 @@ _MEANING: dict[str, tuple[str, ...]] = {
     "trials": ("search",),
     "prune": ("search",),
     "max_hours": tuple(kind for kind in KINDS if kind != "search"),
+    "test": tuple(kind for kind in KINDS if kind != "search"),
 }
 """Which kinds of design a key has a meaning for."""
 
@@ -69,6 +72,10 @@ class DesignSettings(Settings):
     max_hours: float | None = Field(
         default=None, gt=0, description="Whole seeds are dropped, the last first, until the study takes no longer."
     )
+    test: Test | None = Field(
+        default=None,
+        description="t (what is used) or ranks: for noise of heavy tails, by the typical difference, from 8 seeds on.",
+    )
     of: tuple[DesignSettings, ...] = Field(
         default=(),
         description="union: the designs to unite.",
@@ -98,6 +105,7 @@ class DesignCheck:
 
     factors: Mapping[str, Factor]
     seconds: bool  # whether runs have a budget of seconds
+    open_ended: bool = False  # whether seeds have no declared maximum
     refuse: Callable[[Keys, str], None]
 
     def run(self, design: DesignSettings, keys: Keys = ("design",)) -> None:
@@ -106,9 +114,17 @@ class DesignCheck:
                 remedy = f"leave it out or use kind: {' or '.join(kinds)}"
                 if key == "max_hours":
                     remedy = "say how many runs it may try, like trials: 40"
+                elif key == "test":
+                    remedy = "leave it out: what a search finds is not tested"
                 self.refuse((*keys, key), f"has no meaning for {design.kind}; {remedy}")
-        if design.max_hours and keys != ("design",):
-            self.refuse((*keys, "max_hours"), "is the whole study's; set it beside `of`, not in one of its designs")
+        for key in ("max_hours", "test"):
+            if getattr(design, key) and keys != ("design",):
+                self.refuse((*keys, key), "is the whole study's; set it beside `of`, not in one of its designs")
+        if design.test == "ranks" and self.open_ended:
+            text = (
+                "needs a maximum that is laid down: give the most seeds, like seeds: {first: 3, most: 20}, or test: t"
+            )
+            self.refuse((*keys, "test"), f"ranks {text}")
         self._on(design, keys)
         self._order(design, keys)
         if design.kind == "search":

@@ -158,7 +158,8 @@ class _Check:
             FactorCheck(factors, sections, self.refuse, self.same_source).run()
         if design is not None and factors is not None:
             timed = self.mapping("budget").get("seconds") is not None
-            DesignCheck(factors=factors, seconds=timed, refuse=self.refuse).run(design)
+            open_ended = waves is not None and waves.most is None
+            DesignCheck(factors=factors, seconds=timed, open_ended=open_ended, refuse=self.refuse).run(design)
             if waves and design.kind == "search":
                 text = (
                     "a search asks its sampler for the next run and has no waves; give a count of seeds, like seeds: 3"

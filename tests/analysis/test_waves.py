@@ -154,7 +154,7 @@ def test_an_undecided_trick_says_what_it_may_still_get() -> None:
         (Waves(first=3, most=None), "open after 4 seeds, without a maximum"),
         (WAVES, "at most 8 more"),
     ):
-        plan, runs = in_waves({"a": -6}, sd=12.0, waves=waves)
+        plan, runs = in_waves({"a": 0.0}, 5, waves=waves)
         (effect,) = answer(runs[runs["seed"] < 4], plan).effects
         assert words in effect.reading
 

@@ -451,3 +451,22 @@ def test_the_real_recipe_reads_the_specs_that_come_along(monkeypatch: pytest.Mon
         assert not plan(_shipped(name)).dropped
     line_of("factors.margin.levels: 1.7", lines=refused(ABLATIONS / "smoke.yaml", "factors.margin.levels=[1.7]"))
     line_of("train.batch: -3", lines=refused(ABLATIONS / "smoke.yaml", "train.batch=-3"))
+
+
+@pytest.mark.parametrize(
+    ("design", "seeds", "said"),
+    [
+        ("{test: median}", "5", "design.test"),
+        ("{kind: search, trials: 9, test: ranks}", "5", "what a search finds is not tested"),
+        ("{kind: union, of: [{kind: ladder, test: ranks}]}", "5", "set it beside `of`"),
+        ("{test: ranks}", "{anytime: true}", "needs a maximum that is laid down"),
+    ],
+)
+def test_a_test_that_cannot_be_is_refused(spec_file: Path, design: str, seeds: str, said: str) -> None:
+    line_of("design", "test", said, lines=refused(spec_file, f"design={design}", f"seeds={seeds}"))
+
+
+def test_the_test_that_a_spec_names_is_the_plans(spec_file: Path) -> None:
+    for design, test in (("{kind: ladder}", "t"), ("{test: t}", "t"), ("{test: ranks}", "ranks")):
+        assert plan(load(spec_file, [f"design={design}", "seeds={first: 3, most: 20}"])).test == test
+    assert plan(load(spec_file, ["design.test=ranks"])).test == "ranks"
