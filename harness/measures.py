@@ -38,7 +38,8 @@ class Measure:
 
     `name` is its key in summaries, MLflow and the run table, `title` what readers call it, `unit` "" where it has none.
     `part_of` names the measure that this one is a component of, `yardstick_of` the one that this is by another
-    yardstick: the same quantity on a scale of its own. `rate_of` is the unit of steps that it counts a second of.
+    yardstick: the same quantity on a scale of its own. `rate_of` is the unit of steps that it counts a second of,
+    `error_of` the measure that it is the standard error of: how far another sample of the same run's would move it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Measure:
     part_of: str = ""
     yardstick_of: str = ""
     rate_of: str = ""
+    error_of: str = ""
 
     @property
     def sign(self) -> int:

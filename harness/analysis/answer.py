@@ -12,6 +12,7 @@ from harness.analysis.cells import failure_rates, prices, tried
 from harness.analysis.course import Course, course
 from harness.analysis.effects import bought, measured
 from harness.analysis.equal import Curves, at_equal
+from harness.analysis.noise import noise
 from harness.analysis.notes import notes
 from harness.analysis.outcomes import Outcomes, measure, settled
 from harness.analysis.types import Answer, Effect
@@ -48,6 +49,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         failures=failure_rates(quality),
         notes=notes(quality, seconds),
         course=so_far,
+        noise=noise(quality, runs),
     )
 
 

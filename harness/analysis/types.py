@@ -14,6 +14,7 @@ from harness.spec import Level
 
 if TYPE_CHECKING:
     from harness.analysis.course import Course
+    from harness.analysis.noise import Noise
 
 NAN = math.nan
 
@@ -355,3 +356,5 @@ class Answer:
     notes: tuple[str, ...] = ()
     course: Course | None = None
     """Of a study that runs in waves: its looks so far."""
+    noise: Noise | None = None
+    """How much results differ from seed to seed; None where no cell has two complete runs."""

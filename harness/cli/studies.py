@@ -28,7 +28,9 @@ _storage = click.option("--storage", default="sqlite:///optuna.db", show_default
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
 @_set
-@click.option("--dry-run", is_flag=True, help="Print the plan and a time estimate; run and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, its time and what it can show; run and write nothing.")
+@click.option("--spread", metavar="8%", help="Dry run: the baseline's sd over seeds, of its mean or in its unit.")
+@click.option("--pilot", type=int, metavar="N", help="Dry run: run the baseline on the first N seeds before.")
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
@@ -44,6 +46,8 @@ def ablate(
     spec: Path,
     overrides: tuple[str, ...],
     dry_run: bool,
+    spread: str | None,
+    pilot: int | None,
     slots: int | None,
     launch: str,
     storage: str,
@@ -56,11 +60,15 @@ def ablate(
 
     The same command again adds nothing and finishes what is missing.
     """
+    for name, given in (("--spread", spread), ("--pilot", pilot)):
+        if given is not None and not dry_run:
+            raise HarnessError(f"{name} {given}: is for planning; add --dry-run, or leave it out")
     study = load(spec, overrides)
     from harness.report import text
     from harness.study import ablate as main_job
     from harness.study import preview
     from harness.study.placement import Options
+    from harness.study.spread import stated
 
     options = Options(
         storage=storage,
@@ -72,7 +80,8 @@ def ablate(
         retry=retry,
     )
     if dry_run:
-        preview.dry_run(study, options, note)
+        known = stated(spread) if spread is not None else None
+        preview.dry_run(study, options, note, spread=known, pilots=pilot)
         return
     outcome, found = main_job.ablate(study, options, note)
     if outcome.interrupted:

@@ -137,6 +137,11 @@ def plackett_burman(spec: Spec, design: DesignSettings) -> Layout:
     return _two_level(spec, design, signs)
 
 
+def noise(spec: Spec, design: DesignSettings) -> Layout:
+    """The baseline alone, seed by seed: how much do results differ where nothing does?"""
+    return Layout(cells={BASELINE: baseline_levels(spec)}, contrasts=())
+
+
 def union(spec: Spec, design: DesignSettings) -> Layout:
     """Several designs at once, a cell that several want being run once."""
     if not design.of:
@@ -174,6 +179,7 @@ DESIGNS: dict[str, Callable[[Spec, DesignSettings], Layout]] = {
     "fractional-factorial": fractional_factorial,
     "plackett-burman": plackett_burman,
     "union": union,
+    "noise": noise,
 }
 
 

@@ -120,7 +120,7 @@ def _refuse_empty(spec: Spec, layout: Layout, contrasts: list[Contrast], dropped
             "one-at-a-time or full-factorial, or take away the factor's requires and exclude"
         )
         raise spec.refusal(("design", "kind"), text)
-    if not contrasts:
+    if not contrasts and spec.design.kind != "noise":
         reason = dropped[0].reason if dropped else "it has no levels"
         text = f"'{spec.design.kind}' leaves nothing to compare: {dropped[0].name if dropped else 'the plan'}: {reason}"
         raise spec.refusal(("design", "kind"), f"{text}; change the design, or the factor's requires and exclude")

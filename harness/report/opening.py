@@ -9,7 +9,7 @@ from harness.analysis.paired import ALPHA
 from harness.analysis.types import CellPrice, Effect, Estimate, Verdict, View
 from harness.design import Plan
 from harness.measures import TRAIN_SECONDS, Measure, RunState
-from harness.report import Report
+from harness.report import Report, noise
 from harness.report.numbers import decimals, number, p_value, places, spread
 from harness.report.sheets.effects import needed, seconds_of
 from harness.report.sheets.sheet import design, joined
@@ -36,6 +36,8 @@ def asked(plan: Plan) -> str:
     if plan.search:
         best = "lowest" if plan.objective.sign < 0 else "highest"
         return f"Where among the levels of {joined(list(plan.search.levels))} is {plan.objective.title} {best}?"
+    if plan.design == "noise":
+        return f"How much does {plan.objective.title} differ from seed to seed where nothing else does?"
     tricks = joined([*dict.fromkeys(contrast.factor for contrast in plan.contrasts)])
     return f"Which of {tricks or 'these tricks'} earns its keep, by how much, how surely, and at what cost in run time?"
 
@@ -52,7 +54,7 @@ def what_was_run(report: Report) -> str:
         return f"The {plan.search.sampler} sampler {tried}, {ended}"
     seeds = len({run.seed for run in plan.runs})
     each = "seed" if seeds == 1 else "seeds"
-    cells = f"{len(plan.cells):,} cells ({plan.design})"
+    cells = f"{len(plan.cells):,} cell{'s' * (len(plan.cells) != 1)} ({plan.design})"
     first = design(report, plan.contrasts[0]) if len({each.design for each in plan.contrasts}) > 1 else ""
     which = f" The numbers here are of the {first} design where no other is named." if first else ""
     return f"The {plan.recipe} recipe was trained in {cells}, {seeds} {each} each, {ended}{which}"
@@ -62,6 +64,8 @@ def headline(report: Report) -> str:
     """The answer in one sentence."""
     if report.plan.search:
         return "A search says where to look, not what a trick is worth."
+    if report.plan.design == "noise":
+        return noise.paragraph(report) or "The noise floor needs two complete runs or more."
     found = lines(report)
     kept, dropped, left = ([line for line in found if line.kind == kind] for kind in ("Keep", "Drop", "Undecided"))
     several = len({line.factor for line in kept}) < len(kept)
@@ -152,7 +156,7 @@ def _mind(report: Report, view: View) -> Line:
 def _best(report: Report) -> list[Line]:
     """The best cell and its price, beside the control's."""
     prices, objective = report.answer.prices, report.plan.objective
-    if not prices:
+    if not prices or report.plan.design == "noise":
         return []
     digits = decimals((price.objective.value for price in prices), 3)
     seconds = decimals((price.seconds.value for price in prices), 3)

@@ -23,6 +23,7 @@ KINDS = (
     "fractional-factorial",
     "plackett-burman",
     "union",
+    "noise",
     "search",
 )
 """`harness.design` has a layout for each but a search."""
@@ -140,6 +141,9 @@ class DesignCheck:
             if part.kind == "search":
                 text = "a search goes by its results and shares no runs with a design; make it a study of its own"
                 self.refuse(within, text)
+                continue
+            if part.kind == "noise":
+                self.refuse(within, "every design runs the baseline already; leave it out, or make it the only design")
                 continue
             if part.kind == "union":
                 self.refuse(within, "a union cannot hold another; name its designs here")

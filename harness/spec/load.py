@@ -149,7 +149,7 @@ class _Check:
         evaluate = self.of_recipe("evaluate", recipe.evaluate if recipe else None)
         budget = self.budget(recipe.budget) if recipe else None
         design = self.section("design", DesignSettings, kinds_by_name)
-        factors = self.factors()
+        factors = self.factors(needed=design is None or design.kind != "noise")
         sections = Sections(recipe, {"train": self.mapping("train"), "data": self.mapping("data")}) if recipe else None
         known = (recipe.objective, *recipe.measures(evaluate)) if recipe and evaluate else ()
         objective = self.objective(recipe, known) if recipe else None
@@ -165,9 +165,13 @@ class _Check:
                     "a search asks its sampler for the next run and has no waves; give a count of seeds, like seeds: 3"
                 )
                 self.refuse(("seeds",), text)
-        if self.refused or not (data and evaluate and design and budget and recipe and sections and train and factors):
+            if waves and design.kind == "noise":
+                text = "a noise study has no trick to settle and no waves; give a count of seeds, like seeds: 8"
+                self.refuse(("seeds",), text)
+        if self.refused or not (data and evaluate and design and budget and recipe and sections and train):
             raise SpecError("\n".join(self.refused))
         assert objective is not None
+        assert factors is not None
         return Spec(
             study=study,
             recipe=recipe,
@@ -307,9 +311,11 @@ class _Check:
         self.refuse(("worth",), found)
         return USUAL
 
-    def factors(self) -> dict[str, Factor] | None:
-        """Every factor as declared; None where one of them is not even a factor."""
+    def factors(self, *, needed: bool) -> dict[str, Factor] | None:
+        """Every factor as declared; None where one of them is not even a factor, or none is there that is `needed`."""
         raw = self.raw.get("factors")
+        if raw in (None, {}) and not needed:
+            return {}
         if not isinstance(raw, dict) or not raw:
             rule = "must be a mapping, NAME: {baseline: ..., levels: [...]}, with at least one factor"
             self.refuse(("factors",), rule if raw is None else f"{shown(raw)} is not allowed: {rule}")

@@ -93,12 +93,15 @@ def schema() -> Schema:
 def _whole(required: dict[str, list[str]]) -> Schema:
     """What a spec that extends no other must have."""
     factor = {"type": "object", "required": [*required["Factor"], "levels"], "properties": {"levels": {"minItems": 1}}}
+    noise = {"required": ["kind"], "properties": {"kind": {"const": "noise"}}, "type": "object"}
+    some = {"required": ["factors"], "properties": {"factors": {"type": "object", "minProperties": 1}}}
     return {
-        "required": ["study", "recipe", "factors", "seeds"],
+        "required": ["study", "recipe", "seeds"],
         "properties": {
-            "factors": {"type": "object", "minProperties": 1, "additionalProperties": factor},
+            "factors": {"additionalProperties": factor},
             "objective": {"required": required["Objective"]},
         },
+        "allOf": [{"if": {"required": ["design"], "properties": {"design": noise}}, "else": some}],
         "if": {"properties": {"recipe": {"type": "object"}}},
         "then": {"required": ["objective"]},
     }

@@ -53,7 +53,7 @@ def lay_down(store: StudyStore, plan: Plan) -> None:
     number of seeds may grow, and other designs over the same factors may join; reports say so.
     """
     kept = store.recall("declared") or {}
-    if plan.search is not None:
+    if plan.search is not None or plan.design == "noise":  # a pilot's runs make no claim
         return
     now = record(plan)
     waves = next((each for each in kept.values() if "seeds" not in each["rule"]), None)

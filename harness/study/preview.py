@@ -1,4 +1,4 @@
-"""What a study would run, on the terminal: cells, contrasts, what is confounded or dropped, and hours."""
+"""What a study would run and could show, on the terminal: cells, contrasts, what is confounded, hours, power."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.analysis.foresight import Prospect, Spread, prospect
 from harness.design import Plan
 from harness.design import plan as make_plan
+from harness.design.alternatives import alternatives
 from harness.design.cap import cap
 from harness.machine.provenance import cores
 from harness.report.planned import empty_table, print_plan
+from harness.report.prospects import print_prospects
 from harness.spec import Spec
 from harness.study import notes
 from harness.study.ablate import Note, cap_line, run_seconds
@@ -20,15 +23,22 @@ from harness.study.answer import study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import duration
+from harness.study.spread import measured, pilot
 from harness.study.store import Standing, StudyStore
 from harness.study.trainings import leaders
 
 
-def dry_run(study: Spec, options: Options, note: Note) -> None:
-    """Print the plan, the time that its runs will take by a short timing, and what a cap on hours would drop.
+def dry_run(
+    study: Spec, options: Options, note: Note, *, spread: Spread | None = None, pilots: int | None = None
+) -> None:
+    """Print the plan, the time that its runs will take by a short timing, what a cap on hours would drop, and power.
 
-    Writes nothing but prepared data into the cache. Raises HarnessError.
+    What the design and others can show is said by the `spread` that is stated, else by one that was measured. With
+    `pilots` the baseline is run first on so many seeds, which count as runs of the study; else nothing is written but
+    prepared data into the cache. Raises HarnessError.
     """
+    if pilots is not None:
+        pilot(study, pilots, options, note)
     plan = make_plan(study)
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
@@ -52,6 +62,18 @@ def dry_run(study: Spec, options: Options, note: Note) -> None:
     if study.design.max_hours:
         capped = cap(plan, seconds, study.design.max_hours)
         console.print(cap_line(capped, study.design.max_hours), soft_wrap=True)
+    if plans := alternatives(study):
+        spread = spread or measured(study, plan, options)
+        prospects = [prospect(each, spread) for each in plans]
+        print_prospects(console, prospects, spread, [_taking(each, seconds) for each in prospects])
+
+
+def _taking(each: Prospect, seconds: Mapping[str, float]) -> str:
+    """How long the runs of a design take, expected and at the most; of cells that were not timed as long as others."""
+    usual = sum(seconds.values()) / len(seconds)
+    expected = sum(seconds.get(cell, usual) * runs for cell, runs in each.by_cell.items())
+    most = sum(seconds.get(run.cell, usual) for run in each.plan.runs)
+    return f"{duration(expected)}–{duration(most)}" if each.plan.waves else duration(most)
 
 
 def _times(estimates: Mapping[str, Estimate], unit: str) -> Table:
