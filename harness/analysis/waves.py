@@ -19,7 +19,8 @@ from harness.analysis.paired import Vector
 from harness.analysis.power import size_interval
 from harness.analysis.rules import Rule
 from harness.analysis.sequential import Look, interval, p_negligible, p_value
-from harness.analysis.types import NAN, Effect, SeedsNeeded, Standing, Verdict
+from harness.analysis.types import NAN, Effect, Estimate, SeedsNeeded, Standing, Verdict
+from harness.design import Plan
 
 _STEPS = 16  # of the sizes that a range of seeds is taken over
 
@@ -63,6 +64,20 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
             )
         )
     return tuple(found)
+
+
+def narrowing(course: Course, plan: Plan) -> tuple[tuple[tuple[int, Estimate], ...], ...]:
+    """[trick] (wave, the change by then with the interval that holds over all looks), at every look it took part in."""
+    assert plan.waves is not None, "a plan of fixed size has no looks"
+    rule = rule_of(plan.waves, plan.test)
+    return tuple(
+        tuple(
+            (look.wave, interval(own[: look.wave], rule, grain=course.grain))
+            for look in course.looks
+            if look.wave <= len(own) and not np.isnan(own[: look.wave]).all()
+        )
+        for own in course.differences
+    )
 
 
 def _first(outcomes: Outcomes, seeds: list[int]) -> Outcomes:
