@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.analysis.agreement import agreement
 from harness.analysis.cells import failure_rates, prices, tried
-from harness.analysis.course import course
+from harness.analysis.course import Course, course
 from harness.analysis.effects import bought, measured
 from harness.analysis.equal import Curves, at_equal
 from harness.analysis.noise import noise
@@ -27,11 +27,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     Runs that a sampler picked by their results estimate no effect: a search has no contrasts, and the cells it tried.
     Of a study that runs in waves the answer is that of the runs which its looks have asked for.
     """
-    runs, so_far = settled(runs, plan), None
-    if plan.waves is not None:
-        so_far = course(runs, plan)
-        plan = replace(plan, runs=so_far.asked)
-        runs = rows_of(runs, plan)
+    runs, plan, so_far = asked_for(runs, plan)
 
     def of(measures: Iterable[Measure]) -> list[Outcomes]:
         return [Outcomes.of(runs, plan, each) for each in measures]
@@ -40,7 +36,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     quality, seconds = of((objective, TRAIN_SECONDS))
     costs, speeds = of(plan.costs), of(each for each in known if each.rate_of)
     parts = of(each for each in known if each.part_of == objective.name)
-    found = claims(quality)
+    found = claims(quality, so_far)
     return replace(
         found,
         costs={cost.measure.name: _untested(cost) for cost in costs if plan.contrasts},
@@ -57,6 +53,19 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     )
 
 
+def asked_for(runs: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, Plan, Course | None]:
+    """Run table and plan with the runs that the looks of a study in waves have asked for, and its course.
+
+    Of a plan of fixed size all of its runs, and no course.
+    """
+    runs = settled(runs, plan)
+    if plan.waves is None:
+        return runs, plan, None
+    so_far = course(runs, plan)
+    plan = replace(plan, runs=so_far.asked)
+    return rows_of(runs, plan), plan, so_far
+
+
 def rows_of(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The rows of a run table that are of the plan's runs."""
     asked = {(run.cell, run.seed) for run in plan.runs}
@@ -69,8 +78,9 @@ def effects(runs: pd.DataFrame, plan: Plan, metric: str) -> tuple[Effect, ...]:
     On the objective with the verdicts of the whole report; other measures are not tested. Raises StudyError where the
     plan has no such measure.
     """
-    outcomes = Outcomes.of(settled(runs, plan), plan, measure(plan, metric))
-    return claims(outcomes).effects if metric == plan.objective.name else _untested(outcomes)
+    runs, plan, so_far = asked_for(runs, plan)
+    outcomes = Outcomes.of(runs, plan, measure(plan, metric))
+    return claims(outcomes, so_far).effects if metric == plan.objective.name else _untested(outcomes)
 
 
 def _untested(outcomes: Outcomes) -> tuple[Effect, ...]:

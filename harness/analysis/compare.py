@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from harness.analysis import paired
+from harness.analysis.answer import asked_for
 from harness.analysis.effects import log_ratios
-from harness.analysis.outcomes import Outcomes, settled
+from harness.analysis.outcomes import Outcomes
 from harness.analysis.types import NAN, Effect, Estimate
 from harness.analysis.verdicts import claims
 from harness.design import Contrast, Plan
@@ -82,9 +83,10 @@ def compare(studies: Sequence[Study]) -> Comparison:
 
 
 def _by_trick(runs: pd.DataFrame, plan: Plan) -> dict[Key, tuple[Effect, Logs]]:
-    outcomes = Outcomes.of(settled(runs, plan), plan, plan.objective)
+    runs, plan, so_far = asked_for(runs, plan)
+    outcomes = Outcomes.of(runs, plan, plan.objective)
     found: dict[Key, tuple[Effect, Logs]] = {}
-    for effect in claims(outcomes).effects:
+    for effect in claims(outcomes, so_far).effects:
         contrast = effect.contrast
         key = contrast.factor, label(contrast.baseline), label(contrast.level), contrast.design, _held(contrast, plan)
         found[key] = effect, log_ratios(outcomes, contrast)

@@ -32,31 +32,37 @@ def measured(outcomes: Outcomes) -> tuple[Effect, ...]:
 def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
     with_it, without = outcomes.sides(contrast)
     both = usable(contrast, with_it, without)
-    means_with, means_without = seed_means(with_it, both), seed_means(without, both)
+    sides = seed_means(with_it, both), seed_means(without, both)
+    return estimated(contrast, outcomes, *sides, seed_means(with_it - without, both), _logs(with_it, without, both))
+
+
+def estimated(
+    contrast: Contrast, outcomes: Outcomes, treated: Matrix, control: Matrix, differences: Matrix, logs: Matrix
+) -> Effect:
+    """The effect by the means of its sides, their differences and the differences of their logarithms, [seed] each."""
     # Noise of summation must not pass for an effect: below this the differences are one number, or zero.
-    scale = np.maximum(np.abs(means_with), np.abs(means_without))
-    differences = paired.rounded(seed_means(with_it - without, both), scale)
+    differences = paired.rounded(differences, np.maximum(np.abs(treated), np.abs(control)))
     n = len(differences)
     by_ranks = outcomes.plan.test == "ranks"
     change = ranks.estimate(differences, paired.ALPHA) if by_ranks else paired.estimate(differences)
-    control_mean = paired.mean(means_without)
+    control_mean = paired.mean(control)
     deviation = math.nan
     if n >= 2:
         deviation = float(np.std(differences, ddof=1)) if np.ptp(differences) else 0.0
     ended_with, ended_without = map(outcomes.endings, zip(*contrast.pairs, strict=True))
     margin = np.full(n, math.nan)
     if outcomes.measure.name == outcomes.plan.objective.name:
-        margin = worths.margins(outcomes.plan.worth, means_without)
+        margin = worths.margins(outcomes.plan.worth, control)
     return Effect(
         contrast=contrast,
         measure=outcomes.measure,
         n=n,
-        treated_mean=paired.mean(means_with),
+        treated_mean=paired.mean(treated),
         control_mean=control_mean,
-        control_sd=float(np.std(means_without, ddof=1)) if n >= 2 else math.nan,
+        control_sd=float(np.std(control, ddof=1)) if n >= 2 else math.nan,
         change=change,
         bootstrap=paired.bootstrap(differences),
-        ratio=_ratio(with_it, without, both),
+        ratio=_ratio(logs),
         relative=change.value / abs(control_mean) if n and control_mean else math.nan,
         size=_over(paired.mean(differences), deviation),
         wins=_wins(outcomes, contrast) if contrast.matched else math.nan,
@@ -68,7 +74,8 @@ def _effect(contrast: Contrast, outcomes: Outcomes) -> Effect:
         worth_size=_over(paired.mean(margin), deviation),
         p_within=worths.p_within(differences, margin, None if by_ranks else outcomes.grain),
         p_beyond=worths.p_beyond(differences, margin, None if by_ranks else outcomes.grain),
-        pairing=_correlation(means_with, means_without),
+        pairing=_correlation(treated, control),
+        pairing_gain=_gain(treated, control, deviation),
         identical=bool(n and not differences.any()),
     )
 
@@ -135,8 +142,8 @@ def _logs(with_it: Matrix, without: Matrix, both: Mask) -> Matrix:
     return seed_means(logs, both)
 
 
-def _ratio(with_it: Matrix, without: Matrix, both: Mask) -> Estimate:
-    change = paired.estimate(_logs(with_it, without, both))
+def _ratio(logs: Matrix) -> Estimate:
+    change = paired.estimate(logs)
     # One wild seed of two gives log intervals beyond what a float holds; those are as good as none.
     return Estimate(*(math.exp(end) if not end >= 700 else math.inf for end in (change.value, change.low, change.high)))
 
@@ -145,6 +152,14 @@ def _correlation(one: Matrix, other: Matrix) -> float:
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return NAN
     return float(np.corrcoef(one, other)[0, 1])
+
+
+def _gain(one: Matrix, other: Matrix, deviation: float) -> float:
+    """The variance of a difference without pairs, over that of paired ones, whose standard deviation is given."""
+    if len(one) < 3 or not deviation > 0:
+        return NAN
+    sizes = (float(np.std(side, ddof=1)) / deviation for side in (one, other))
+    return sum(size * size for size in sizes)
 
 
 def _wins(outcomes: Outcomes, contrast: Contrast) -> float:

@@ -26,11 +26,18 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
         )
         if (left := plan.size - len(planned) + len(missing)) > 0:
             lines.append(f"{left} of {plan.size} runs are still to come")
+    elif missing and plan.waves is not None:
+        lines.append(
+            f"{len(missing)} of the {len(planned)} runs that the looks so far ask for are still missing: this is the "
+            "answer of the last look, which holds whenever one stops"
+        )
     elif missing:
         lines.append(
             f"{len(missing)} of {len(planned)} planned runs are still missing: this is an interim look; "
             "stopping as soon as it pleases would make false verdicts likelier than 5 %"
         )
+    if plan.waves is not None and any(len(contrast.pairs) > 1 for contrast in plan.contrasts):
+        lines.append("looks test every trick; interactions, and tricks alone against in company, are not tested")
     if below := sorted({contrast.design or plan.design for contrast in plan.contrasts if contrast.aliases}):
         lines.append(
             f"{' and '.join(below)}: below resolution IV an effect may be that of an interaction of two other tricks, "

@@ -74,11 +74,44 @@ class SeedsNeeded:
     """Seeds that decide with 80 % power whether the trick helps, hurts or is negligible; None: above 10,000.
 
     `typical` is for an effect of the size seen; `low` and `high` are the fewest and the most over its 80 % interval.
+    Of a study in waves: the seeds, with those it has had, after which a trick should be settled, going on as it would
+    on average; None: not by the most that it may get.
     """
 
     typical: int | None
     low: int | None
     high: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where an undecided trick of a study in waves stands: it has had `seeds`, of at most `most` (None: no maximum).
+
+    `first` is the wave of the first look.
+    """
+
+    seeds: int
+    first: int
+    most: int | None
+    futile: bool = False
+
+    @property
+    def left(self) -> int | None:
+        """The most seeds that it may still get; None where there is no maximum."""
+        if self.futile:
+            return 0
+        return None if self.most is None else self.most - self.seeds
+
+    def __str__(self) -> str:
+        if self.futile:
+            return f"dropped as futile after {self.seeds} seeds"
+        if self.seeds < self.first:
+            return f"the first look is after {self.first} seeds"
+        if self.most is None:
+            return f"open after {self.seeds} seeds, without a maximum"
+        if not self.left:
+            return f"at its most, {self.most} seeds"
+        return f"at most {self.left} more seed{'s' * (self.left > 1)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +123,13 @@ class Effect:
     `p_signs` over all assignments of signs; `p_adjusted` is Holm's over every test of the report, NaN for a measure
     that is not tested. `size` is the mean over the standard deviation of the differences; `wins` the share of paired
     runs that the treated level wins, a diverged run being the worst. `pairing` is the correlation of both sides over
-    seeds. `worth` is the smallest effect worth having, in the measure's unit (a share at the control's mean),
-    `worth_size` the same in standard deviations of the differences; `p_within` and `p_beyond` are of the tests that the
-    change is not within, or not beyond, plus and minus it, Holm's over all contrasts. NaN but for the objective.
+    seeds, `pairing_gain` how many times the variance would be without pairs by seed. `worth` is the smallest effect
+    worth having, in the measure's unit (a share at the control's mean), `worth_size` the same in standard deviations
+    of the differences; `p_within` and `p_beyond` are of the tests that the change is not within, or not beyond, plus
+    and minus it, Holm's over all contrasts. NaN but for the objective.
+
+    On the objective of a study in waves the interval of `change` holds over all looks at once, and every p is of all
+    looks so far; `standing` is that of a trick which its looks leave undecided.
     """
 
     contrast: Contrast
@@ -112,6 +149,7 @@ class Effect:
     treated: Endings
     control: Endings
     pairing: float = NAN
+    pairing_gain: float = NAN
     identical: bool = False
     p_adjusted: float = NAN
     worth: float = NAN
@@ -119,6 +157,7 @@ class Effect:
     p_within: float = NAN
     p_beyond: float = NAN
     seeds_needed: SeedsNeeded | None = None
+    standing: Standing | None = None
     verdict: Verdict = Verdict.UNDECIDED
     lean: Verdict | None = None
     """Where undecided: HELPS or HURTS where the interval excludes 0 or the claim holds only under a condition."""

@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from harness.analysis import paired
+from harness.analysis.course import Course
 from harness.analysis.effects import measured
 from harness.analysis.interplay import fitted, shapley, side_by_side
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.power import seeds_needed
 from harness.analysis.space import Space
 from harness.analysis.types import NAN, Answer, Effect, Endings, Term, Verdict, View
+from harness.analysis.waves import in_waves
 from harness.design import Alias
 from harness.spec import label
 
@@ -23,20 +25,24 @@ _MAY = {Verdict.HELPS: "may help", Verdict.HURTS: "may hurt"}
 _TOGETHER = {Verdict.HELPS: "better together", Verdict.HURTS: "worse together"}
 
 
-def claims(quality: Outcomes) -> Answer:
+def claims(quality: Outcomes, course: Course | None = None) -> Answer:
     """The part of the answer that makes claims on the objective, corrected over all tests of the report.
 
     The family is every contrast's t test and, of a factorial, every interaction that is not confounded with another
     term; without a factorial, whether each trick does alone what it does in the full recipe, where both were run. A
     main effect is no test of its own: it has the number and the verdict of the trick's contrast. Being negligible, and
     being beyond the worth, are hypotheses of the contrasts alone, each with Holm's correction over all of them.
+
+    Of a study in waves, whose runs so far are those of `quality`, the contrasts are the whole family and the verdicts
+    are those of its last look; interactions and views are estimated and not tested.
     """
     space = Space.of(quality)
     shares = shapley(space)
-    effects, factorial, views = measured(quality), fitted(space), side_by_side(space, shares)
+    effects = measured(quality) if course is None else in_waves(quality, course)
+    factorial, views = fitted(space), side_by_side(space, shares)
     interactions = [term for term in factorial.terms if len(term.factors) == 2] if factorial else []
-    clear = [term for term in interactions if not term.aliases]
-    asked = [] if factorial else [view for view in views if view.alone and view.full]
+    clear = [term for term in interactions if not term.aliases and course is None]
+    asked = [] if factorial or course else [view for view in views if view.alone and view.full]
     raw = [*(effect.p for effect in effects), *(term.p for term in clear), *(view.p for view in asked)]
     p = paired.holm(np.array(raw)).tolist()
     tested = [*range(len(effects)), *(term.factors for term in clear), *(view.factor for view in asked)]
@@ -45,14 +51,21 @@ def claims(quality: Outcomes) -> Answer:
         paired.holm(np.array([getattr(effect, name) for effect in effects])).tolist()
         for name in ("p_within", "p_beyond")
     )
-    judged = tuple(
-        _judged(replace(effect, p_within=inside, p_beyond=outside), adjusted[place], len(p), len(effects))
+    corrected = [
+        replace(effect, p_adjusted=adjusted[place], p_within=inside, p_beyond=outside)
         for place, (effect, inside, outside) in enumerate(zip(effects, within, beyond, strict=True))
-    )
+    ]
+    if course is None:
+        judged = tuple(_judged(effect, len(p), len(effects)) for effect in corrected)
+    else:
+        said = course.last.verdicts if course.last else [Verdict.UNDECIDED] * len(effects)
+        judged = tuple(map(_looked_at, corrected, said))
     if factorial:
         terms = tuple(
             _main(term, space, judged)
             if len(term.factors) == 1
+            else _untested(term)
+            if course
             else _interaction(
                 term, adjusted.get(term.factors, NAN), quality.measure.improves(term.estimate.value), space.endings
             )
@@ -61,7 +74,7 @@ def claims(quality: Outcomes) -> Answer:
         factorial = replace(factorial, terms=terms)
         views = tuple(_by_interactions(view, terms) for view in views)
     else:
-        found = (replace(view, p_adjusted=adjusted.get(view.factor, NAN)) for view in views)
+        found = (replace(v, p=NAN if course else v.p, p_adjusted=adjusted.get(v.factor, NAN)) for v in views)
         sure = paired.ALPHA  # of runs that diverged what is left may be the lucky ones
         views = tuple(replace(v, disagree=v.p_adjusted < sure and not v.endings.diverged) for v in found)
     return Answer(plan=quality.plan, effects=judged, factorial=factorial, shapley=shares, views=views)
@@ -98,29 +111,44 @@ def _by_interactions(view: View, terms: Sequence[Term]) -> View:
     return replace(view, p=surest.p, p_adjusted=surest.p_adjusted, disagree=True, partner=partner)
 
 
-def _judged(effect: Effect, p_adjusted: float, family: int, contrasts: int) -> Effect:
+def _judged(effect: Effect, family: int, contrasts: int) -> Effect:
     """`effect` on the objective with its verdict and, where nothing is shown, the seeds that would decide it.
 
-    `family` counts the tests of the report, over which `p_adjusted` is corrected, `contrasts` those of them that may be
+    `family` counts the tests of the report, over which p is corrected, `contrasts` those of them that may be
     negligible.
     """
-    verdict, lean, words = _claim(effect, p_adjusted)
-    shown = p_adjusted < paired.ALPHA or effect.p_within < paired.ALPHA
+    shown, within = effect.p_adjusted < paired.ALPHA, effect.p_within < paired.ALPHA
+    side = _direction(effect) if shown else None
     levels = paired.ALPHA / max(1, family), paired.ALPHA / max(1, contrasts)
     worth = effect.worth_size if effect.worth_size > 0 else 0.0
-    return replace(
-        effect,
-        p_adjusted=p_adjusted,
-        seeds_needed=None if shown else seeds_needed(effect.size, effect.n, levels[0], worth, levels[1]),
-        verdict=verdict,
-        lean=lean,
-        reading="; ".join([words, *_endings(effect)]),
-    )
+    left = None if shown or within else seeds_needed(effect.size, effect.n, levels[0], worth, levels[1])
+    return replace(_said(effect, side, within), seeds_needed=left)
+
+
+def _looked_at(effect: Effect, verdict: Verdict) -> Effect:
+    """`effect` on the objective of a study in waves with the verdict of its last look, under the usual conditions."""
+    return _said(effect, verdict if verdict in _MAY else None, verdict is Verdict.NEGLIGIBLE)
+
+
+def _said(effect: Effect, side: Verdict | None, within: bool) -> Effect:
+    """`effect` with its verdict and reading: shown to help or hurt where there is a `side`, negligible where within."""
+    verdict, lean, words = _claim(effect, side, within)
+    standing = [str(effect.standing)] if effect.standing else []
+    return replace(effect, verdict=verdict, lean=lean, reading="; ".join([words, *standing, *_endings(effect)]))
 
 
 def leaning(effect: Effect) -> Effect:
     """`effect` on a measure that is not tested: undecided, leaning to where its interval lies."""
     return replace(effect, lean=_direction(effect) if effect.change.excludes_zero else None)
+
+
+def _untested(term: Term) -> Term:
+    """An interaction of a study in waves."""
+    return replace(term, p=NAN, reading=_alike(term) if term.aliases else "not tested")
+
+
+def _alike(term: Term) -> str:
+    return f"not told apart from {', '.join(' x '.join(other) for other in term.aliases)}"
 
 
 def _interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings) -> Term:
@@ -132,7 +160,7 @@ def _interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings
     condition = f" where they train; {endings.diverged} of {endings.ended} diverged" if endings.diverged else ""
     verdict, words = Verdict.UNDECIDED, "undecided"
     if term.aliases:
-        words = f"not told apart from {', '.join(' x '.join(other) for other in term.aliases)}"
+        words = _alike(term)
     elif p_adjusted < paired.ALPHA:
         verdict, words = Verdict.UNDECIDED if condition else side, f"{_TOGETHER[side]}{condition}"
     elif term.estimate.excludes_zero:
@@ -140,12 +168,12 @@ def _interaction(term: Term, p_adjusted: float, improves: bool, endings: Endings
     return replace(term, p_adjusted=p_adjusted, verdict=verdict, reading=words)
 
 
-def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, str]:
+def _claim(effect: Effect, shown: Verdict | None, within: bool) -> tuple[Verdict, Verdict | None, str]:
     treated, control = effect.treated, effect.control
     if effect.n == 0:
         if treated.planned and treated.diverged == treated.planned:
             words = f"diverged in all {treated.diverged} runs"
-            if p_adjusted < paired.ALPHA and not effect.contrast.aliases:
+            if shown and not effect.contrast.aliases:
                 return Verdict.HURTS, None, words
             held = f", as an alias of it may do ({_named(effect.contrast.aliases)})" if effect.contrast.aliases else ""
             return Verdict.UNDECIDED, Verdict.HURTS if control.complete else None, f"{words}{held}"
@@ -154,19 +182,19 @@ def _claim(effect: Effect, p_adjusted: float) -> tuple[Verdict, Verdict | None, 
             return Verdict.UNDECIDED, lean, f"control diverged in all {control.diverged} runs"
         return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
     if effect.identical:
-        shown = effect.p_within < paired.ALPHA and not treated.diverged and not control.diverged
-        return Verdict.NEGLIGIBLE if shown else Verdict.UNDECIDED, None, "identical"
+        sure = within and not treated.diverged and not control.diverged
+        return Verdict.NEGLIGIBLE if sure else Verdict.UNDECIDED, None, "identical"
     if effect.n == 1:
         return Verdict.UNDECIDED, None, "one seed says nothing"
-    side = _direction(effect)
+    side = shown or _direction(effect)
     condition = ""  # the runs that a side has left may be its lucky ones
     if side is Verdict.HELPS and treated.diverged:
         condition = " where it trains"
     elif side is Verdict.HURTS and control.diverged:
         condition = " where the control trains"
-    if effect.p_within < paired.ALPHA and not p_adjusted < paired.ALPHA:
+    if within and not shown:
         return _negligible(effect)
-    if p_adjusted < paired.ALPHA:
+    if shown:
         if effect.contrast.aliases:
             condition += f", or an alias of it does ({_named(effect.contrast.aliases)})"
         return (

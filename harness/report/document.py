@@ -34,9 +34,13 @@ def document(report: Report) -> dict[str, Any]:
         "design": plan.design,
         "objective": {name: str(getattr(objective, name)) for name in ("name", "title", "unit", "direction")},
         "worth": asdict(plan.worth),
+        "rule": _rule(report),
         "decided": decided(report),
         "effects": [_effect(report, position, effect) for position, effect in enumerate(report.answer.effects)],
         "runs": {str(state): int(count) for state, count in report.runs["state"].value_counts().items()},
+        "looks": _looks(report),
+        "declared": dict(report.declared) if report.declared else None,
+        "departures": list(report.departures),
         "notes": list(report.notes),
         "provenance": dict(report.provenance),
     }
@@ -59,10 +63,50 @@ def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
         "worth": _finite(effect.worth),
         "p_within": _finite(effect.p_within),
         "p_beyond": _finite(effect.p_beyond),
+        "pairing": _finite(effect.pairing),
+        "pairing_gain": _finite(effect.pairing_gain),
         "verdict": str(effect.verdict),
+        "standing": _standing(effect),
         "reading": effect.reading,
         "costs": {name: {**_spread(cost.change), "n": cost.n} for name, cost in costs.items()},
     }
+
+
+def _standing(effect: Effect) -> dict[str, Any] | None:
+    """Where an undecided trick of a study in waves stands."""
+    if effect.standing is None:
+        return None
+    return {"futile": effect.standing.futile, "left": effect.standing.left}
+
+
+def _rule(report: Report) -> dict[str, Any]:
+    """By which seeds effects are tested: so many, or waves of them."""
+    plan = report.plan
+    if plan.waves is not None:
+        return {"test": plan.test, "seeds": asdict(plan.waves)}
+    return {"test": plan.test, "seeds": len({run.seed for run in plan.runs})}
+
+
+def _looks(report: Report) -> list[dict[str, Any]]:
+    """What every look said of each trick, in the order of the effects."""
+    course = report.answer.course
+    return [
+        {
+            "wave": look.wave,
+            "tricks": [
+                {
+                    "verdict": str(look.verdicts[place]),
+                    "n": look.seeds[place],
+                    "futile": place in look.futile,
+                    "goes_on": place in look.going_on,
+                    "towards_effect": _finite(look.towards_effect[place]),
+                    "towards_negligible": _finite(look.towards_negligible[place]),
+                }
+                for place in range(len(look.verdicts))
+            ],
+        }
+        for look in (course.looks if course else ())
+    ]
 
 
 def _cell(cell: TriedCell) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def frames(report: Report) -> dict[str, pd.DataFrame]:
         ),
         "effects": (_effect(report, position, effect) for position, effect in enumerate(found.effects)),
         "statistics": ({**_contrast(report, e.contrast), "measure": e.measure.name, **_flat(e)} for e in several),
+        "looks": _looks(report),
         "views": map(_flat, found.views),
         "interactions": map(_flat, found.factorial.terms) if found.factorial else (),
         "shapley": map(_flat, found.shapley.shares) if found.shapley else (),
@@ -50,6 +51,22 @@ def frames(report: Report) -> dict[str, pd.DataFrame]:
     }
     made = {name: pd.DataFrame(rows) for name, each in tables.items() if (rows := list(each))}
     return {**made, "runs": report.runs}
+
+
+def _looks(report: Report) -> Iterable[Mapping[str, Any]]:
+    """A row a look and trick."""
+    for look in report.answer.course.looks if report.answer.course else ():
+        for place, contrast in enumerate(report.plan.contrasts):
+            yield {
+                "wave": look.wave,
+                **_contrast(report, contrast),
+                "n": look.seeds[place],
+                "verdict": str(look.verdicts[place]),
+                "futile": place in look.futile,
+                "goes_on": place in look.going_on,
+                "towards_effect": look.towards_effect[place],
+                "towards_negligible": look.towards_negligible[place],
+            }
 
 
 def _contrast(report: Report, contrast: Contrast) -> dict[str, Any]:

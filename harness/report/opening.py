@@ -53,11 +53,14 @@ def what_was_run(report: Report) -> str:
         tried = f"tried {len(plan.cells):,} of {space:,} combinations of levels"
         return f"The {plan.search.sampler} sampler {tried}, {ended}"
     seeds = len({run.seed for run in plan.runs})
-    each = "seed" if seeds == 1 else "seeds"
+    each = "1 seed each" if seeds == 1 else f"{seeds} seeds each"
+    if plan.waves is not None:
+        most = f" of at most {plan.waves.most}" if plan.waves.most else ""
+        each = f"{seeds}{most} seeds one after the other, for the tricks that were still open"
     cells = f"{len(plan.cells):,} cell{'s' * (len(plan.cells) != 1)} ({plan.design})"
     first = design(report, plan.contrasts[0]) if len({each.design for each in plan.contrasts}) > 1 else ""
     which = f" The numbers here are of the {first} design where no other is named." if first else ""
-    return f"The {plan.recipe} recipe was trained in {cells}, {seeds} {each} each, {ended}{which}"
+    return f"The {plan.recipe} recipe was trained in {cells}, {each}, {ended}{which}"
 
 
 def headline(report: Report) -> str:
@@ -78,7 +81,11 @@ def headline(report: Report) -> str:
 
 def _counted(found: list[Line]) -> str:
     """Tricks by name, or how many there are where they are too many for a headline."""
-    return joined([line.about for line in found]) if len(found) <= _MOST_NAMED else f"{len(found)} tricks"
+    if len(found) <= _MOST_NAMED:
+        return joined([line.about for line in found])
+    tricks = len({line.factor for line in found})
+    levels = f" at {len(found)} levels" if tricks < len(found) else ""
+    return f"{tricks} trick{'s' * (tricks > 1)}{levels}"
 
 
 def lines(report: Report) -> list[Line]:
@@ -123,10 +130,13 @@ def _how(report: Report, position: int) -> str:
     effect = effects[position]
     decided = effect.verdict is not Verdict.UNDECIDED
     words = [] if effect.reading in (Verdict.HELPS, Verdict.UNDECIDED) else [effect.reading]
+    if effect.standing and effect.reading == f"{Verdict.UNDECIDED}; {effect.standing}":
+        words = [str(effect.standing)]
     if effect.change.known:
         words.append(f"{spread(effect.change, places(each.change for each in effects))} {_named(objective)}")
         p = effect.p_within if effect.verdict is Verdict.NEGLIGIBLE else effect.p_adjusted
-        words += [f"adjusted p {p_value(p)}, n={effect.n}"] * decided
+        after = f"after {effect.n} seeds" if report.plan.waves else f"n={effect.n}"
+        words += [f"adjusted p {p_value(p)}, {after}"] * decided
     seconds = seconds_of(report)
     if decided and seconds and (cost := seconds[position]).change.known:
         ratio = f" (×{number(cost.ratio.value, 2)})" if cost.ratio.known else ""
@@ -139,9 +149,19 @@ def _how(report: Report, position: int) -> str:
             less, said = (saves, "costs") if saves.value > 0 else (cost.change, "saves")
             words.append(f"dropping it {said} {spread(less, digits, signed=False)} {unit}")
     if not decided and effect.seeds_needed:
-        words.append(f"would take {needed(effect.seeds_needed)} seeds to decide")
+        would = "as it goes, settled after" if effect.standing else "would take"
+        words.append(f"{would} {needed(effect.seeds_needed, report.plan)} seeds{' to decide' * (not effect.standing)}")
+    if effect.contrast.aliases and effect.lean:
+        words.append(_fold_over(report, effect))
     own, first = (design(report, contrast) for contrast in (effect.contrast, report.plan.contrasts[0]))
     return ", ".join(words) + ("" if own == first else f" ({own})")
+
+
+def _fold_over(report: Report, effect: Effect) -> str:
+    """What tells an effect from an alias of it: the mirror image of every cell of its fraction."""
+    cells = {cell for pair in effect.contrast.pairs for cell in pair}
+    seeds = len({run.seed for run in report.plan.runs if run.cell in cells})
+    return f"design.fold_over=true tells which it is, in {len(cells) * seeds} more runs of this study"
 
 
 def _mind(report: Report, view: View) -> Line:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from harness.report import Report
+from harness.report import Report, declared
 from harness.report.fitted import FittedTable
+from harness.report.noise import paragraph
 from harness.report.numbers import Spread
 from harness.report.opening import headline
 from harness.report.sheets import sheets
@@ -22,7 +23,8 @@ _STYLES = {"good": "bold green", "bad": "bold red", "": ""}
 def brief(report: Report) -> RenderableType:
     """The answer alone for a terminal: its headline and the effects, or what a search tried."""
     first = [sheet_terminal(sheet) for sheet in sheets(report)[:1]]
-    return Group(Text(headline(report), style="bold"), *first)
+    departures = [Text(f"Not as planned: {said}", style="bold") for said in report.departures]
+    return Group(Text(headline(report), style="bold"), *departures, *first)
 
 
 def terminal(report: Report) -> RenderableType:
@@ -54,11 +56,17 @@ def sheet_terminal(sheet: Sheet) -> RenderableType:
 def markdown(report: Report) -> str:
     """The headline, then every table under its heading, then the notes."""
     parts = [f"**{escape_markdown(headline(report))}**\n"]
+    parts += [f"Not as planned: {escape_markdown(said)}\n" for said in report.departures]
     parts += [
         f"## {escape_markdown(sheet.title)}\n\n{sheet_markdown(sheet)}\n{escape_markdown(sheet.reading)}\n"
         for sheet in sheets(report)
     ]
     parts += [f"{escape_markdown(line)}\n" for line in agreement_in_words(report)]
+    if words := paragraph(report):
+        parts.append(f"## The noise\n\n{escape_markdown(words)}\n")
+    if title := declared.title(report):
+        said = "".join(f"- {escape_markdown(f'{name}: {text}')}\n" for name, text in declared.facts(report).items())
+        parts.append(f"## {escape_markdown(title)}\n\n{said}")
     if report.notes:
         parts.append("## Notes\n\n" + "".join(f"- {escape_markdown(note)}\n" for note in report.notes))
     return "\n".join(parts)

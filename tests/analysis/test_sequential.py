@@ -70,8 +70,8 @@ def test_p_is_the_smallest_level_at_which_some_look_so_far_has_reached_its_limit
         x = drawn(seed, 9, 1.0)
         p = p_value(x, TWELVE)
         t = np.abs(path(x)[0])[2:]
-        assert (t >= boundaries.limits(p * 1.0001, 3, 12)[:7]).any()
-        assert not (t >= boundaries.limits(p * 0.9999, 3, 12)[:7]).any()
+        assert (t >= boundaries.limits(p * 1.001, 3, 12)[:7]).any()
+        assert not (t >= boundaries.limits(p * 0.999, 3, 12)[:7]).any()
 
 
 def test_p_only_falls_as_seeds_come_in_and_is_1_before_the_first_look() -> None:

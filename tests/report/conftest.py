@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from harness.analysis.answer import answer, rows_of
 from harness.analysis.types import (
     Agreement,
     Answer,
@@ -46,6 +47,7 @@ from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.report import Nearest, Report
 from harness.report.page import render
 from harness.spec import label
+from harness.spec.seeds import Waves
 
 MIFID = Measure(name="mifid", title="MiFID")
 OTHER = Measure(name="mifid/timm:resnet18/square", title="MiFID (timm:resnet18, square)", yardstick_of="mifid")
@@ -522,3 +524,66 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
     yield chrome
     chrome.quit()
+
+
+def make_sequential() -> Report:
+    """Six tricks, each alone, by waves of at most twenty seeds; the study ran what its looks asked for, to its end."""
+    noise = np.random.default_rng(4)
+    changes = {"crop": -28.0, "averaging": -9.0, "margin": 12.0, "split_bn": 0.3, "width": -1.5, "ema": -3.5}
+    made = [
+        Cell(name=name, levels={each: "on" if each == name else "off" for each in changes}, train={}, data={})
+        for name in ("baseline", *changes)
+    ]
+    plan = Plan(
+        objective=MIFID,
+        study="six-tricks",
+        recipe="dcgan",
+        design="one-at-a-time",
+        cells=tuple(made),
+        contrasts=tuple(
+            Contrast(name=f"{n}: off -> on", factor=n, level="on", baseline="off", pairs=((n, "baseline"),))
+            for n in changes
+        ),
+        runs=tuple(PlannedRun(cell=c.name, seed=s, key=f"{c.name}-{s}") for s in range(20) for c in made),
+        dropped=(),
+        control="baseline",
+        budget=Budget(images=16_000),
+        evaluate=EvaluateSettings(),
+        references={},
+        fingerprint="5e9",
+        waves=Waves(first=3, most=20),
+    )
+    rows = [
+        {
+            "key": run.key,
+            "cell": run.cell,
+            "seed": run.seed,
+            "state": "complete",
+            "mifid": 90 + 2 * math.sin(run.seed) + changes.get(run.cell, 0.0) + noise.normal(0, 3),
+            "train_seconds": 41 + 2.0 * (run.cell == "width") + noise.normal(0, 0.5),
+            "slots_per_device": 1,
+        }
+        for run in plan.runs
+    ]
+    found = answer(pd.DataFrame(rows), plan)
+    runs = rows_of(pd.DataFrame(rows), found.plan)
+    laid_down = {
+        "question": "Which of these tricks earns its keep?",
+        "recipe": "dcgan",
+        "objective": {"name": "mifid", "title": "MiFID", "unit": "", "direction": "minimize"},
+        "worth": {"share": 0.05},
+        "design": "one-at-a-time",
+        "test": "t",
+        "family": [contrast.name for contrast in plan.contrasts],
+        "rule": {"first": 3, "most": 20, "start": 0},
+        "most_runs": 140,
+        "made": "2026-11-25T03:00:00+00:00",
+        "digest": "0123abcd",
+    }
+    return Report(answer=found, runs=runs, declared=laid_down, notes=found.notes)
+
+
+@pytest.fixture(scope="session")
+def sequential() -> Report:
+    """A study in waves."""
+    return make_sequential()

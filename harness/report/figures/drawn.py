@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from textwrap import wrap
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from harness.analysis.types import Estimate
 from harness.report.figures.curves import Panel, Panels
+from harness.report.figures.narrowing import Funnel, Funnels
 from harness.report.figures.prepared import Heat, Lane, Lanes, Point, Prepared, Scatter, Waterfall, cut
 from harness.report.numbers import MINUS
 
@@ -41,7 +43,7 @@ PHONE = 500  # pixels below which a figure is drawn for a phone
 
 def draw(prepared: Prepared, width: float, *, titled: bool = True) -> Figure:
     """A figure so many pixels (of 1/72 inch) wide, in `rc_context(STYLE)`; `titled` where no heading says it."""
-    if isinstance(prepared, Panels):
+    if isinstance(prepared, Panels | Funnels):
         return _panels(prepared, width)
     makers: dict[type[Prepared], Callable[[Any, float], tuple[Figure, Axes]]]
     makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter}
@@ -233,27 +235,60 @@ def _numbers(axes: Axes, points: Sequence[Point], prepared: Scatter, width: floa
                 break
 
 
-def _panels(prepared: Panels, width: float) -> Figure:
-    columns = min(3, len(prepared.panels))
-    lines = math.ceil(len(prepared.panels) / columns)
+def _panels(prepared: Panels | Funnels, width: float) -> Figure:
+    drawn = drawn_panels(prepared)
+    columns = min(3, len(drawn))
+    lines = math.ceil(len(drawn) / columns)
     figure = Figure(figsize=(width / 72, (230 * lines + 40) / 72))
     figure.set_layout_engine("constrained", w_pad=8 / 72, h_pad=6 / 72)
     several = figure.subplots(lines, columns, squeeze=False).flatten()
-    for axes, panel in zip(several, prepared.panels, strict=False):
-        _panel(axes, prepared, panel)
-        axes.set_title("\n".join(wrap(panel.name, 28)[:3]), size=12, weight="normal")
-    for axes in several[len(prepared.panels) :]:
+    for axes, (name, draw_in) in zip(several, drawn, strict=False):
+        draw_in(axes)
+        axes.set_title("\n".join(wrap(name, 28)[:3]), size=12, weight="normal")
+    for axes in several[len(drawn) :]:
         axes.set_visible(False)
     figure.supylabel(prepared.down, size=12)
     figure.suptitle(prepared.title, x=0.01, ha="left", size=14, weight="bold")
     return figure
 
 
-def draw_panel(prepared: Panels, panel: Panel, width: float) -> Figure:
-    """One cell's curves, to flow beside the others."""
+def drawn_panels(prepared: Panels | Funnels) -> list[tuple[str, Callable[[Axes], None]]]:
+    """The name of each panel and what draws it, to flow beside the others."""
+    if isinstance(prepared, Panels):
+        return [(panel.name, partial(_panel, prepared=prepared, panel=panel)) for panel in prepared.panels]
+    return [(funnel.name, partial(_funnel, prepared=prepared, funnel=funnel)) for funnel in prepared.funnels]
+
+
+def draw_panel(draw_in: Callable[[Axes], None], width: float) -> Figure:
+    """One panel as a figure of its own."""
     figure, axes = _canvas(width, 0.62 * width)
-    _panel(axes, prepared, panel)
+    draw_in(axes)
     return figure
+
+
+def _funnel(axes: Axes, prepared: Funnels, funnel: Funnel) -> None:
+    """Intervals that are cut off at the frame end without a mark; the verdict's ink is that of all looks."""
+    low, high = prepared.frame[1]
+    axes.set_xlim(*prepared.frame[0])
+    axes.set_ylim(low, high)
+    if funnel.within > 0:
+        axes.axhspan(-funnel.within, funnel.within, color=INKS["line"], lw=0, zorder=0)
+    axes.axhline(0, color=INKS["ink"], linewidth=1.2, zorder=1)
+    colour = INKS[funnel.ink]
+    for seeds, estimate in funnel.looks:
+        if estimate.bounded:
+            ends = [min(max(end, low), high) for end in (estimate.low, estimate.high)]
+            axes.plot([seeds, seeds], ends, color=colour, linewidth=2, solid_capstyle="butt", zorder=2)
+            for end, shown in zip((estimate.low, estimate.high), ends, strict=True):
+                if end == shown:
+                    axes.plot([seeds], [end], marker="_", color=colour, markersize=8, zorder=2)
+    x, y = zip(*((seeds, estimate.value) for seeds, estimate in funnel.looks), strict=True)
+    axes.plot(x, y, marker="o", color=colour, linewidth=1, zorder=3)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.grid(axis="x", visible=False)
+    axes.set_xlabel(prepared.across)
 
 
 def _panel(axes: Axes, prepared: Panels, panel: Panel) -> None:

@@ -12,7 +12,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from harness.report.figures.curves import Panels
-from harness.report.figures.drawn import INKS, STYLE, draw, draw_panel
+from harness.report.figures.drawn import INKS, STYLE, draw, draw_panel, drawn_panels
+from harness.report.figures.narrowing import Funnels
 from harness.report.figures.prepared import Prepared
 
 WIDE, NARROW, PANEL = 1080, 360, 340  # pixels
@@ -22,11 +23,12 @@ _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 def inline(name: str, prepared: Prepared) -> str:
     """HTML of a figure: for a wide screen and for a phone, of which the style sheet shows one; panels flow."""
     with rc_context(STYLE):
-        if isinstance(prepared, Panels):
+        if isinstance(prepared, Panels | Funnels):
+            readings = [each.reading for each in prepared.funnels] if isinstance(prepared, Funnels) else []
             figures = "".join(
-                f"<figure>{_svg(draw_panel(prepared, panel, PANEL), f'curve-{n}', f'{prepared.down} of {panel.name}')}"
-                f"<figcaption>{escape(panel.name)}</figcaption></figure>"
-                for n, panel in enumerate(prepared.panels)
+                f"<figure>{_svg(draw_panel(draw_in, PANEL), f'{name}-{n}', f'{prepared.down} of {title}')}"
+                f"<figcaption>{escape(': '.join([title, *readings[n : n + 1]]))}</figcaption></figure>"
+                for n, (title, draw_in) in enumerate(drawn_panels(prepared))
             )
             return f'<div class="many">{figures}</div>'
         both = (

@@ -9,6 +9,7 @@ from harness.analysis.types import Estimate
 from harness.report import Report
 from harness.report.figures.curves import Panels
 from harness.report.figures.drawn import INKS
+from harness.report.figures.narrowing import Funnels
 from harness.report.figures.prepared import Heat, Lanes, Prepared, Scatter, Waterfall, prepare
 
 _SHAPES = {"o": "circle", "s": "square", "D": "diamond"}
@@ -25,7 +26,7 @@ def _figure(prepared: Prepared) -> Any:
 
     figure = go.Figure()
     makers: dict[type[Prepared], Callable[[Any, Any], None]]
-    makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter, Panels: _panels}
+    makers = {Lanes: _lanes, Heat: _heat, Waterfall: _waterfall, Scatter: _scatter, Panels: _panels, Funnels: _funnels}
     makers[type(prepared)](figure, prepared)
     return figure.update_layout(title=prepared.title, template="plotly_white")
 
@@ -155,3 +156,26 @@ def _panels(figure: Any, prepared: Panels) -> None:
     figure.update_layout(xaxis_title=prepared.across, yaxis_title=prepared.down)
     if prepared.logarithmic:
         figure.update_yaxes(type="log")
+
+
+def _funnels(figure: Any, prepared: Funnels) -> None:
+    step = 0.6 / max(1, len(prepared.funnels))
+    for position, funnel in enumerate(prepared.funnels):
+        estimates = [estimate for _, estimate in funnel.looks]
+        ink = _PALETTE[position % len(_PALETTE)]
+        figure.add_scatter(
+            x=[seeds + step * position - 0.3 for seeds, _ in funnel.looks],
+            y=[estimate.value for estimate in estimates],
+            error_y=_errors(estimates, ink),
+            mode="lines+markers",
+            line={"color": INKS[ink], "width": 1},
+            name=funnel.name,
+            customdata=[(seeds, funnel.reading) for seeds, _ in funnel.looks],
+            hovertemplate="%{y:.4g} after %{customdata[0]} seeds<br>%{customdata[1]}<extra></extra>",
+        )
+    within = [funnel.within for funnel in prepared.funnels if funnel.within > 0]
+    if within:
+        figure.add_hrect(y0=-max(within), y1=max(within), layer="below", line_width=0, fillcolor=INKS["line"])
+    figure.add_hline(y=0, line_width=1, line_color=INKS["open"])
+    figure.update_layout(xaxis_title=prepared.across, yaxis_title=prepared.down)
+    figure.update_yaxes(range=list(prepared.frame[1]))

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, replace
 from harness.analysis.types import Effect, Estimate, Verdict
 from harness.report import Report
 from harness.report.figures.curves import Panels, panels
+from harness.report.figures.narrowing import Funnels, funnels
 from harness.report.numbers import decimals, number, places, spread
 from harness.report.sheets import interplay
 from harness.report.sheets.cells import numbered
@@ -121,13 +122,14 @@ class Scatter:
     frame: tuple[tuple[float, float], tuple[float, float]]
 
 
-Prepared = Lanes | Heat | Waterfall | Scatter | Panels
+Prepared = Lanes | Heat | Waterfall | Scatter | Panels | Funnels
 
 
 def prepare(report: Report) -> dict[str, Prepared]:
     """Name -> what that figure shows, of those that the report has numbers for."""
     makers: dict[str, Callable[[Report], Prepared | None]] = {
         "forest": forest,
+        "course": funnels,
         "views": views,
         "interactions": interactions,
         "shapley": shapley,

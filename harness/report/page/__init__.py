@@ -14,10 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import Picture, Report, opening
+from harness.report import Picture, Report, declared, noise, opening
 from harness.report.figures.inline import inline
 from harness.report.figures.prepared import prepare
-from harness.report.sheets import cells, effects, interplay
+from harness.report.sheets import cells, effects, interplay, looks
+from harness.report.sheets import noise as floor
 from harness.report.sheets.sheet import MOST_ROWS, change, design, joined
 from harness.spec import label
 
@@ -37,6 +38,10 @@ def render(report: Report) -> str:
         effects=effects,
         interplay=interplay,
         cells=cells,
+        looks=looks,
+        noise=noise,
+        noise_shown=floor.shown,
+        declared=declared,
         figures=defaultdict(str, {name: Markup(inline(name, figure)) for name, figure in prepared.items()}),
         prepared=prepared,
         grids=_grids(report),
@@ -110,6 +115,7 @@ def _what_was_run(report: Report) -> dict[str, str]:
         if search
         else "",
         "seeds": _seeds(report),
+        "tested by": plan.test,
         "budget of a run": _settings(plan.budget.model_dump()),
         "evaluation": _settings(plan.evaluate.model_dump(mode="json")),
         "plan fingerprint": plan.fingerprint,

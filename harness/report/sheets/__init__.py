@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from harness.report import Report
-from harness.report.sheets import cells, effects, interplay, noise
+from harness.report.sheets import cells, effects, interplay, looks, noise
 from harness.report.sheets.sheet import Sheet
 
 _MAKERS = (
-    *(cells.tried, effects.answer, effects.statistics, effects.against_the_worth, effects.aliases, effects.parts),
+    *(
+        cells.tried,
+        effects.answer,
+        looks.looks,
+        effects.statistics,
+        effects.against_the_worth,
+        effects.aliases,
+        effects.parts,
+    ),
     *(interplay.side_by_side, interplay.interactions, interplay.shapley, effects.costs, cells.prices, effects.equal),
     *(effects.yardsticks, cells.failures, interplay.importances, noise.shown),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import statistics as statistics_
 from collections.abc import Iterable
 
 from harness.analysis.types import AtEqual, Effect, Estimate, RankAgreement, SeedsNeeded
-from harness.design import Alias
+from harness.design import Alias, Plan
 from harness.measures import TRAIN_SECONDS, Measure
 from harness.report import Report
 from harness.report.numbers import (
@@ -21,6 +23,7 @@ from harness.report.numbers import (
     spreads,
 )
 from harness.report.sheets.sheet import CI, Column, Sheet, by_trick, delta, ended, runs_column, tone
+from harness.spec.seeds import MOST_ANYTIME, MOST_SEEDS
 
 
 def answer(report: Report) -> Sheet | None:
@@ -42,11 +45,63 @@ def answer(report: Report) -> Sheet | None:
             *(by_time if any(cost.change.known for cost in seconds) else ()),
             ("verdict", [e.reading for e in effects]),
         ],
-        f"Δ: mean change over n seeds, paired, with its 95 % t interval; {objective.better} {objective.title} is "
-        f"better. {worth(report)} “helps” and “hurts” hold after Holm’s correction over all tests of the report: at "
-        "most a 5 % chance of any false one. “negligible” is shown to be less than the worth, for better or worse, by "
-        "two one-sided tests: at most a 5 % chance of any that is not. The intervals are not corrected.",
+        f"{_rule(report)} {worth(report)}{_departed(report)}",
         tones=[tone(e.verdict) for e in effects],
+    )
+
+
+def _rule(report: Report) -> str:
+    """Which rule made intervals and verdicts."""
+    plan, objective = report.plan, report.plan.objective
+    better = f"{objective.better} {objective.title} is better."
+    ranks = plan.test == "ranks"
+    change = "typical change (Hodges and Lehmann’s)" if ranks else "mean change"
+    if plan.waves is None:
+        interval_ = "95 % interval by signed ranks" if ranks else "95 % t interval"
+        return (
+            f"Δ: {change} over n seeds, paired, with its {interval_}; {better} “helps” and “hurts” hold after Holm’s "
+            "correction over all tests of the report: at most a 5 % chance of any false one. “negligible” is shown to "
+            "be less than the worth, for better or worse, by two one-sided tests: at most a 5 % chance of any that is "
+            "not. The intervals are not corrected."
+        )
+    test = "signed ranks" if ranks else "t"
+    most = (
+        f"a look after each of at most {plan.waves.most} seeds from the {_nth(plan.waves.first)} on"
+        if plan.waves.most
+        else f"a look after each seed from the {_nth(plan.waves.first)} on, without a maximum"
+    )
+    return (
+        f"Δ: {change} over the n seeds that a trick was given, paired, with a 95 % interval that holds at all looks at "
+        f"once; {better} The rule is sequential, by {test}, with {most}: its limits are so much wider that “helps” and "
+        "“hurts” hold however often one looked and whenever one stopped, after Holm’s correction over all tricks: at "
+        "most a 5 % chance of any false one. “negligible” is shown to be less than the worth, for better or worse, in "
+        "the same way. The intervals are not corrected for the number of tricks; those of all other measures, training "
+        "time among them, are plain t intervals of the same runs."
+    )
+
+
+def _nth(count: int) -> str:
+    return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count, 'th') }"
+
+
+def _departed(report: Report) -> str:
+    """How the study departs from the plan that was made beforehand, where a reader takes the verdicts in."""
+    return "".join(f" Mind: {said}." for said in report.departures)
+
+
+def pairing(report: Report) -> str:
+    """What pairs by seed gained, in a sentence; "" where no effect has three seeds."""
+    known = [e for e in report.answer.effects if math.isfinite(e.pairing) and math.isfinite(e.pairing_gain)]
+    if not known:
+        return ""
+    r, gain = ([getattr(e, name) for e in known] for name in ("pairing", "pairing_gain"))
+    middle = statistics_.median(gain)
+    ends = dict.fromkeys(number(each, 2, signed=True) for each in (min(r), max(r)))
+    verdict = "saved" if middle > 1 else "cost"
+    share = abs(1 - 1 / middle)
+    return (
+        f"Pairing by seed: the two sides of an effect correlate by {' to '.join(ends)}, and pairing {verdict} "
+        f"about {percent(share, 0, signed=False)} of the seeds that an answer without pairs would take (the median)."
     )
 
 
@@ -93,20 +148,26 @@ def statistics(report: Report) -> Sheet | None:
             (">n", [str(e.n) for e in effects]),
             (">relative", [percent(e.relative) for e in effects]),
             (f">bootstrap {CI}", [interval(e.bootstrap, digits) or ABSENT for e in effects]),
-            (">p (t)", [p_value(e.p) for e in effects]),
+            (f">p ({report.plan.test})", [p_value(e.p) for e in effects]),
             (">p (Holm)", [p_value(e.p_adjusted) for e in effects]),
             (">p (signs)", [p_value(e.p_signs) for e in effects]),
             (">wins", [percent(e.wins, 0, signed=False) for e in effects]),
             (">size", [number(e.size, 2, signed=True) for e in effects]),
             (">control sd", [number(e.control_sd, deviation) for e in effects]),
+            (">pairs’ r", [number(e.pairing, 2, signed=True) for e in effects]),
+            (">pairing gains", [number(e.pairing_gain, 2) for e in effects]),
             *(sides if missing else ()),
         ],
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
-        "too narrow for a handful of seeds (the t interval decides). p: of the paired t test; after Holm’s correction "
-        "over all tests of the report; and exactly, over every assignment of signs, which n seeds cannot bring below "
+        "too narrow for a handful of seeds (the interval beside the verdict decides). p: "
+        f"of the paired test by {'signed ranks' if report.plan.test == 'ranks' else 't'}"
+        f"{', of all looks so far' if report.plan.waves else ''}; after Holm’s correction over all tests of the "
+        "report; and exactly, over every assignment of signs, which n seeds cannot bring below "
         "2 / 2^n. Wins: the share of paired runs that the trick makes better, a diverged run counting as the worst. "
         "Size: the mean change in standard deviations of the changes. Control sd: from seed to seed, of the control or "
-        "of the mean over its cells where a design has several.",
+        "of the mean over its cells where a design has several. Pairs’ r: the correlation of both sides over seeds. "
+        f"Pairing gains: the variance of the change without pairs over that with them. "
+        f"{pairing(report)}",
         folded=True,
     )
 
@@ -127,22 +188,35 @@ def against_the_worth(report: Report) -> Sheet | None:
             (delta(objective), spreads(e.change for e in effects)),
             (">p (negligible)", [p_value(e.p_within) for e in effects]),
             (">p (beyond it)", [p_value(e.p_beyond) for e in effects]),
-            (">seeds needed", [needed(e.seeds_needed) for e in effects]),
+            (">seeds needed", [needed(e.seeds_needed, report.plan) for e in effects]),
         ],
-        f"{worth(report)} p (negligible): of two one-sided t tests that the change is at least that large one way or "
+        f"{worth(report)} p (negligible): of two one-sided tests that the change is at least that large one way or "
         "the other. p (beyond it): that it is at most that large. Either after Holm’s correction over all contrasts; "
-        "of a share the control’s own uncertainty is in both. Seeds needed: how many would with 80 % power show an "
-        "effect of the size seen, or that it is negligible, after correction; in brackets the range from 10 to 90 % by "
-        "what the size may be; best fresh ones, since adding seeds until it shows would loosen the 5 %.",
+        f"of a share the control’s own uncertainty is in both. {_how_many(report)}",
         folded=True,
     )
 
 
-def needed(seeds: SeedsNeeded | None) -> str:
+def _how_many(report: Report) -> str:
+    """How the seeds needed are meant."""
+    if report.plan.waves:
+        return (
+            "Seeds needed: after how many seeds in all a trick that goes on is settled if its mean goes on as it has "
+            "begun; in brackets the range by what its size may be, from 10 to 90 %."
+        )
+    return (
+        "Seeds needed: how many would with 80 % power show an effect of the size seen, or that it is negligible, after "
+        "correction; in brackets the range from 10 to 90 % by what the size may be; best fresh ones, since adding "
+        "seeds until it shows would loosen the 5 %."
+    )
+
+
+def needed(seeds: SeedsNeeded | None, plan: Plan) -> str:
     """`16 (6 to 148)`: for the size seen, and over its 80 % interval."""
     if seeds is None:
         return ABSENT
-    typical, low, high = ("> 10,000" if n is None else f"{n:,}" for n in (seeds.typical, seeds.low, seeds.high))
+    most = (plan.waves.most or MOST_ANYTIME) if plan.waves else MOST_SEEDS
+    typical, low, high = (f"> {most:,}" if n is None else f"{n:,}" for n in (seeds.typical, seeds.low, seeds.high))
     return f"{typical} ({low} to {high})"
 
 
