@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.cli.output import FILE, note, write
 from harness.errors import HarnessError
-from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS
+from harness.metrics.presets import NAMES
 from harness.settings import Precision
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     default=("efficientnet-lite0",),
     show_default=True,
     metavar="NAME",
-    help=f"{', '.join([*EXTRACTOR_NAMES, *PRESETS])} or timm:<model>; may be given several times.",
+    help=f"{', '.join(NAMES[:-1])} or {NAMES[-1]}, NAME@64 for an input of 64 px; may be given several times.",
 )
 @click.option(
     "--tau",

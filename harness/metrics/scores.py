@@ -16,6 +16,7 @@ from harness.metrics.gram import Reader, read_own_pairs, read_pairs
 from harness.metrics.kernel import KernelSums, distance_of_sums, own_sums, part_count
 from harness.metrics.manifold import DENSITY_K, PRECISION_K, Balls, NearestOthers
 from harness.metrics.memorization import Memorization, NearestByAngle, memorization
+from harness.metrics.sliced import monge_distance
 
 _EPSILON = 1e-15
 
@@ -32,6 +33,8 @@ class Scores:
     fid_infinity: float = math.nan
     kid: float = math.nan
     kid_error: float = math.nan
+    mind: float = math.nan
+    """Monge Inception Distance: on the scale of a Frechet distance, and meant for fewer images."""
     precision: float = math.nan
     recall: float = math.nan
     density: float = math.nan
@@ -100,13 +103,14 @@ class RealSide:
         tau: float,
         kid: bool = True,
         manifold: bool = True,
+        mind: bool = True,
         interval: bool = False,
         infinity: bool = False,
     ) -> Scores:
         """Scores of [M, D] generated features.
 
-        `kid` and `manifold` take the most time and may be left out; `interval` adds `mifid_error` for about another
-        FID, `infinity` adds `fid_infinity` for about 15.
+        `kid`, `manifold` and `mind` take the most time and may be left out; `interval` adds `mifid_error` for about
+        another FID, `infinity` adds `fid_infinity` for about 15.
         """
         if not 0 <= tau <= 1:
             raise MetricError(
@@ -123,6 +127,8 @@ class RealSide:
         )
         extrapolated = frechet_infinity(self.moments, generated) if infinity else math.nan
         memorized, more = self._against(generated, kid, manifold)
+        if mind:
+            more["mind"] = monge_distance(self.features, generated)
         if influence is not None:
             more["mifid_error"] = _mifid_error(fid, influence, memorized, tau)
         return Scores(
@@ -167,6 +173,7 @@ def score_features(
     tau: float = 0.1,
     kid: bool = True,
     manifold: bool = True,
+    mind: bool = True,
     interval: bool = False,
     infinity: bool = False,
 ) -> Scores:
@@ -174,7 +181,9 @@ def score_features(
 
     Raises MetricError for NaN, infinity, other shapes or fewer than 2 rows (4 generated ones for `infinity`).
     """
-    return RealSide(real).score(generated, tau=tau, kid=kid, manifold=manifold, interval=interval, infinity=infinity)
+    return RealSide(real).score(
+        generated, tau=tau, kid=kid, manifold=manifold, mind=mind, interval=interval, infinity=infinity
+    )
 
 
 def mifid_from(fid: float, memorization_distance: float, tau: float) -> float:

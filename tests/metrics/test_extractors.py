@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -17,7 +18,7 @@ from harness.errors import MetricError
 from harness.machine.precision import fast_bf16
 from harness.metrics.extractors import extractor
 from harness.metrics.extractors.efficientnet import lite0, lite1
-from harness.metrics.presets import EXTRACTORS
+from harness.metrics.presets import EXTRACTORS, named
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
@@ -73,15 +74,48 @@ def test_real_photos_of_dogs_are_classified_as_their_breeds(name, lite):
 
 
 @torch.inference_mode()
-def test_folding_and_channels_last_leave_the_features_as_the_plain_network_has_them(plain):
-    network = extractor("efficientnet-lite0", precision="fp32")
-    batch = images(3)
-    resized = torch.nn.functional.interpolate(batch.float(), size=(224, 224), mode="bilinear", align_corners=False)
+@pytest.mark.parametrize(("name", "size"), [("efficientnet-lite0", 224), ("efficientnet-lite0@64", 64)])
+def test_folding_and_channels_last_leave_the_features_as_the_plain_network_has_them(plain, name, size):
+    network = extractor(name, precision="fp32")
+    batch = images(3, side=48)
+    resized = torch.nn.functional.interpolate(batch.float(), size=(size, size), mode="bilinear", align_corners=False)
     expected = plain.forward_head(plain.forward_features((resized - 127) / 128), pre_logits=True)
     found = network(batch)
     assert found.shape == (3, 1280)
     assert found.dtype == torch.float32
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_without_a_size_the_networks_are_what_they_were_before_there_were_sizes():
+    about = "bilinear antialias; mean 127,127,127 std 128,128,128; precision fp32"
+    zero, one = (extractor(f"efficientnet-lite{number}", precision="fp32") for number in (0, 1))
+    assert zero.fingerprint == (
+        "efficientnet-lite0; dim 1280; weights sha256 "
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db; "
+        f"input 224 {about}"
+    )
+    assert one.fingerprint == (
+        "efficientnet-lite1; dim 1280; weights sha256 "
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850; "
+        f"input 240 {about}"
+    )
+    # Numbers of the code before there were sizes. The product with 1, -1, 1, ... moves with every feature.
+    signs = 1 - 2 * (torch.arange(1280) % 2).double()
+    for network, sums, products in (
+        (zero, [186.148891, 193.709645], [-51.950173, -48.844671]),
+        (one, [207.916787, 242.251093], [8.313780, 3.123227]),
+    ):
+        features = network(images(2)).double()
+        assert features.sum(1).tolist() == pytest.approx(sums, abs=2e-3)
+        assert (features @ signs).tolist() == pytest.approx(products, abs=2e-3)
+
+
+def test_a_size_is_part_of_the_fingerprint_and_of_nothing_else_in_it():
+    whole, small = (
+        extractor(name, precision="fp32").fingerprint for name in ("efficientnet-lite1", "efficientnet-lite1@96")
+    )
+    assert small == whole.replace("efficientnet-lite1", "efficientnet-lite1@96").replace("input 240", "input 96")
+    assert small != whole
 
 
 def test_bf16_features_are_near_those_of_float32_and_say_so_in_the_fingerprint():
@@ -104,10 +138,12 @@ def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch):
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_features_do_not_depend_on_the_batch_an_image_is_in():
-    network = extractor("efficientnet-lite0", precision="fp32")
-    batch = images(11)
-    assert torch.allclose(network(batch)[9:], network(batch[9:]), atol=1e-5)
+@pytest.mark.parametrize(("name", "count"), [("efficientnet-lite0", 11), ("efficientnet-lite0@64", 67)])
+def test_features_do_not_depend_on_the_batch_an_image_is_in(name, count):
+    network = extractor(name, precision="fp32")
+    assert count > network.batch
+    batch = images(count)
+    assert torch.allclose(network(batch)[-2:], network(batch[-2:]), atol=1e-5)
 
 
 def test_a_larger_image_is_reduced_with_antialiasing():
@@ -150,9 +186,76 @@ def test_a_mistyped_name_in_timm_is_not_taken_for_a_failed_download(name, said):
         extractor(name)
 
 
-def test_a_timm_network_takes_its_weights_from_a_file_and_its_fingerprint_from_the_weights(tmp_path):
-    import timm
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("efficientnet-lite0@7", "'7' is no input size; allowed: whole numbers of pixels from 32 to 1024"),
+        ("efficientnet-lite0@", "'' is no input size"),
+        ("efficientnet-lite0@064", "'064' is no input size"),
+        ("efficientnet-lite0@64@64", "'64@64' is no input size"),
+        ("efficientnet-lite0@64px", "'64px' is no input size"),
+        ("efficientnet-lite0@-64", "'-64' is no input size"),
+        ("efficientnet-lite0@9999999999", "is no input size"),
+        ("timm:resnet18@31", "'31' is no input size"),
+        ("efficientnet-lite0@224", "name it 'efficientnet-lite0'"),
+        ("efficientnet-lite@64", "no extractor 'efficientnet-lite'; allowed: .*did you mean 'efficientnet-lite"),
+        ("inception@64", "inception takes an input of 299 px alone; leave '@64' away, or .* efficientnet-lite0"),
+        ("dinov2@112", "dinov2 takes an input of 224 px alone"),
+        ("kaggle-public@64", "the preset kaggle-public has an input size"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused_with_what_can(name, said):
+    with pytest.raises(MetricError, match=said):
+        named(name)
+    with pytest.raises(MetricError, match=said):
+        extractor(name)
 
+
+def timm_weights(model, folder):
+    torch.manual_seed(0)
+    path = folder / f"{model}.pth"
+    torch.save(timm.create_model(model, pretrained=False).state_dict(), path)
+    return path
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("model", "size"), [("test_resnet", 65), ("test_vit", 64)])
+def test_a_timm_network_is_fed_at_another_size_where_it_takes_one(model, size, tmp_path):
+    weights = timm_weights(model, tmp_path)
+    plain = timm.create_model(model, pretrained=False, num_classes=0, **({"img_size": size} if "vit" in model else {}))
+    state = {key: value for key, value in torch.load(weights).items() if not key.startswith(("head", "fc"))}
+    if "pos_embed" in state:  # the class token's place is as it was, those of the patches are drawn closer together
+        places = state["pos_embed"][:, 1:].reshape(1, 10, 10, -1).permute(0, 3, 1, 2)
+        closer = torch.nn.functional.interpolate(places, (4, 4), mode="bicubic", antialias=True, align_corners=False)
+        state["pos_embed"] = torch.cat([state["pos_embed"][:, :1], closer.permute(0, 2, 3, 1).reshape(1, 16, -1)], 1)
+    plain.load_state_dict(state)
+    network = extractor(f"timm:{model}@{size}", weights=weights, precision="fp32")
+    batch = images(3, side=40)
+    found = network(batch)
+    assert found.shape == (3, network.dim)
+    assert torch.allclose(found, plain.eval()(network.prepare(batch)), atol=1e-4)
+    whole = extractor(f"timm:{model}", weights=weights, precision="fp32")
+    assert network.fingerprint == whole.fingerprint.replace(model, f"{model}@{size}").replace(
+        "input 160", f"input {size}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("test_vit@65", "cuts its input into patches of 16 px; give a multiple"),
+        ("test_vit@160", "160 px is what timm:test_vit takes anyway; name it 'timm:test_vit'"),
+        ("mixer_s32_224@64", "timm:mixer_s32_224 cannot take inputs of 64 px .*leave '@64' away for its own 224 px"),
+        ("inception_v3@64", "timm:inception_v3 cannot take inputs of 64 px"),
+    ],
+)
+def test_a_size_that_a_timm_network_cannot_take_is_refused(name, said, tmp_path):
+    weights = timm_weights(name.partition("@")[0], tmp_path)
+    with pytest.raises(MetricError, match=said):
+        extractor(f"timm:{name}", weights=weights)
+
+
+def test_a_timm_network_takes_its_weights_from_a_file_and_its_fingerprint_from_the_weights(tmp_path):
     fingerprints = []
     for seed in (0, 1, 0):
         torch.manual_seed(seed)
@@ -175,11 +278,11 @@ def test_weights_that_are_no_weights_are_refused(tmp_path):
         extractor("timm:test_resnet", weights=tmp_path / "weights.pth")
 
 
-@pytest.mark.parametrize("place", [*EXTRACTORS.values(), "timm_network:timm_network"])
+@pytest.mark.parametrize("place", [*(each.maker for each in EXTRACTORS.values()), "timm_network:timm_network"])
 def test_every_entry_of_the_registry_names_something_that_makes_an_extractor(place: str) -> None:
     module, name = place.split(":")
     make = getattr(importlib.import_module(f"harness.metrics.extractors.{module}"), name)
-    assert list(inspect.signature(make).parameters) == ["name", "weights", "precision", "device"]
+    assert list(inspect.signature(make).parameters) == ["name", "size", "weights", "precision", "device"]
 
 
 def test_the_registry_is_read_without_torch() -> None:

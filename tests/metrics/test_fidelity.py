@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 
+from harness.cli import main
 from harness.errors import MetricError
 from harness.metrics.extractors import extractor
 from harness.metrics.extractors.fidelity import INCEPTION
 from harness.metrics.extractors.weights import Weights
 from harness.metrics.presets import PRESETS
+from harness.recipes.dcgan.settings import EvaluateSettings
 
 theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 
@@ -157,3 +163,48 @@ def test_a_weights_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(MetricError, match="not a state dict of tensors"):
         extractor("inception", weights=tmp_path / "trap.pth")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_without_its_weights_dinov2_says_where_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "load", unreachable)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(MetricError) as refused:
+        extractor("dinov2")
+    said = str(refused.value)
+    assert f"its code at {tmp_path}/facebookresearch_dinov2_main" in said
+    assert f"its weights at {tmp_path}/checkpoints/dinov2_vitl14_pretrain.pth" in said
+    assert "timm:vit_large_patch14_dinov2.lvd142m" in said
+
+
+class Averages(torch.nn.Module):
+    """What torch.hub gives in place of DINOv2: 1024 averages over parts of the normalised image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(-1, 1, 1024))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[1:] == (3, 224, 224)
+        return x.mean(dim=(1, 2, 3))[:, None] * self.weight
+
+
+def test_dinov2_is_a_yardstick_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "load", lambda *_, **__: Averages())
+    for folder, seed in (("real", 0), ("other", 1)):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            pixels = np.random.default_rng(10 * seed + number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    names = ["--extractor", "efficientnet-lite0@64", "--extractor", "dinov2"]
+    done = CliRunner().invoke(main, ["score", str(tmp_path / "other"), str(tmp_path / "real"), "--json", *names])
+    assert done.exit_code == 0, done.output
+    first, second = json.loads(done.stdout)
+    assert [one["extractor"] for one in (first, second)] == ["efficientnet-lite0@64", "dinov2"]
+    assert second["fingerprint"].startswith("dinov2; dim 1024; weights sha256 ")
+    assert "input 224 tf1-bilinear" in second["fingerprint"]
+    assert 0 < second["scores"]["fid"] != first["scores"]["fid"]
+    assert EvaluateSettings(extractors=("efficientnet-lite0@64", "dinov2")).extractors[1] == "dinov2"

@@ -159,7 +159,7 @@ def test_a_set_has_no_distance_from_itself(count, dim):
 def test_constant_features_give_finite_scores(value):
     scores = score_features(draw(40, 8, dtype=torch.float64).abs(), torch.full((20, 8), value, dtype=torch.float64))
     assert all(map(math.isfinite, scores.numbers().values()))
-    assert len(scores.numbers()) == 9
+    assert len(scores.numbers()) == 10
     scores = score_features(torch.full((20, 8), 1.0), torch.full((20, 8), 1.0))
     assert scores.fid == pytest.approx(0, abs=1e-12)
 
@@ -227,7 +227,9 @@ def test_copies_are_penalised_and_independent_samples_are_not():
     generator = torch.Generator().manual_seed(0)
     real, independent = (torch.rand(n, 128, generator=generator) ** 6 for n in (2000, 300))
     copies = real[torch.randint(0, 20, (300,), generator=generator)]
-    honest, copied = (score_features(real, x, tau=0.2, kid=False, manifold=False) for x in (independent, copies))
+    honest, copied = (
+        score_features(real, x, tau=0.2, kid=False, manifold=False, mind=False) for x in (independent, copies)
+    )
     assert honest.mifid == pytest.approx(honest.fid)
     assert copied.mifid > 1e6 * copied.fid
     assert set(honest.numbers()) == {"fid", "memorization_distance", "mifid"}

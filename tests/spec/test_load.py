@@ -220,6 +220,8 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         ("train.batch.x=5", ("train.batch",)),
         ("data.size=48", ("data.size: 48", "32, 64")),
         ("evaluate.extractors=[]", ("evaluate.extractors",)),
+        ("evaluate.extractors=[efficientnet-lite0, inception@64]", ("'inception@64' is not allowed", "299 px alone")),
+        ("evaluate.extractors=[efficientnet-lite0@7]", ("'efficientnet-lite0@7' is not allowed", "from 32 to 1024")),
         ("evaluate.extractors=[efficient-lite0]", ("no extractor 'efficient-lite0'", "mean 'efficientnet-lite0'")),
         ("evaluate.references=[square,dog]", ("evaluate.references: 'dog'", "square")),
         ("evaluate.references=[square,square]", ("named twice",)),

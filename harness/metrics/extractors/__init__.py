@@ -8,19 +8,22 @@ from typing import Protocol
 
 import torch
 
-from harness.errors import MetricError, nearest
 from harness.metrics.extractors.network import Extractor, ImageNetwork
-from harness.metrics.presets import EXTRACTORS, PRESETS
+from harness.metrics.presets import EXTRACTORS, PRESETS, named
 from harness.settings import Precision
 
 __all__ = ["Extractor", "ImageNetwork", "Maker", "extractor"]
 
 
 class Maker(Protocol):
-    """Makes the extractor of one name; `weights` is a file of the user's, where the network takes one."""
+    """Makes the extractor called `name`.
+
+    `size` is the side of its input in pixels, None for that of timm; `weights` is a file of the user's, where the
+    network takes one.
+    """
 
     def __call__(
-        self, name: str, weights: Path | None, precision: Precision, device: str | torch.device
+        self, name: str, size: int | None, weights: Path | None, precision: Precision, device: str | torch.device
     ) -> Extractor: ...
 
 
@@ -29,14 +32,17 @@ def extractor(
 ) -> Extractor:
     """The extractor called `name`: one of EXTRACTORS, `timm:<model>`, or a preset, which stands for one of these.
 
+    `efficientnet-lite0@64` is one fed at another size, in pixels: its images are resized to that, by the same rule.
     `weights` is a state dict file for `timm:<model>` and `inception`; without it theirs are looked for under
     $HARNESS_CACHE/weights (timm's in the Hugging Face cache) and downloaded where they are not there. Raises
-    MetricError for an unknown name and for weights that are not to be had.
+    MetricError for an unknown name, a size that the network does not take, and weights that are not to be had.
     """
     if name in PRESETS:
         name = PRESETS[name].extractor
-    if not name.startswith("timm:") and name not in EXTRACTORS:
-        raise MetricError(f"extractor '{name}' is unknown; {nearest(name, [*EXTRACTORS, *PRESETS, 'timm:<model>'])}")
-    module, _, maker = EXTRACTORS.get(name, "timm_network:timm_network").partition(":")
+    network, size = named(name)
+    place = "timm_network:timm_network"
+    if network in EXTRACTORS:
+        place, size = EXTRACTORS[network].maker, size or EXTRACTORS[network].size
+    module, _, maker = place.partition(":")
     make: Maker = getattr(importlib.import_module(f"harness.metrics.extractors.{module}"), maker)
-    return make(name, weights, precision, device)
+    return make(name, size, weights, precision, device)

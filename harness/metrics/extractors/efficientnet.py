@@ -21,18 +21,20 @@ from harness.settings import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Lite:
-    """One size: its number in the names of timm's network and of its weights' package, its input's side in pixels."""
+    """One of them, by its number in the names of timm's network and of its weights' package."""
 
     number: int
-    size: int
 
     @property
     def model(self) -> str:
         """timm's name."""
         return f"tf_efficientnet_lite{self.number}"
 
-    def __call__(self, name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
-        """The extractor: the 1280 pooled features before the classifier."""
+    def __call__(
+        self, name: str, size: int | None, weights: Path | None, precision: Precision, device: str | torch.device
+    ) -> Extractor:
+        """The extractor: the 1280 pooled features before the classifier, of images of any `size`."""
+        assert size is not None
         if weights is not None:
             raise MetricError(
                 f"extractor '{name}' brings its own weights; give a weights file only to other extractors"
@@ -44,7 +46,7 @@ class Lite:
             name,
             network,
             dim=1280,
-            size=self.size,
+            size=size,
             mode="bilinear",
             mean=(127.0,) * 3,
             std=(128.0,) * 3,
@@ -76,7 +78,7 @@ class Lite:
         return network.eval()
 
 
-lite0, lite1 = Lite(number=0, size=224), Lite(number=1, size=240)
+lite0, lite1 = Lite(number=0), Lite(number=1)
 
 
 def _kind(name: str, value: torch.Tensor) -> tuple[str, torch.Size]:

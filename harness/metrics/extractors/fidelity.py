@@ -57,7 +57,9 @@ class Inception:
 
     width: int
 
-    def __call__(self, name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+    def __call__(
+        self, name: str, size: int | None, weights: Path | None, precision: Precision, device: str | torch.device
+    ) -> Extractor:
         module = _module("feature_extractor_inceptionv3", name, precision)
         path = INCEPTION.find(name) if weights is None else weights
         # torch-fidelity would unpickle the file whole: what it gets is a copy that holds tensors and nothing else.
@@ -72,25 +74,29 @@ class Inception:
                 raise MetricError(
                     f"extractor '{name}': {path} does not hold the weights of the FID Inception"
                 ) from error
-        about = f"weights sha256 {file_sha256(path)}; input 299 tf1-bilinear; (x - 128) / 128"
+        about = f"weights sha256 {file_sha256(path)}; input {size} tf1-bilinear; (x - 128) / 128"
         return FidelityNetwork(name, network, dim=self.width, about=about, device=device)
 
 
 inception, inception_768, inception_192, inception_64 = map(Inception, (2048, 768, 192, 64))
 
 
-def clip(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+def clip(
+    name: str, size: int | None, weights: Path | None, precision: Precision, device: str | torch.device
+) -> Extractor:
     """The image side of CLIP ViT-B/32 (Radford et al. 2021, arXiv:2103.00020)."""
     module = _module("feature_extractor_clip", name, precision)
     if weights is not None:
         CLIP.check(weights, name)
     path = weights or CLIP.find(name)
     network = module.FeatureExtractorCLIP("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(path))
-    about = f"weights sha256 {file_sha256(path)}; input 224 tf1-bilinear; CLIP mean and std"
+    about = f"weights sha256 {file_sha256(path)}; input {size} tf1-bilinear; CLIP mean and std"
     return FidelityNetwork(name, network, dim=512, about=about, device=device)
 
 
-def dinov2(name: str, weights: Path | None, precision: Precision, device: str | torch.device) -> Extractor:
+def dinov2(
+    name: str, size: int | None, weights: Path | None, precision: Precision, device: str | torch.device
+) -> Extractor:
     """DINOv2 ViT-L/14, the network that Stein et al. 2023 (arXiv:2306.04675) found nearest to human judgement."""
     elsewhere = "timm:vit_large_patch14_dinov2.lvd142m reads a weights file"
     if weights is not None:
@@ -99,11 +105,13 @@ def dinov2(name: str, weights: Path | None, precision: Precision, device: str | 
     try:
         network = module.FeatureExtractorDinoV2("dinov2-vit-l-14", ["dinov2"])
     except Exception as error:  # torch.hub raises many kinds
+        hub = Path(torch.hub.get_dir())
         raise MetricError(
-            f"extractor '{name}': torch.hub could not load facebookresearch/dinov2 ({type(error).__name__}); fill "
-            f"{torch.hub.get_dir()} on a machine with network, or {elsewhere}"
+            f"extractor '{name}': torch.hub could not load facebookresearch/dinov2 ({type(error).__name__}); from a "
+            f"machine with network put its code at {hub / 'facebookresearch_dinov2_main'} and its weights at "
+            f"{hub / 'checkpoints' / 'dinov2_vitl14_pretrain.pth'}, or {elsewhere}"
         ) from error
-    about = f"weights sha256 {state_sha256(network)}; input 224 tf1-bilinear; ImageNet mean and std"
+    about = f"weights sha256 {state_sha256(network)}; input {size} tf1-bilinear; ImageNet mean and std"
     return FidelityNetwork(name, network, dim=1024, about=about, device=device)
 
 

@@ -11,7 +11,7 @@ import torch
 
 import harness.data
 from harness.data.settings import DataSettings
-from harness.metrics import Extractor, extractor
+from harness.metrics import Extractor, extractor, sliced
 from harness.metrics.reference import Reference, reference
 from harness.recipes.dcgan.settings import EvaluateSettings
 
@@ -73,6 +73,7 @@ class Evaluator:
             **{f"reference.{name}.fingerprint": digest for name, digest in self.digests.items()},
             **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
             **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
+            "mind": sliced.RECORD,
         }
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
@@ -91,11 +92,11 @@ class Evaluator:
         return {name: network(images) for name, network in networks.items()}
 
     def score(self, features: Mapping[str, torch.Tensor], *, full: bool = True) -> dict[str, float]:
-        """Scores of the images with these features. `full` adds KID, precision, recall, density, coverage, error."""
+        """Scores of the images with these features. `full` adds KID, MIND, precision, recall, density, coverage, error."""
         scores: dict[str, float] = {}
         for yardstick in self.yardsticks:
             own, tau = features[yardstick.extractor.name], yardstick.tau
-            result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, interval=full)
+            result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, mind=full, interval=full)
             suffix = "" if yardstick is self.objective else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
         return scores

@@ -15,6 +15,7 @@ _OTHERS = (
     Measure(name="fid", title="FID", part_of="mifid"),
     MEMORIZATION,
     Measure(name="kid", title="KID"),
+    Measure(name="mind", title="MIND"),
     Measure(name="precision", title="precision", direction=_HIGHER),
     Measure(name="recall", title="recall", direction=_HIGHER),
     Measure(name="density", title="density", direction=_HIGHER),

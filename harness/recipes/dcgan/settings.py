@@ -6,11 +6,10 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.data.settings import Crop, Size, Source, Split
-from harness.errors import nearest
-from harness.metrics.presets import EXTRACTOR_NAMES, PRESETS, tau_of
+from harness.metrics.presets import named, tau_of
 from harness.recipes.dcgan.augment import AUGMENT_BOTH
 from harness.recipes.dcgan.averaging import AVERAGES
 from harness.recipes.dcgan.losses import LOSSES
@@ -146,13 +145,18 @@ Reference = Annotated[
 ]
 
 
+def _extractor(name: str) -> str:
+    named(name)
+    return name
+
+
 class EvaluateSettings(Settings):
     """How every run of a study is scored. Never a factor: the yardstick must not move with the treatment."""
 
-    extractors: tuple[str, ...] = Field(
+    extractors: tuple[Annotated[str, AfterValidator(_extractor)], ...] = Field(
         default=("efficientnet-lite0",),
         min_length=1,
-        description="Feature networks or presets; the first gives the objective.",
+        description="Feature networks, NAME@64 for an input of 64 px, or presets; the first gives the objective.",
     )
     references: tuple[Reference, ...] = Field(
         default=("square",),
@@ -188,13 +192,10 @@ class EvaluateSettings(Settings):
 
     @field_validator("extractors")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"'{name}' is named twice; name it once")
-            known = [*EXTRACTOR_NAMES, *PRESETS, "timm:<model>"]
-            if name not in known[:-1] and not name.startswith("timm:"):
-                raise ValueError(f"there is no extractor '{name}'; {nearest(name, known)}")
         return names
 
     @model_validator(mode="after")

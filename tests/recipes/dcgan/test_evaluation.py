@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from harness.data.settings import DataSettings
 from harness.metrics import score_features
 from harness.recipes.dcgan.evaluation import Evaluator
+from harness.recipes.dcgan.measures import measures
 from harness.recipes.dcgan.settings import EvaluateSettings
 
 PIXELS = {
@@ -85,7 +87,8 @@ def test_every_number_has_its_fingerprint(evaluator: Evaluator) -> None:
     unit = real / real.norm(dim=1, keepdim=True)
     assert held_out == pytest.approx(float((1 - unit[1::2] @ unit[::2].T).min(dim=1).values.mean()), abs=6e-5)
     assert evaluator.facts["reference.bbox.fingerprint"] == "bbox"
-    assert len(evaluator.facts) == 2 + 2 * 4
+    assert evaluator.facts["mind"] == "1000 directions, RandomState(0)"
+    assert len(evaluator.facts) == 2 + 2 * 4 + 1
 
 
 def test_the_closest_images_are_those_that_were_copied_from_the_reference(evaluator: Evaluator) -> None:
@@ -103,3 +106,25 @@ def test_a_window_is_part_of_what_a_number_was_measured_with(evaluator: Evaluato
     assert "yardstick.window" not in evaluator.facts
     evaluator.evaluate = evaluator.evaluate.model_copy(update={"times": 12, "window": 0.5})
     assert evaluator.facts["yardstick.window"] == "mean of the last 6 of 12 scores"
+
+
+def test_mind_is_scored_once_at_the_end_under_every_yardstick(evaluator: Evaluator) -> None:
+    names = [
+        f"mind{suffix}" for suffix in ("", "/efficientnet-lite0/bbox", "/kaggle-private/square", "/kaggle-private/bbox")
+    ]
+    assert not set(names) & set(evaluator.score(evaluator.features(GENERATED), full=False))
+    scores = evaluator.score(evaluator.features(GENERATED))
+    assert set(names) <= set(scores)
+    real, generated = (pixels.flatten(1).double().numpy() for pixels in (torch.from_numpy(PIXELS["bbox"]), GENERATED))
+    count = math.lcm(len(real), len(generated))
+    real, generated = (side.repeat(count // len(side), axis=0) for side in (real, generated))
+    along = np.random.RandomState(0).standard_normal((1000, real.shape[1]))
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    apart = np.mean([((np.sort(real @ u) - np.sort(generated @ u)) ** 2).mean() for u in along])
+    assert scores["mind/efficientnet-lite0/bbox"] == pytest.approx(3 * real.shape[1] * apart, rel=1e-6)
+
+
+def test_mind_is_a_measure_that_is_better_lower_and_no_yardstick_of_the_objective() -> None:
+    (mind,) = (each for each in measures(EvaluateSettings()) if each.name == "mind")
+    assert mind.better == "lower"
+    assert mind.yardstick_of == mind.part_of == ""
