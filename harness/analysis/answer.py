@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.analysis.agreement import agreement
 from harness.analysis.cells import failure_rates, prices, tried
+from harness.analysis.course import course
 from harness.analysis.effects import bought, measured
 from harness.analysis.equal import Curves, at_equal
 from harness.analysis.notes import notes
@@ -23,8 +24,13 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
     """All that the run table (a row a planned run) and the learning curves say of the study.
 
     Runs that a sampler picked by their results estimate no effect: a search has no contrasts, and the cells it tried.
+    Of a study that runs in waves the answer is that of the runs which its looks have asked for.
     """
-    runs = settled(runs, plan)
+    runs, so_far = settled(runs, plan), None
+    if plan.waves is not None:
+        so_far = course(runs, plan)
+        plan = replace(plan, runs=so_far.asked)
+        runs = rows_of(runs, plan)
 
     def of(measures: Iterable[Measure]) -> list[Outcomes]:
         return [Outcomes.of(runs, plan, each) for each in measures]
@@ -45,7 +51,14 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         tried=tried(quality, seconds) if plan.search else (),
         failures=failure_rates(quality),
         notes=notes(quality, seconds),
+        course=so_far,
     )
+
+
+def rows_of(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """The rows of a run table that are of the plan's runs."""
+    asked = {(run.cell, run.seed) for run in plan.runs}
+    return runs[[pair in asked for pair in zip(runs["cell"], runs["seed"], strict=True)]].reset_index(drop=True)
 
 
 def effects(runs: pd.DataFrame, plan: Plan, metric: str) -> tuple[Effect, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.analysis.paired import ROUNDING
+from harness.analysis.grain import fixed, step_of
 from harness.analysis.types import Endings
 from harness.design import Contrast, Plan
 from harness.errors import StudyError, nearest
@@ -87,27 +87,13 @@ class Outcomes:
 
     @cached_property
     def fixed(self) -> bool:
-        """Whether outcomes do not vary with the seed: three seeds or more of some cell, and one value in each cell."""
-        several = self.values[(~np.isnan(self.values)).sum(axis=1) > 2]
-        return bool(len(several)) and bool((np.nanmax(several, axis=1) == np.nanmin(several, axis=1)).all())
+        """Whether outcomes do not vary with the seed."""
+        return fixed(self.values)
 
     @cached_property
     def grain(self) -> float:
-        """The step that outcomes come in, as of an accuracy of so many images; 0 where outcomes are fixed.
-
-        It is the largest of which all differences of two outcomes are whole multiples but for rounding, which for a
-        continuous outcome is next to nothing. Infinite where all outcomes are one.
-        """
-        if self.fixed:
-            return 0.0
-        known = np.unique(self.values[~np.isnan(self.values)])
-        least = ROUNDING * float(np.abs(known).max(initial=0.0))
-        step = 0.0
-        for gap in np.diff(known).tolist():
-            rest = gap
-            while rest > least:  # Euclid's algorithm
-                step, rest = rest, abs(step - round(step / rest) * rest)
-        return step or np.inf
+        """The step that outcomes come in; 0 where they are fixed, infinite where all are one."""
+        return step_of(self.values)
 
     @property
     def control(self) -> int | None:

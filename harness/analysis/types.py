@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from harness.design import Contrast, Plan
 from harness.measures import Measure, RunState
 from harness.spec import Level
+
+if TYPE_CHECKING:
+    from harness.analysis.course import Course
 
 NAN = math.nan
 
@@ -310,3 +314,5 @@ class Answer:
     tried: tuple[TriedCell, ...] = ()
     failures: tuple[FailureRate, ...] = ()
     notes: tuple[str, ...] = ()
+    course: Course | None = None
+    """Of a study that runs in waves: its looks so far."""

@@ -14,6 +14,7 @@ from harness.recipes.address import Address
 from harness.settings import Budget
 from harness.spec.designs import Sampler
 from harness.spec.factors import Level
+from harness.spec.seeds import Waves
 from harness.spec.worth import USUAL, Worth
 
 NOWHERE = Address()
@@ -124,9 +125,10 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that a study will run. `control` names the cell that the others are held against.
+    """All that a study may run. `control` names the cell that the others are held against.
 
-    Under a `search` cells and runs are those tried so far, the control's first; `size` counts those to come too.
+    With `waves` its runs are those that it may come to; how far it has come is `analysis.course`. Under a `search`
+    cells and runs are those tried so far, the control's first; `size` counts those to come too.
     """
 
     study: str
@@ -145,6 +147,10 @@ class Plan:
     measures: tuple[Measure, ...] = ()  # all that runs end with beside the objective, their time and their memory
     worth: Worth = USUAL
     """The smallest effect that would be worth having; it changes no run."""
+    waves: Waves | None = None
+    """How the seeds of its runs come one after the other until all is settled; None: all of its runs are run."""
+    test: str = "t"
+    """How differences are tested; see `spec.designs`."""
     unit: str = "steps"
     """What steps count, in the plural."""
     address: Address = NOWHERE

@@ -70,6 +70,7 @@ def plan(spec: Spec) -> Plan:
         unit=spec.recipe.unit,
         objective=spec.objective,
         worth=spec.worth,
+        waves=spec.waves,
         measures=spec.measures,
         design=spec.design.kind,
         cells=tuple(cells),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,10 @@ class Report:
     importances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # evaluator -> factor -> share
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    declared: Mapping[str, Any] | None = None
+    """The plan as it was laid down before its first run; see `study.declared`."""
+    departures: tuple[str, ...] = ()
+    """How the study departs from that, in words."""
     spec_text: str = ""  # the spec as YAML
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.analysis.paired import ALPHA
 from harness.analysis.types import CellPrice, Effect, Estimate, Verdict, View
+from harness.design import Plan
 from harness.measures import TRAIN_SECONDS, Measure, RunState
 from harness.report import Report
 from harness.report.numbers import decimals, number, p_value, places, spread
@@ -27,7 +28,11 @@ class Line:
 
 def question(report: Report) -> str:
     """What the study asks."""
-    plan = report.plan
+    return asked(report.plan)
+
+
+def asked(plan: Plan) -> str:
+    """What a study of this plan asks."""
     if plan.search:
         best = "lowest" if plan.objective.sign < 0 else "highest"
         return f"Where among the levels of {joined(list(plan.search.levels))} is {plan.objective.title} {best}?"

@@ -22,12 +22,12 @@ from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, Level, Sections, assigned
 from harness.spec.refusals import Model, Refusal, build, shown
+from harness.spec.seeds import Waves, seeds_of
 from harness.spec.worth import USUAL, Worth, worth_of
 
 KEYS = ("study", "recipe", "objective", "worth", "data", "train", "evaluate", "factors", "design", "seeds", "budget")
 OWN = "x-"
 """What a key of the spec begins with that is the user's own: a place for YAML anchors, read by nobody."""
-MOST_SEEDS = 10_000
 LONGEST = 100
 NAME = re.compile(r"\w[\w.-]*")
 PRODUCT = re.compile(r"[*:×]|\s[xX]\s")
@@ -52,7 +52,10 @@ class Objective(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """One study, validated. `train`, `data` and `evaluate` are instances of the recipe's models."""
+    """One study, validated. `train`, `data` and `evaluate` are instances of the recipe's models.
+
+    `seeds` are all that may be run, in this order; with `waves` no more of them than it takes.
+    """
 
     study: str
     recipe: Recipe = field(compare=False)
@@ -67,6 +70,7 @@ class Spec:
     design: DesignSettings
     seeds: tuple[int, ...]
     budget: Budget
+    waves: Waves | None = None
     path: Path | None = None
     document: Marked = field(repr=False, compare=False)
     sections: Sections = field(repr=False, compare=False)
@@ -138,7 +142,7 @@ class _Check:
                 self.refuse((key,), f"is no key: {INTERACTIONS}")
             elif key not in KEYS and not key.startswith(OWN):
                 self.refuse((key,), f"unknown key; {nearest(key, KEYS)}")
-        study, seeds = self.study(), self.seeds()
+        study, (seeds, waves) = self.study(), self.seeds()
         recipe = self.recipe()
         train = self.of_recipe("train", recipe.settings if recipe else None)
         data = self.of_recipe("data", recipe.data if recipe else None)
@@ -155,6 +159,11 @@ class _Check:
         if design is not None and factors is not None:
             timed = self.mapping("budget").get("seconds") is not None
             DesignCheck(factors=factors, seconds=timed, refuse=self.refuse).run(design)
+            if waves and design.kind == "search":
+                text = (
+                    "a search asks its sampler for the next run and has no waves; give a count of seeds, like seeds: 3"
+                )
+                self.refuse(("seeds",), text)
         if self.refused or not (data and evaluate and design and budget and recipe and sections and train and factors):
             raise SpecError("\n".join(self.refused))
         assert objective is not None
@@ -171,6 +180,7 @@ class _Check:
             factors=factors,
             design=design,
             seeds=seeds,
+            waves=waves,
             budget=budget,
             path=self.path,
             document=self.document,
@@ -202,26 +212,12 @@ class _Check:
             self.refuse(("study",), f"{shown(study)} has {len(study)} characters, at most {LONGEST} are allowed")
         return str(study)
 
-    def seeds(self) -> tuple[int, ...]:
+    def seeds(self) -> tuple[tuple[int, ...], Waves | None]:
         if "seeds" not in self.raw:
-            self.refuse(("seeds",), "is missing; say how many runs each cell gets, like seeds: 3")
-            return ()
-        seeds = self.raw["seeds"]
-        if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
-            return tuple(range(seeds))
-        if not isinstance(seeds, list):
-            rule = f"must be a count from 1 to {MOST_SEEDS}, or a list of seeds like [0, 1, 2]"
-            self.refuse(("seeds",), f"{shown(seeds)} is not allowed: {rule}")
-            return ()
-        if not seeds:
-            self.refuse(("seeds",), "[] is not allowed: without a seed nothing runs; name one or more, like [0, 1, 2]")
-        for index, seed in enumerate(seeds):
-            if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-                text = f"{shown(seed)} is not allowed: each seed must be a whole number from 0 to {2**31 - 1}"
-                self.refuse(("seeds", index), text)
-            elif seed in seeds[:index]:
-                self.refuse(("seeds", index), f"{seed} is named twice; a run repeated says nothing new: name it once")
-        return tuple(seeds)
+            text = "is missing; say how many runs each cell gets, like seeds: 3, or {first: 3, most: 20}"
+            self.refuse(("seeds",), text)
+            return (), None
+        return seeds_of(self.raw["seeds"], lambda keys, text: self.refuse(("seeds", *keys), text))
 
     def of_recipe(self, key: str, model: type[Model] | None) -> Model | None:
         """A section whose model is the recipe's, which may have none."""

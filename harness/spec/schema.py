@@ -20,7 +20,8 @@ from pydantic.json_schema import models_json_schema
 from harness import recipes
 from harness.spec.designs import KINDS, DesignSettings
 from harness.spec.factors import Factor
-from harness.spec.load import ADDRESSES, LONGEST, MOST_SEEDS, OWN, Objective
+from harness.spec.load import ADDRESSES, LONGEST, OWN, Objective
+from harness.spec.seeds import LARGEST_SEED, MOST_SEEDS, MOST_WAVES
 
 SCHEMA = Path(__file__).with_name("schema.json")
 """The shipped file."""
@@ -34,7 +35,6 @@ _SECTIONS = {
     "evaluate": "How every run is scored; nothing in here can be a factor.",
     "budget": "How long a run trains: an amount of one of the recipe's units.",
 }
-_LARGEST_SEED = 2**31 - 1
 _NAME = r"^[^\s.-]\S*$"
 """Names: the loader's own pattern has `\\w`, which to editors means the letters of English alone."""
 
@@ -179,17 +179,36 @@ def _command() -> Schema:
 
 def _seeds() -> Schema:
     return {
-        "description": "How many runs each cell gets, or their seeds.",
+        "description": "How many runs each cell gets, their seeds, or waves of one seed until every trick is settled.",
         "anyOf": [
             {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
             {
                 "type": "array",
                 "minItems": 1,
                 "uniqueItems": True,
-                "items": {"type": "integer", "minimum": 0, "maximum": _LARGEST_SEED},
+                "items": _number(0, LARGEST_SEED),
+            },
+            {
+                "type": "object",
+                "properties": {
+                    "first": _or_null(_number(2, MOST_WAVES, "Seeds before the first look; 3 where it is not said.")),
+                    "most": _or_null(
+                        _number(2, MOST_WAVES, "The most seeds that a trick may take; never changed later.")
+                    ),
+                    "anytime": _or_null(
+                        {"type": "boolean", "description": "No maximum can be said; costs about a third more seeds."}
+                    ),
+                    "start": _or_null(_number(0, LARGEST_SEED, "The first seed; 0 where it is not said.")),
+                },
+                "additionalProperties": False,
             },
         ],
     }
+
+
+def _number(least: int, most: int, description: str = "") -> Schema:
+    told = {"description": description} if description else {}
+    return {"type": "integer", "minimum": least, "maximum": most, **told}
 
 
 def _reference(model: type[BaseModel]) -> Schema:

@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import Capped, cap
-from harness.errors import StudyError
+from harness.errors import SpecError, StudyError
 from harness.machine import provenance
 from harness.measures import RunState
 from harness.report import Report
@@ -22,13 +22,14 @@ from harness.study import notes
 from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
+from harness.study.declared import lay_down
+from harness.study.looks import words
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import Display
 from harness.study.publishing import publish
-from harness.study.recording import adopt
+from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.tracking import Tracker, origin
-from harness.study.trainings import kept
 
 Note = Callable[[str], None]
 
@@ -44,23 +45,29 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
-        if spec.design.max_hours:
+        lay_down(store, plan)
+        if spec.design.max_hours and plan.waves:
+            _refuse_less_than_a_look(plan, spec.design.max_hours, store, placement, note)
+        elif spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
-        standing = store.reconcile(
-            plan,
+        queue = Queue(
+            plan=plan,
+            store=store,
             retry=options.retry,
             reuse=options.reuse and recipe.lasting(plan.data),
-            kept=lambda run: kept(store.name, run),
+            max_hours=spec.design.max_hours,
+            at_once=at_once(placement),
         )
+        standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
-        folder = os.path.relpath(plan.address.folder)
-        store.remember(spec=plain(spec.document), plan=plan_document(plan), folder=folder)
-        for line in _greeting(store, standing, placement):
+        store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
+        for line in _greeting(store, standing, placement, queue):
             note(line)
         if not options.reuse and standing.taken_before:
             note(
-                f"{standing.taken_before} of {plan.size} runs were taken over from another study at an earlier start "
-                f"and stay; to train all anew give the study another name, like --set study={spec.study}-anew"
+                f"{standing.taken_before} of {standing.plan.size} runs were taken over from another study at an "
+                f"earlier start and stay; to train all anew give the study another name, like --set "
+                f"study={spec.study}-anew"
             )
         news = bool(standing.pending or standing.reused)
         if not news and store.recall("published") == question(standing.plan):
@@ -75,20 +82,19 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
         if diff := provenance.git_diff():
             tracker.text(tracker.parent, diff, "uncommitted.diff")
-        adopt(store, tracker, plan, standing.reused, tags)
         status = "FAILED"
         launcher = LAUNCHERS[options.launch](placement.slots)
         try:
-            done, failed = standing.done + len(standing.reused), len(standing.spent)
             outcome = Coordinator(
                 plan=plan,
                 store=store,
                 tracker=tracker,
                 launcher=launcher,
-                display=Display(Console(), plan.objective, total=plan.size, done=done, failed=failed, unit=plan.unit),
+                display=Display(Console(), plan.objective, unit=plan.unit),
                 placement=placement,
                 tags=tags,
                 standing=standing,
+                queue=queue,
                 launch=options.launch,
                 outcome=_outcome(standing),
             ).run()
@@ -127,12 +133,16 @@ def _answered(report: Report) -> Report:
 
 def run_seconds(times: Mapping[str, Estimate], placement: Placement) -> dict[str, float]:
     """What one run of each cell adds to a study's wall clock, by its calibration."""
-    # Slots beyond the devices share one: they are not counted as speed until measured.
-    at_once = min(placement.slots, len(placement.devices))
-    return {cell: found.seconds / at_once for cell, found in times.items()}
+    return {cell: found.seconds / at_once(placement) for cell, found in times.items()}
 
 
-def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
+def at_once(placement: Placement) -> int:
+    """How many runs are trained at a time: slots beyond the devices share one and count as no speed until measured."""
+    return min(placement.slots, len(placement.devices))
+
+
+def _timed(plan: Plan, placement: Placement, note: Note) -> dict[str, Estimate]:
+    """A calibration of every cell. Raises StudyError where nobody knows how long one takes."""
     note(f"timing: {len(plan.cells)} cells, a few seconds each")
     times = calibrate(plan, placement=placement)
     if unknown := [cell for cell, found in times.items() if found.unknown]:
@@ -140,6 +150,26 @@ def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placemen
             f"design.max_hours: nobody knows how long '{unknown[0]}' takes: no progress in {LIMIT:.0f} s; let the "
             "recipe count with run.until_budget(), or take max_hours out and give fewer seeds"
         )
+    return dict(times)
+
+
+def _refuse_less_than_a_look(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> None:
+    """Raises SpecError where a study that has no run yet would not come to its first look within its hours."""
+    assert plan.waves is not None
+    if store.settled:
+        return
+    seconds = run_seconds(_timed(plan, placement, note), placement)
+    hours = plan.waves.first * sum(seconds.values()) / 3600
+    if hours > max_hours:
+        raise SpecError(
+            f"design.max_hours: {max_hours:g} is not enough: {plan.waves.first} seeds of the {len(plan.cells)} cells, "
+            f"after which the first look comes, take about {hours:.2g} h; raise the cap, shorten the budget of "
+            "a run, or take away levels"
+        )
+
+
+def _decide(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> Plan:
+    times = _timed(plan, placement, note)
     capped = cap(plan, run_seconds(times, placement), max_hours)
     note(cap_line(capped, max_hours))
     seeds = sorted({run.seed for run in capped.plan.runs})
@@ -157,9 +187,10 @@ def cap_line(capped: Capped, max_hours: float) -> str:
     )
 
 
-def _greeting(store: StudyStore, standing: Standing, placement: Placement) -> list[str]:
+def _greeting(store: StudyStore, standing: Standing, placement: Placement, queue: Queue) -> list[str]:
     """What a start says first: what there is to do, and what was done before."""
     plan, done = standing.plan, standing.done
+    so_far = queue.course
     stale = f", {standing.stale} left by a coordinator that died" if standing.stale else ""
     lines = [
         f"study {store.name}: {notes.trainings(plan)}, {done} done, {standing.pending} to do{stale}; {placement}"
@@ -168,6 +199,10 @@ def _greeting(store: StudyStore, standing: Standing, placement: Placement) -> li
         if done < plan.size
         else f"study {store.name}: all {plan.size} runs are done, nothing to add"
     ]
+    if so_far is not None and not so_far.over and standing.pending:
+        lines.append(notes.waves(queue.plan))
+    if so_far is not None and so_far.last:
+        lines.append(words(so_far.last, queue.plan))
     lines += notes.reused((each.study for each in standing.reused.values()), plan.size)
     lines += notes.changed(plan, standing.trained_otherwise, done)
     return lines + notes.given_up(standing)

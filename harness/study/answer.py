@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from harness.analysis import answer
+from harness.analysis.answer import rows_of
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.cap import keep
@@ -23,6 +25,7 @@ from harness.report import Nearest, Picture, Report
 from harness.runs.folder import RUNS
 from harness.spec import Spec, from_document
 from harness.spec.documents import plain
+from harness.study.declared import of_plan
 from harness.study.notes import of_report
 from harness.study.store import StudyStore, without_password
 
@@ -57,9 +60,12 @@ def plan_document(plan: Plan) -> dict[str, object]:
 
 def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False) -> Report:
     """What a report is made of. `pictures` are read only where they are shown: sample grids and nearest pairs."""
+    ended, (declared, departures) = store.recall("ended"), of_plan(store, plan)
+    plan = in_time(plan, ended)
     results = store.results(plan)
-    plan, runs = results.plan, results.runs
-    answered = answer(runs, plan, results.curves)
+    answered = answer(results.runs, results.plan, results.curves)
+    plan = answered.plan
+    runs = results.runs if plan.waves is None else rows_of(results.runs, plan)
     counts = Counter(runs["state"])
     # Those that ended badly are in the answer's own notes.
     unfinished = (RunState.WAITING.value, RunState.RUNNING.value)
@@ -72,7 +78,15 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
         nearest=_nearest(store.name, runs) if pictures else None,
         importances=results.importances,
         provenance={"study": store.name, "storage": without_password(store.storage), **made_with(store)},
-        notes=(*waits, *answered.notes, *of_report(runs, plan), *plan.address.load().notes(runs, plan.evaluate)),
+        declared=declared,
+        departures=departures,
+        notes=(
+            *_out_of_time(ended),
+            *waits,
+            *answered.notes,
+            *of_report(runs, plan),
+            *plan.address.load().notes(runs, plan.evaluate),
+        ),
         spec_text=_repeatable(spec, plan),
     )
 
@@ -80,10 +94,28 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
 def _repeatable(spec: Spec, plan: Plan) -> str:
     """The spec that plans these very runs: a cap on hours, which another machine would read otherwise, as its seeds."""
     document = plain(spec.document)
-    if spec.design.max_hours:
+    if spec.design.max_hours and not plan.waves:
         document["seeds"] = sorted({run.seed for run in plan.runs})
         del document["design"]["max_hours"]
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def in_time(plan: Plan, ended: Mapping[str, float] | None) -> Plan:
+    """The plan with the waves that there was time for; `ended` says how many those were, None that nothing ended it."""
+    if plan.waves is None or not ended:
+        return plan
+    seeds = list(dict.fromkeys(run.seed for run in plan.runs))[: int(ended["waves"])]
+    return keep(plan, seeds)
+
+
+def _out_of_time(ended: Mapping[str, float] | None) -> list[str]:
+    if not ended:
+        return []
+    return [
+        f"stopped after {ended['waves']} seeds: another wave would not have ended within max_hours "
+        f"{ended['max_hours']:g}; "
+        "what is said here is valid, and with more hours the same command goes on"
+    ]
 
 
 def question(plan: Plan) -> str:
@@ -149,6 +181,10 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:
     """The plan as an earlier start cut it down to the same cap, so that another timing adds or drops nothing."""
     before = store.recall("capped")
-    if before is None or (before["max_hours"], before.get("question")) != (spec.design.max_hours, question(plan)):
+    if (
+        before is None
+        or plan.waves
+        or (before["max_hours"], before.get("question")) != (spec.design.max_hours, question(plan))
+    ):
         return None
     return keep(plan, before["seeds"])

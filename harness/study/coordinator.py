@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from harness.analysis.course import Course
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
@@ -18,9 +20,11 @@ from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finis
 from harness.runs.boundary import TRACEBACK
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
+from harness.study.looks import document, metrics, words
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
-from harness.study.recording import identity, note, parameters
+from harness.study.queue import Queue
+from harness.study.recording import adopt, identity, note, parameters
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
@@ -84,12 +88,15 @@ class Coordinator:
     placement: Placement
     tags: Mapping[str, str]
     standing: Standing
+    queue: Queue
     launch: str = ""
     outcome: Outcome = field(default_factory=Outcome)
     _busy: dict[int, _Running] = field(default_factory=dict)
+    _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
 
     def __post_init__(self) -> None:
-        self._trainings = Trainings(self.store.name, self.standing)
+        self.queue.on_look = self._look
+        self._take(self.standing)
 
     def run(self) -> Outcome:
         """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
@@ -109,6 +116,8 @@ class Coordinator:
                 if slot not in self._busy and not self._all_fail and (claim := self.store.claim(self.plan)) is not None:
                     self._place(slot, claim)
             if not self._busy:
+                if not self._all_fail and self._next_wave():
+                    continue
                 break
             for slot, event in self.launcher.events(timeout=0.5):
                 self._forward(slot, event)
@@ -117,6 +126,34 @@ class Coordinator:
                 f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
                 "mend that and start again, what is missing is run then"
             )
+
+    def _next_wave(self) -> bool:
+        """Queue the runs that the looks ask for now; whether there are any."""
+        if self.plan.waves is None:
+            return False
+        standing = self.queue.fill()
+        if not (standing.pending or standing.reused):
+            return False
+        self._take(standing)
+        return True
+
+    def _take(self, standing: Standing) -> None:
+        """Go on from where the runs stand; those of other studies are taken over."""
+        self.standing = standing
+        self._trainings = Trainings(self.store.name, standing)
+        adopt(self.store, self.tracker, self.plan, standing.reused, dict(self.tags))
+        self.display.stands(
+            total=standing.plan.size, done=standing.done + len(standing.reused), failed=len(standing.spent)
+        )
+
+    def _look(self, course: Course, new: int) -> None:
+        """Show and log what the last looks say."""
+        for look in course.looks[-new:]:
+            self.display.note(words(look, self.plan))
+            self.tracker.log(self.tracker.parent, metrics(look, self.plan))
+        self.tracker.flush(self.tracker.parent)
+        self.tracker.text(self.tracker.parent, json.dumps(document(course, self.plan), indent=2), "looks.json")
+        self.store.show(f"# {self.store.name}\n\n{words(course.looks[-1], self.plan)}\n", {})
 
     @property
     def _all_fail(self) -> bool:
@@ -204,6 +241,8 @@ class Coordinator:
         for follower in self._trainings.complete(running.claim.run):
             self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
+        self._faults.pop(running.claim.run.key, None)
+        self._count_faults()
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
         spent = f"{duration(summary[TRAIN_SECONDS.name])} of training"
         self._release(
@@ -226,12 +265,17 @@ class Coordinator:
             self.outcome.pruned += cause is Cause.PRUNED
             shutil.rmtree(running.directory, ignore_errors=True)
         elif not stopped:
-            self.outcome.failed += 1
-            self.outcome.reasons.append(reason)
+            self._faults[run.key] = reason
+            self._count_faults()
         if cause in (Cause.DIVERGED, Cause.ERROR):
             for follower in self._trainings.failed(run, settled=cause is Cause.DIVERGED):
                 self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
+
+    def _count_faults(self) -> None:
+        """A run that failed and was tried again with success has not failed."""
+        self.outcome.failed = len(self._faults)
+        self.outcome.reasons = [*self._faults.values(), *self.standing.spent.values()]
 
     def _release(self, slot: int, outcome: str, *, failed: bool = False) -> None:
         del self._busy[slot]

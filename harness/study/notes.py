@@ -62,6 +62,13 @@ def given_up(standing: Standing) -> list[str]:
     return [f"{runs} failed {MOST_ATTEMPTS} times and will not be tried again: {reason}; mend that, or add --retry"]
 
 
+def waves(plan: Plan) -> str:
+    """How the seeds of a sequential study come: `a look after every seed from 3 on, at most 20 seeds (140 runs)`."""
+    assert plan.waves is not None
+    most = f"at most {plan.waves.most} seeds ({plan.size} runs)" if plan.waves.most else "with no maximum"
+    return f"a look after every seed from {plan.waves.first} on, {most}; what is decided is run no more"
+
+
 def trainings(plan: Plan) -> str:
     """How many runs there are, and how many trainings where some are shared: `14 runs, 7 trainings: ...`."""
     runs = f"{plan.size} runs"

@@ -43,9 +43,9 @@ class Display:
 
     console: Console
     objective: Measure
-    total: int
-    done: int
     unit: str = "steps"
+    total: int = 0
+    done: int = 0
     failed: int = 0
     _began: float = field(default_factory=time.monotonic)
     _ended_here: int = 0
@@ -56,6 +56,10 @@ class Display:
         if not self.console.is_terminal:
             return nullcontext()
         return Live(console=self.console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def stands(self, *, total: int, done: int, failed: int) -> None:
+        """How many runs there are to be by now, and how many have ended, at a start and at every wave."""
+        self.total, self.done, self.failed = total, done, failed
 
     def note(self, text: str) -> None:
         """One line that stays."""

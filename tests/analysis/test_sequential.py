@@ -11,6 +11,8 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from harness.analysis import Verdict, boundaries, paired
+from harness.analysis.grain import Grain, t_of_equal
+from harness.analysis.rules import path
 from harness.analysis.sequential import (
     Anytime,
     Declared,
@@ -19,8 +21,8 @@ from harness.analysis.sequential import (
     looks,
     p_negligible,
     p_value,
-    path,
 )
+from harness.analysis.types import Estimate
 
 TWELVE = Declared(first=3, most=12)
 TWENTY = Declared(first=3, most=20)
@@ -49,10 +51,17 @@ def test_seeds_without_a_number_leave_the_path_where_it_was() -> None:
     assert t[3] == t[2]
 
 
-@pytest.mark.parametrize("same", [np.zeros(8), np.full(8, -1.0), np.full(8, 0.1) + 0.2])
-def test_differences_that_do_not_vary_show_nothing_and_have_no_interval(same: np.ndarray) -> None:
-    assert (path(same)[0] == 0).all()
-    assert p_value(same, TWELVE) == 1
+def test_differences_that_are_all_0_show_nothing() -> None:
+    assert (path(np.zeros(8))[0] == 0).all()
+    assert p_value(np.zeros(8), TWELVE) == 1
+    assert not interval(np.zeros(8), TWELVE).bounded
+
+
+@pytest.mark.parametrize("same", [np.full(8, -1.0), np.full(8, 0.1) + 0.2])
+def test_equal_differences_of_which_no_more_is_known_count_by_their_sign_alone(same: np.ndarray) -> None:
+    t = path(same)[0]
+    assert np.sign(t[1:]).tolist() == [np.sign(same[0])] * 7
+    assert stats.t.sf(np.abs(t[1:]), np.arange(1, 8)) == pytest.approx(0.5 ** np.arange(2, 9), rel=1e-6)
     assert not interval(same, TWELVE).bounded
 
 
@@ -259,6 +268,115 @@ def test_negligible_is_said_at_the_edge_of_a_worth_that_is_a_share_of_a_noisy_co
         near += second is Verdict.NEGLIGIBLE
     assert 5 <= said <= 25 + 4 * math.sqrt(25)
     assert near > 400
+
+
+# How far a trick is towards either claim.
+
+
+def test_the_way_to_a_claim_is_the_statistic_over_the_limit_at_the_level_that_holm_has_come_to() -> None:
+    gains = list(drawn(0, (4, 20), np.array([[3.0], [0.8], [0.1], [0.0]])))
+    worths = [np.full(20, 0.9)] * 4
+    alone = 0
+    for look in looks(gains, worths, TWENTY):
+        said = [look.verdicts.count(verdict) for verdict in FIRM]
+        for place, (gain, worth) in enumerate(zip(gains, worths, strict=True)):
+            if look.verdicts[place] is not Verdict.UNDECIDED:
+                continue
+            n = look.seeds[place]
+            limit = boundaries.limits(0.05 / (4 - sum(said)), 3, 20)[n - 3]
+            t = stats.ttest_1samp(gain[:n], 0).statistic
+            assert look.towards_shown[place] == pytest.approx(abs(t) / limit)
+            sides = [stats.ttest_1samp(side[:n], 0).statistic for side in (worth - gain, worth + gain)]
+            left = 4 - look.verdicts.count(Verdict.NEGLIGIBLE)
+            limit = boundaries.limits(0.1 / left, 3, 20)[n - 3]
+            assert look.towards_negligible[place] == pytest.approx(max(0, min(sides)) / limit)
+            assert look.towards_shown[place] < 1
+            assert look.towards_negligible[place] < 1
+            alone += 1
+    assert alone > 10
+
+
+def test_the_way_is_gone_once_a_claim_is_made_and_unknown_without_a_worth_or_a_number() -> None:
+    gains = [5 + drawn(0, 20), np.full(20, np.nan), 0.1 * drawn(1, 20)]
+    without = looks(gains, None, TWENTY)[-1]
+    assert without.towards_shown[0] >= 1
+    assert math.isnan(without.towards_shown[1])
+    assert all(map(math.isnan, without.towards_negligible))
+    beside = looks(gains, [np.full(20, 0.5)] * 3, TWENTY)[-1]
+    assert beside.verdicts[2] is Verdict.NEGLIGIBLE
+    assert beside.towards_negligible[2] >= 1
+    assert beside.towards_negligible[0] == 0
+
+
+def test_a_trick_that_left_no_number_in_five_waves_is_dropped_under_either_rule() -> None:
+    gains = [np.full(20, np.nan), drawn(1, 20, 0.8)]
+    for rule in (TWENTY, Anytime()):
+        found = {look.wave: look for look in looks(gains, None, rule)}
+        assert 0 in found[4].going_on
+        assert found[5].futile == (0,)
+        assert max(look.seeds[0] for look in found.values()) == 5
+
+
+# Differences that do not vary, by what outcomes are made of.
+
+
+def table(control: float, *gains: float, seeds: int = 20) -> np.ndarray:
+    return np.repeat(np.array([[control], *([control + gain] for gain in gains)]), seeds, axis=1)
+
+
+def test_a_recipe_without_chance_is_decided_at_the_first_looks() -> None:
+    values = table(200.0, -1.0, 2.0, 0.0)
+    gains = list(values[1:] - values[0])
+    found = looks(gains, [0.05 * values[0]] * 3, TWENTY, grain=Grain(values))
+    assert found[-1].wave <= 6
+    assert found[-1].verdicts == (Verdict.NEGLIGIBLE,) * 3
+    found = looks(gains, None, TWENTY, grain=Grain(values))
+    assert found[-1].verdicts == (Verdict.HURTS, Verdict.HELPS, Verdict.UNDECIDED)
+    assert found[-1].seeds[0] == found[-1].seeds[1] <= 6
+    assert interval(gains[0], TWENTY, grain=Grain(values)) == Estimate(-1.0, -1.0, -1.0)
+
+
+def test_rounding_of_float32_is_neither_an_effect_nor_the_noise_that_one_is_held_against() -> None:
+    noise = 1e-6 * drawn(1, (3, 20))
+    values = table(200.0, 0.0, 2.0) + noise
+    values[1] += 1e-5  # all differences on one side
+    found = looks(list(values[1:] - values[0]), None, TWENTY, grain=Grain(values))
+    assert found[-1].verdicts == (Verdict.UNDECIDED, Verdict.HELPS)
+    assert looks(list(values[1:] - values[0]), None, TWENTY)[-1].verdicts[0] is Verdict.HELPS
+
+
+@pytest.mark.parametrize("n", [3, 8])
+@pytest.mark.parametrize("steps", [1, 3, 40])
+def test_equal_differences_of_stepped_outcomes_say_what_the_fixed_rule_says(n: int, steps: int) -> None:
+    t = t_of_equal(-steps * 0.002, n, 0.002, 7)
+    assert t < 0
+    assert stats.t.sf(-t, n - 1) == pytest.approx(paired.p_of_equal(steps * 0.002, n, 0.002), rel=1e-6)
+
+
+def test_outcomes_that_vary_come_out_fixed_and_apart_no_more_often_than_is_said() -> None:
+    """Exhaustive over what 3 runs of each of 3 cells are, 1 with the probability q and else 0."""
+    n, cells = 3, 3
+    p = stats.t.sf(t_of_equal(1.0, n, 0.0, cells), n - 1)
+    worst = 0.0
+    for q in np.linspace(0.01, 0.99, 99):
+        chance = 0.0
+        for outcomes in itertools.product((0, 1), repeat=cells * n):
+            values = np.array(outcomes).reshape(cells, n)
+            if (np.ptp(values, axis=1) == 0).all() and values[1, 0] > values[0, 0]:
+                chance += float(np.prod(np.where(values == 1, q, 1 - q)))
+        worst = max(worst, chance)
+    assert worst == pytest.approx(p, rel=1e-3)
+
+
+def test_the_grain_of_a_look_is_of_the_outcomes_up_to_it_so_that_kills_change_nothing() -> None:
+    values = np.round(drawn(3, (3, 20), np.array([[0.0], [6.0], [0.5]])) * 2)  # in steps of 1, later
+    values[:, :4] = np.round(values[:, :4] / 4) * 4
+    gains = list(values[1:] - values[0])
+    whole = looks(gains, None, TWENTY, grain=Grain(values))
+    for wave in range(3, whole[-1].wave + 1):
+        cut = values[:, :wave]
+        assert looks([each[:wave] for each in gains], None, TWENTY, grain=Grain(cut)) == whole[: wave - 2]
+    assert Grain(values).step(4) == 4 * Grain(values).step(20)
 
 
 # The open-ended rule.

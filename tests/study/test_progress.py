@@ -33,7 +33,7 @@ def test_scores_read_well_on_any_scale(value: float, unit: str, text: str) -> No
 def test_a_run_is_shown_while_it_runs_and_leaves_a_line(terminal: bool) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=90)
-    display = Display(console, ACCURACY, total=3, done=1, unit="epochs")
+    display = Display(console, ACCURACY, unit="epochs", total=3, done=1)
     with display.live():
         display.started(0, "baseline · seed 0")
         display.progressed(0, Progress(step=50, train_seconds=1, rate=50, fraction=0.5))

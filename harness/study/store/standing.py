@@ -71,9 +71,9 @@ def standing(
     planned = {run.key for run in plan.runs}
     settled = {key: trial for key, trial in keyed if outcomes.state_of(trial) in outcomes.SETTLED}
     waiting = {key for key, trial in keyed if trial.state == TrialState.WAITING}
-    spent = {} if retry else _spent(keyed, source)
-    spent = {key: reason for key, reason in spent.items() if key in planned - settled.keys() - waiting}
-    open_keys = planned - settled.keys() - waiting - spent.keys()
+    failed = {} if retry else spent(keyed, source)
+    failed = {key: reason for key, reason in failed.items() if key in planned - settled.keys() - waiting}
+    open_keys = planned - settled.keys() - waiting - failed.keys()
     found = reusable(open_keys) if open_keys and plan.search is None else {}
     missing = [run for run in plan.runs if run.key in open_keys - found.keys()]
     states = {key: outcomes.state_of(trial) for key, trial in settled.items()}
@@ -85,7 +85,7 @@ def standing(
         waiting=frozenset(waiting & planned),
         queued=tuple(queued),
         held=held,
-        spent=spent,
+        spent=failed,
         reused=found,
         taken_before=sum("reused_from" in trial.user_attrs for key, trial in settled.items() if key in planned),
         trained_otherwise=sum(
@@ -94,7 +94,7 @@ def standing(
     )
 
 
-def _spent(keyed: Sequence[tuple[str, FrozenTrial]], source: str) -> dict[str, str]:
+def spent(keyed: Sequence[tuple[str, FrozenTrial]], source: str) -> dict[str, str]:
     """Key -> the last reason, of each run that failed by a fault as often as it is tried with this source."""
     faults: Counter[str] = Counter()
     reasons: dict[str, str] = {}

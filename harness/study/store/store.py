@@ -31,7 +31,7 @@ from harness.study.store.ownership import owned
 from harness.study.store.records import Claim, Results, source_of
 from harness.study.store.reuse import Reusable
 from harness.study.store.reuse import reusable as reusable_of
-from harness.study.store.standing import Standing, standing
+from harness.study.store.standing import Standing, spent, standing
 
 _MAX_SEED = 2**31 - 1
 
@@ -326,12 +326,30 @@ class StudyStore:
         """All that a report needs of the trials, which are read once."""
         trials = self.study.get_trials(deepcopy=False)
         plan = records.tried(plan, trials)
+        runs = outcomes.run_table(trials, plan)
+        if plan.waves is not None:
+            runs["given_up"] = runs["key"].isin(spent(outcomes.keyed(trials), source_of(plan.address)))
         return Results(
             plan=plan,
-            runs=outcomes.run_table(trials, plan),
+            runs=runs,
             curves=outcomes.curves(trials, plan),
             importances=searching.importances(self.study, trials, plan.objective) if plan.search else {},
         )
+
+    def seconds(self) -> dict[str, float]:
+        """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none."""
+        found: dict[str, float] = {}
+        for key, trial in outcomes.keyed(self.study.get_trials(deepcopy=False)):
+            began, ended = (trial.user_attrs.get(name) for name in ("started", "finished"))
+            if began is not None and ended is not None and "reused_from" not in trial.user_attrs:
+                found[key] = found.get(key, 0.0) + ended - began
+        return found
+
+    @property
+    def settled(self) -> int:
+        """How many trials have ended with a result."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(outcomes.state_of(trial) in outcomes.SETTLED for _, trial in outcomes.keyed(trials))
 
     def remember(self, **attributes: Any) -> None:
         """Attributes of the study itself (spec, plan), as JSON."""
