@@ -92,7 +92,7 @@ class Evaluator:
         return {name: network(images) for name, network in networks.items()}
 
     def score(self, features: Mapping[str, torch.Tensor], *, full: bool = True) -> dict[str, float]:
-        """Scores of the images with these features. `full` adds KID, MIND, precision, recall, density, coverage, error."""
+        """Scores of the images with these features. `full` adds KID, MIND, precision, recall, density, coverage."""
         scores: dict[str, float] = {}
         for yardstick in self.yardsticks:
             own, tau = features[yardstick.extractor.name], yardstick.tau
