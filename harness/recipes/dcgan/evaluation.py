@@ -67,8 +67,9 @@ class Evaluator:
     @property
     def facts(self) -> dict[str, str]:
         """What every number was measured with, and how far held-out real images are: to be logged beside it."""
-        yardsticks = self.yardsticks
+        yardsticks, late = self.yardsticks, self.evaluate.late
         return {
+            **({"yardstick.window": f"mean of the last {late} of {self.evaluate.times} scores"} if late > 1 else {}),
             **{f"reference.{name}.fingerprint": digest for name, digest in self.digests.items()},
             **{f"yardstick.{y.name}": y.extractor.fingerprint for y in yardsticks},
             **{f"memorization_baseline.{y.name}": f"{y.reference.memorization_baseline:.4f}" for y in yardsticks},
@@ -85,23 +86,17 @@ class Evaluator:
         distances = [float(found.distances[index]) for index in order]
         return Likeness(images[order.to(images.device)].cpu(), torch.from_numpy(real), distances)
 
-    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
-        """Scores of uint8 [M, 3, H, W] images. `full` adds KID, MIND, precision, recall, density, coverage, error.
-
-        `first` adds `mifid_interim`, the objective's MiFID of so many of them: it falls with the number of images, so
-        that a learning curve needs scores of equally many.
-        """
-        scores: dict[str, float] = {}
+    def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Extractor -> [M, dim] features of uint8 [M, 3, H, W] images."""
         networks = {yardstick.extractor.name: yardstick.extractor for yardstick in self.yardsticks}
-        features = {name: network(images) for name, network in networks.items()}
+        return {name: network(images) for name, network in networks.items()}
+
+    def score(self, features: Mapping[str, torch.Tensor], *, full: bool = True) -> dict[str, float]:
+        """Scores of the images with these features. `full` adds KID, MIND, precision, recall, density, coverage."""
+        scores: dict[str, float] = {}
         for yardstick in self.yardsticks:
             own, tau = features[yardstick.extractor.name], yardstick.tau
             result = yardstick.reference.score(own, tau=tau, kid=full, manifold=full, mind=full, interval=full)
             suffix = "" if yardstick is self.objective else f"/{yardstick.name}"
             scores |= {f"{name}{suffix}": value for name, value in result.numbers().items()}
-        if first is not None:
-            few, tau = features[self.objective.extractor.name][:first], self.objective.tau
-            scores["mifid_interim"] = self.objective.reference.score(
-                few, tau=tau, kid=False, manifold=False, mind=False
-            ).mifid
         return scores

@@ -23,6 +23,9 @@ _OTHERS = (
     SPEED,
 )
 
+AVERAGED = (MIFID.name, *(measure.name for measure in _OTHERS if measure.part_of == MIFID.name))
+"""What a run ends with the mean of, over the scores in the window: the MiFID and what it is made of."""
+
 
 def measures(evaluate: EvaluateSettings) -> tuple[Measure, ...]:
     """All measures but the objective, and the objective under every yardstick but the first."""

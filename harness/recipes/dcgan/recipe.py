@@ -99,15 +99,15 @@ class Dcgan(Recipe):
         ]
 
     def rehearsal(self, evaluate: EvaluateSettings) -> tuple[EvaluateSettings, EvaluateSettings, float] | None:
-        """Scores of few and of more images: what a score costs grows with their number."""
-        images = evaluate.samples + (evaluate.times - 1) * evaluate.interim_samples
-        if images <= _MORE:
+        """A score of few images; and another one of the mean number, or more images where these are what costs."""
+        late, times = evaluate.late, evaluate.times
+        beyond = evaluate.samples * late + evaluate.interim_samples * (times - late) - _FEW
+        few = evaluate.model_copy(update={"samples": _FEW, "times": 1, "window": 0, "grid": 4})
+        if times > 1 and 16 <= beyond / (times - 1) <= _MORE - _FEW:
+            return few, few.model_copy(update={"times": 2, "interim_samples": round(beyond / (times - 1))}), times - 1.0
+        if beyond <= _MORE - _FEW:
             return None
-        few, more = (
-            evaluate.model_copy(update={"samples": count, "interim_samples": count, "times": 1, "grid": 4})
-            for count in (_FEW, _MORE)
-        )
-        return few, more, (images - _FEW) / (_MORE - _FEW)
+        return few, few.model_copy(update={"samples": _MORE}), beyond / (_MORE - _FEW)
 
     def train(self, settings: DcganSettings, run: Run) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
 from harness.recipes import Interrupted, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Evaluator
+from harness.recipes.dcgan.measures import AVERAGED, MIFID
 from harness.recipes.dcgan.networks import Generator
 from harness.recipes.dcgan.sampling import draw, latents
 from harness.recipes.dcgan.settings import DcganSettings
@@ -66,6 +68,9 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     if state is not None:
         trainer.restore(state["trainer"])
         session.peak, session.scored = state["peak"], state["scored"]
+        session.late = [
+            _Point(**{**point, "scores": {} if run.trained_from else point["scores"]}) for point in state["late"]
+        ]
     about = {
         "device.name": device_name(device),
         "precision": "bf16" if trainer.bf16 else "fp32",
@@ -117,6 +122,19 @@ def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]
 
 
 @dataclass
+class _Point:
+    """Where a run was scored: real images shown, seconds of training, the generator's weights, and what they score.
+
+    The weights of the window stay in the checkpoint for runs that are only sampled otherwise: they score these anew.
+    """
+
+    images: int
+    seconds: float
+    weights: dict[str, Tensor]
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
 class _Session:
     """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
 
@@ -127,14 +145,17 @@ class _Session:
     identity: str
     peak: float = 0.0
     scored: int = 0
+    late: list[_Point] = field(default_factory=list)
 
     def train(self) -> dict[str, float]:
         times = self.run.evaluate.times
+        early = times - self.run.evaluate.late
         device = str(self.trainer.device)
         scores: dict[str, float] = {}
         # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
         for part in range(min(self.scored + 1, times), times + 1):
-            if self.trainer.fraction < part / times:
+            trained = self.trainer.fraction < part / times
+            if trained:
                 reset_peak_memory(device)
                 for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
                     self._progress(means)
@@ -142,10 +163,21 @@ class _Session:
                     self._checkpoint()
                     raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
                 self.peak = max(self.peak, peak_memory_mb(device))
+            point = self._point()
+            if part > early and len(self.late) < part - early:
+                self.late.append(point)
+            if trained:
                 self._checkpoint()
-            scores = self._score(final=part == times)
+            if part <= early:
+                scores = self._score(point)
+            for one in self.late:
+                if not one.scores:
+                    scores = self._score(one, late=True, final=part == times and one is self.late[-1])
             self.scored = part
         return scores
+
+    def _point(self) -> _Point:
+        return _Point(self.trainer.images_shown, self.trainer.seconds, self.trainer.weights())
 
     def _progress(self, means: dict[str, float]) -> None:
         trainer = self.trainer
@@ -160,20 +192,35 @@ class _Session:
         )
 
     def _checkpoint(self) -> None:
-        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored}
+        late = [vars(point) for point in self.late]
+        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored, "late": late}
         checkpoint.save({"identity": self.identity, **state}, self.saved)
         self.run.emit(Artifact(step=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
 
-    def _score(self, *, final: bool) -> dict[str, float]:
-        evaluate, trainer = self.run.evaluate, self.trainer
-        count = evaluate.samples if final else evaluate.interim_samples
-        images = trainer.sample(max(count, evaluate.grid**2))
-        grid = self.run.directory / f"grid-{trainer.images_shown:09d}.png"
+    def _score(self, point: _Point, *, late: bool = False, final: bool = False) -> dict[str, float]:
+        """Scores of the generator at `point`, which are kept there where it lies `late`, in the window.
+
+        Those of the `final` one are the means over the window. The learning curve has a score of `interim_samples`
+        images at every point: where the final ones are made otherwise it is their `mifid_interim`.
+        """
+        evaluate, evaluator = self.run.evaluate, self.evaluator
+        count = evaluate.samples if late else evaluate.interim_samples
+        images = self.trainer.sample(max(count, evaluate.grid**2), point.weights)
+        grid = self.run.directory / f"grid-{point.images:09d}.png"
         save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
-        self.run.emit(Artifact(step=trainer.images_shown, path=str(grid), kind="grid"))
-        first = evaluate.interim_samples if final and evaluate.interim_samples < count else None
-        scores = self.evaluator.score(images[:count], full=final, first=first)
-        self.run.emit(Scored(step=trainer.images_shown, train_seconds=trainer.seconds, scores=scores, final=final))
+        self.run.emit(Artifact(step=point.images, path=str(grid), kind="grid"))
+        features = evaluator.features(images[:count])
+        scores = curve = evaluator.score(features, full=final)
+        if late:
+            point.scores = {name: value for name, value in scores.items() if name.partition("/")[0] in AVERAGED}
+            if evaluate.interim_samples < count:
+                few = {name: each[: evaluate.interim_samples] for name, each in features.items()}
+                curve = evaluator.score(few, full=False)
+        if final:
+            means = {name: math.fsum(one.scores[name] for one in self.late) / len(self.late) for name in point.scores}
+            own = {"mifid_interim": curve[MIFID.name]} if curve is not scores or len(self.late) > 1 else {}
+            scores = curve = {**scores, **means, **own}
+        self.run.emit(Scored(step=point.images, train_seconds=point.seconds, scores=curve, final=final))
         if final:
             self._keep_closest(images[:_SEARCHED])
         return scores

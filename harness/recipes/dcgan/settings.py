@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +20,8 @@ from harness.recipes.dcgan.regularisers import REGULARISERS
 from harness.recipes.dcgan.schedules import SCHEDULES
 from harness.recipes.dcgan.statistics import STATISTICS
 from harness.settings import SAMPLING, Budget, Not, OneOf, Precision, Reading, Settings, When
+
+_ROUNDING = 1e-9  # of a share times a count
 
 
 class DcganSettings(Settings):
@@ -161,14 +164,27 @@ class EvaluateSettings(Settings):
         description="Reference sets: crops of the study's data, or {name: ..., crop: ..., root: ..., split: ...}.",
     )
     size: Size | None = Field(default=None, description="Side of the reference images; null: that of the study's data.")
-    samples: int = Field(default=1000, ge=16, le=100_000, description="Generated images in the final score.")
+    samples: int = Field(
+        default=1000, ge=16, le=100_000, description="Generated images in each score that a run ends with."
+    )
     interim_samples: int = Field(default=500, ge=16, description="Generated images in a score during training.")
     times: int = Field(default=4, ge=1, le=1000, description="Scores per run, evenly spaced, the last at the end.")
+    window: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="A run ends with the mean of the scores in this last share of its training; 0: the last alone.",
+    )
     tau: float = Field(
         default=0.1, ge=0, le=1, description="Memorisation distances below this are penalised; a preset has its own."
     )
     precision: Precision = Field(default="auto", description="Arithmetic of the feature network.")
     grid: int = Field(default=8, ge=1, le=32, description="Side of the sample grids, in images.")
+
+    @property
+    def late(self) -> int:
+        """How many of the scores, the last ones, a run's MiFID is the mean of."""
+        return max(1, int(self.window * self.times + _ROUNDING))
 
     def tau_of(self, extractor: str) -> float:
         """The tau in force: that of a preset, or else the study's."""
@@ -181,6 +197,15 @@ class EvaluateSettings(Settings):
             if name in names[:index]:
                 raise ValueError(f"'{name}' is named twice; name it once")
         return names
+
+    @model_validator(mode="after")
+    def _several(self) -> Self:
+        if self.window and self.late < 2:
+            raise ValueError(
+                f"window is {self.window:g}, in which only the last of {self.times} scores lies; "
+                f"give times {ceil(2 / self.window - _ROUNDING)} or more, or a window of 0"
+            )
+        return self
 
     @field_validator("references")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -190,17 +190,26 @@ class Trainer:
         elapsed = self.seconds - first_seconds
         return (self.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0
 
-    def sampling_generator(self) -> nn.Module:
-        """A copy of the generator to draw samples from: averaged weights, batch norm as `sample_bn` says."""
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the generator's weights to draw samples with: their averages, and batch norm's own statistics."""
         network = deepcopy(self.generator).requires_grad_(False)
         if self.averager is not None:
             for parameter, average in zip(network.parameters(), self.averager.current(), strict=True):
                 parameter.copy_(average)
+        return dict(network.state_dict())
+
+    def sampling_generator(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """A copy of the generator to draw samples from: batch norm is as `sample_bn` says.
+
+        `weights` are those of an earlier step; None: those of now.
+        """
+        network = deepcopy(self.generator).requires_grad_(False)
+        network.load_state_dict(self.weights() if weights is None else weights)
         return ready(network, self.settings, self.seed)
 
-    def sample(self, count: int) -> Tensor:
+    def sample(self, count: int, weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """uint8 [count, 3, size, size] images on the evaluation's latents: the same ones at every call."""
-        return draw(self.sampling_generator(), self.settings, latents(count, self.settings, self.seed))
+        return draw(self.sampling_generator(weights), self.settings, latents(count, self.settings, self.seed))
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""

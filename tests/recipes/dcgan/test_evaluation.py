@@ -60,7 +60,7 @@ def evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluator:
 
 
 def test_the_objective_has_bare_names_and_the_others_say_whose_they_are(evaluator: Evaluator) -> None:
-    scores = evaluator.score(GENERATED, full=False)
+    scores = evaluator.score(evaluator.features(GENERATED), full=False)
     assert set(scores) == {
         f"{metric}{suffix}"
         for metric in ("fid", "mifid", "memorization_distance")
@@ -74,7 +74,7 @@ def test_the_objective_has_bare_names_and_the_others_say_whose_they_are(evaluato
 
 def test_a_preset_keeps_its_own_tau(evaluator: Evaluator) -> None:
     assert [yardstick.tau for yardstick in evaluator.yardsticks] == [0.1, 0.1, 0.25, 0.25]
-    scores = evaluator.score(GENERATED, full=False)
+    scores = evaluator.score(evaluator.features(GENERATED), full=False)
     distance = scores["memorization_distance/kaggle-private/bbox"]
     assert distance < 0.25
     assert scores["mifid/kaggle-private/bbox"] == pytest.approx(scores["fid/kaggle-private/bbox"] / distance)
@@ -102,19 +102,18 @@ def test_the_closest_images_are_those_that_were_copied_from_the_reference(evalua
     assert len(evaluator.closest(images, 1000).distances) == len(images)
 
 
-def test_the_first_images_are_scored_as_if_they_were_all(evaluator: Evaluator) -> None:
-    count = len(GENERATED) // 2
-    both = evaluator.score(GENERATED, full=False, first=count)
-    assert both["mifid_interim"] == evaluator.score(GENERATED[:count], full=False)["mifid"]
-    assert both["mifid"] == evaluator.score(GENERATED, full=False)["mifid"]
+def test_a_window_is_part_of_what_a_number_was_measured_with(evaluator: Evaluator) -> None:
+    assert "yardstick.window" not in evaluator.facts
+    evaluator.evaluate = evaluator.evaluate.model_copy(update={"times": 12, "window": 0.5})
+    assert evaluator.facts["yardstick.window"] == "mean of the last 6 of 12 scores"
 
 
 def test_mind_is_scored_once_at_the_end_under_every_yardstick(evaluator: Evaluator) -> None:
     names = [
         f"mind{suffix}" for suffix in ("", "/efficientnet-lite0/bbox", "/kaggle-private/square", "/kaggle-private/bbox")
     ]
-    assert not set(names) & set(evaluator.score(GENERATED, full=False))
-    scores = evaluator.score(GENERATED)
+    assert not set(names) & set(evaluator.score(evaluator.features(GENERATED), full=False))
+    scores = evaluator.score(evaluator.features(GENERATED))
     assert set(names) <= set(scores)
     real, generated = (pixels.flatten(1).double().numpy() for pixels in (torch.from_numpy(PIXELS["bbox"]), GENERATED))
     count = math.lcm(len(real), len(generated))

@@ -49,11 +49,15 @@ class PlainEvaluator:
 
     def __init__(self, *about: Any) -> None: ...
 
-    def score(self, images: torch.Tensor, *, full: bool = True, first: int | None = None) -> dict[str, float]:
+    def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         type(self).killed()
         self.scored.append(images)
-        more = {} if first is None else {"mifid_interim": images[:first].float().mean().item()}
-        return {"mifid": images.float().mean().item(), "fid": images.float().std().item(), **more}
+        return {"pixels": images.float()}
+
+    def score(self, features: dict[str, torch.Tensor], *, full: bool = True) -> dict[str, float]:
+        (pixels,) = features.values()
+        scores = {"mifid": pixels.mean().item(), "fid": pixels.std().item(), "mifid/other/square": pixels.max().item()}
+        return scores | ({"kid": pixels.min().item() + len(pixels)} if full else {})
 
     def closest(self, images: torch.Tensor, count: int) -> Likeness:
         return Likeness(images[:count], images[:count].flip(0), [0.5] * len(images[:count]))
@@ -73,10 +77,11 @@ def run(
     seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
     trained: Path | None = None,
+    **scoring: Any,
 ) -> tuple[Run, list[Event]]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
-    evaluate = EvaluateSettings(samples=32, interim_samples=16, times=2, grid=3)
+    evaluate = EvaluateSettings(**{"samples": 32, "interim_samples": 16, "times": 2, "grid": 3, **scoring})
     context = Run(
         seed=3,
         directory=folder,
@@ -283,6 +288,118 @@ def test_without_a_checkpoint_of_its_own_training_it_trains_itself(tmp_path: Pat
     assert outcome(Dcgan().train(own, context)) == outcome(whole)
     assert context.trained_from == ""
     assert len([event for event in events if isinstance(event, Scored)]) == 2
+
+
+WINDOW = {"times": 8, "window": 0.5}  # the scores after 300, 360, 420 and 480 images
+
+
+def test_a_window_ends_with_the_mean_of_its_scores_and_without_one_with_the_last(tmp_path: Path) -> None:
+    PlainEvaluator.scored.clear()
+    context, events = run(tmp_path / "on", **WINDOW)
+    found = Dcgan().train(SETTINGS, context)
+    drawn = [images.float() for images in PlainEvaluator.scored]
+    assert [len(images) for images in drawn] == [16] * 4 + [32] * 4  # as many in each score of the window
+    by_hand = {
+        "mifid": [images.mean().item() for images in drawn[4:]],
+        "fid": [images.std().item() for images in drawn[4:]],
+        "mifid/other/square": [images.max().item() for images in drawn[4:]],
+    }
+    for name, values in by_hand.items():
+        assert found[name] == pytest.approx(sum(values) / 4, rel=1e-12)
+    assert len(set(by_hand["mifid"])) == 4
+    assert found["kid"] == drawn[-1].min().item() + 32  # once, of the last images
+
+    scored = [event for event in events if isinstance(event, Scored)]
+    curve = [images[:16].mean().item() for images in drawn]
+    assert [event.scores["mifid"] for event in scored[:-1]] == pytest.approx(curve[:-1])
+    assert [event.step for event in scored] == [60 * part for part in range(1, 9)]
+    assert found["mifid_interim"] == pytest.approx(curve[-1])
+
+    alone = Dcgan().train(SETTINGS, run(tmp_path / "off", times=8)[0])
+    assert alone["mifid"] == by_hand["mifid"][-1]
+    assert alone["mifid_interim"] == found["mifid_interim"]
+
+
+def test_the_last_single_score_stays_readable_where_all_scores_are_of_as_many_images(tmp_path: Path) -> None:
+    context, events = run(tmp_path, images=40, samples=16, **WINDOW)
+    found = Dcgan().train(SETTINGS, context)
+    assert found["mifid_interim"] == PlainEvaluator.scored[-1].float().mean().item()
+    scored = [event.scores["mifid"] for event in events if isinstance(event, Scored)]
+    assert found["mifid"] == pytest.approx((sum(scored[4:7]) + found["mifid_interim"]) / 4)
+
+
+@pytest.mark.parametrize("after", [5, 6, 7])
+def test_a_run_killed_within_its_window_ends_with_the_very_same_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    whole = Dcgan().train(SETTINGS, run(tmp_path / "whole", **WINDOW)[0])
+    left = iter(range(100))
+
+    def kill() -> None:
+        if next(left) == after:
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainEvaluator, "killed", staticmethod(kill))
+        with pytest.raises(MemoryError):
+            Dcgan().train(SETTINGS, run(tmp_path / "parts", **WINDOW)[0])
+    context, events = run(tmp_path / "parts", **WINDOW)
+    assert outcome(Dcgan().train(SETTINGS, context)) == outcome(whole)
+    assert len([event for event in events if isinstance(event, Scored)]) == 8 - after
+
+
+def test_a_run_stopped_between_two_scores_of_its_window_ends_with_the_very_same_mean(tmp_path: Path) -> None:
+    whole = Dcgan().train(SETTINGS, run(tmp_path / "whole", **WINDOW)[0])
+    context, events = run(tmp_path / "parts", **WINDOW)
+    context._stop = lambda: len([event for event in events if isinstance(event, Scored)]) == 6
+    with pytest.raises(Interrupted):
+        Dcgan().train(SETTINGS, context)
+    assert outcome(Dcgan().train(SETTINGS, run(tmp_path / "parts", **WINDOW)[0])) == outcome(whole)
+
+
+def test_a_run_that_is_only_sampled_otherwise_has_the_window_of_its_own_samples(tmp_path: Path) -> None:
+    own = SETTINGS.model_copy(update={"truncation": 0.5})
+    whole = Dcgan().train(own, run(tmp_path / "whole", **WINDOW)[0])
+    leader = Dcgan().train(SETTINGS, run(tmp_path / "leader", **WINDOW)[0])
+    context, events = run(tmp_path / "follower", trained=tmp_path / "leader", **WINDOW)
+    follower = Dcgan().train(own, context)
+    assert context.trained_from == "leader"
+    assert outcome(follower) == outcome(whole) != outcome(leader)
+    assert [(event.step, event.final) for event in events if isinstance(event, Scored)] == [
+        (300, False),
+        (360, False),
+        (420, False),
+        (480, True),
+    ]
+
+
+def test_with_a_budget_of_seconds_a_window_is_the_last_share_of_these(tmp_path: Path) -> None:
+    context, events = run(tmp_path, images=None, seconds=0.6, **WINDOW)
+    found = Dcgan().train(SETTINGS, context)
+    scored = [event for event in events if isinstance(event, Scored)]
+    assert all(event.train_seconds >= part / 8 * 0.6 for part, event in enumerate(scored, 1))
+    last = [images.float().mean().item() for images in PlainEvaluator.scored[-4:]]
+    assert found["mifid"] == pytest.approx(sum(last) / 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "images"),
+    [
+        ({"samples": 250, "interim_samples": 250, "times": 12, "window": 0.5}, 12 * 250),
+        ({"samples": 1000, "interim_samples": 250, "times": 2}, 1250),
+        ({"samples": 5000, "interim_samples": 500, "times": 10, "window": 0.2}, 2 * 5000 + 8 * 500),
+    ],
+    ids=str,
+)
+def test_what_scores_cost_is_told_from_two_small_rehearsals(changes: dict[str, Any], images: int) -> None:
+    rehearsal = Dcgan().rehearsal(EvaluateSettings(**changes))
+    assert rehearsal is not None
+    few, more, times = rehearsal
+    shown = [each.samples + (each.times - 1) * each.interim_samples for each in (few, more)]
+    assert shown[0] + times * (shown[1] - shown[0]) == pytest.approx(images, abs=changes["times"])
+    assert max(shown) <= 320 + 64
+    if more.times > 1:  # each score has a cost of its own beside that of its images
+        assert 1 + times * (more.times - few.times) == changes["times"]
 
 
 def test_a_budget_of_seconds_ends_after_so_many_seconds_of_training(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from harness.recipes.dcgan import Dcgan, DcganSettings
+from harness.recipes.dcgan.settings import EvaluateSettings
 from harness.settings import idle
 
 DEFAULTS = Path(__file__).with_name("defaults.json")
@@ -60,3 +62,18 @@ def test_a_setting_counts_where_what_it_belongs_to_is_on(on: dict[str, Any], cou
 def test_a_setting_is_idle_where_there_is_nothing_for_it_to_change(on: dict[str, Any], without: str) -> None:
     assert without in idle(DcganSettings(**on))
     assert without not in idle(DcganSettings())
+
+
+@pytest.mark.parametrize(
+    ("times", "window", "late"), [(24, 0.25, 6), (10, 0.3, 3), (20, 0.15, 3), (12, 1, 12), (4, 0, 1), (100, 0.29, 29)]
+)
+def test_the_window_holds_the_scores_in_the_last_share_of_training(times: int, window: float, late: int) -> None:
+    assert EvaluateSettings(times=times, window=window).late == late
+
+
+def test_a_window_with_the_last_score_alone_is_refused_with_the_remedy() -> None:
+    with pytest.raises(
+        ValidationError, match=r"window is 0\.25, in which only the last of 4 scores lies; give times 8"
+    ):
+        EvaluateSettings(times=4, window=0.25)
+    assert EvaluateSettings(times=8, window=0.25).late == 2
