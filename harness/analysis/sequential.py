@@ -68,7 +68,7 @@ class Look:
     futile: tuple[int, ...]
     """The places of undecided tricks that were dropped."""
     going_on: tuple[int, ...]
-    towards_shown: tuple[float, ...]
+    towards_effect: tuple[float, ...]
     """How far each trick is towards helps or hurts: its statistic over its limit, at the level that Holm has come to.
 
     From 0, where the limit is infinite; 1 and above where it is shown; NaN of fewer than two differences.
@@ -126,7 +126,7 @@ def looks(
                 seeds=tuple(seeds),
                 futile=tuple(sorted(futile)),
                 going_on=going_on,
-                towards_shown=_towards([trick.towards_shown for trick in tricks], seeds, shown),
+                towards_effect=_towards([trick.towards_effect for trick in tricks], seeds, shown),
                 towards_negligible=_towards([trick.towards_negligible for trick in tricks], seeds, within),
             )
         )
@@ -137,7 +137,7 @@ class _Trick:
     """One trick's statistics, and the waves from which they have reached their limits at each of Holm's levels.
 
     `shown` [left - 1] is the wave at which an effect other than 0 first reaches the limit at alpha / left, inf where it
-    never does, `within` that of one within plus and minus the worth. `towards_shown` and `towards_negligible` are
+    never does, `within` that of one within plus and minus the worth. `towards_effect` and `towards_negligible` are
     statistics over limits, [left - 1, W].
     """
 
@@ -147,8 +147,8 @@ class _Trick:
         self.waves = len(gains)
         self._path, counts = rule.path(gains, grain)
         self._numbers = np.cumsum(~np.isnan(gains))
-        self.towards_shown = _over_limits(np.abs(self._path), counts, rule, levels)
-        self.shown = _reached(self.towards_shown)
+        self.towards_effect = _over_limits(np.abs(self._path), counts, rule, levels)
+        self.shown = _reached(self.towards_effect)
         # A one-sided test at a level has the limit of the two-sided one at twice the level: of 100,000 paths under no
         # effect, one reaches both sides.
         doubled = [2 * level for level in levels]

@@ -43,7 +43,7 @@ def _of_trick(look: Look, plan: Plan, place: int) -> str:
 
 def _way(look: Look, place: int) -> str:
     """How far a trick is towards the claim that it is nearest to."""
-    ways = {"helps or hurts": look.towards_shown[place], "negligible": look.towards_negligible[place]}
+    ways = {"helps or hurts": look.towards_effect[place], "negligible": look.towards_negligible[place]}
     known = {name: way for name, way in ways.items() if not math.isnan(way)}
     if not known:
         return ""
@@ -62,7 +62,7 @@ def metrics(look: Look, plan: Plan) -> list[tuple[str, float, int]]:
         name = title(contrast, plan).replace("/", "-")
         found += [
             (f"looks/{name}/seeds", float(look.seeds[place]), look.wave),
-            (f"looks/{name}/towards_effect", look.towards_shown[place], look.wave),
+            (f"looks/{name}/towards_effect", look.towards_effect[place], look.wave),
             (f"looks/{name}/towards_negligible", look.towards_negligible[place], look.wave),
         ]
     return found
