@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two files at a time, a thread each: most tests are small, and a second thread would only get in the other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: ablate example bench-metrics bench-stats check test test-all format install clean
+.PHONY: ablate example bench-metrics bench-power bench-stats check test test-all format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
@@ -23,6 +23,9 @@ test-all: $(READY)
 
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py
+
+bench-power: $(READY)
+	$(BIN)/python benchmarks/power.py
 
 bench-stats: $(READY)
 	$(BIN)/python benchmarks/effects.py

@@ -28,7 +28,7 @@ print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
 def test_it_says_cells_times_seeds_factors_and_their_levels(harness: Callable[..., Result], project: Path) -> None:
     done = harness("check", TRICKS)
     assert done.exit_code == 0
-    assert "tricks: recipe dcgan, one-at-a-time, 7 cells x 5 seeds = 35 runs of 24,000 images each" in done.stdout
+    assert "tricks: recipe dcgan, one-at-a-time, 7 cells x 12 seeds = 84 runs of 22,000 images each" in done.stdout
     assert "about MiFID, lower is better" in done.stdout
     rows = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
     assert ["width", "base, wide, wide-generator"] in [[part.strip() for part in row] for row in rows]
@@ -58,7 +58,7 @@ def test_it_says_what_is_confounded_and_what_is_dropped_and_why(harness: Callabl
 
 def test_a_search_is_described_by_its_space(harness: Callable[..., Result]) -> None:
     done = harness("check", str(ROOT / "ablations" / "search.yaml"))
-    assert "search by tpe, 40 runs of 24,000 images each among 48 cells of up to 3 seeds each" in done.stdout
+    assert "search by tpe, 40 runs of 22,000 images each among 48 cells of up to 3 seeds each" in done.stdout
     assert "wants lower MiFID" in done.stdout
 
 

@@ -30,7 +30,7 @@ class Dcgan(Recipe):
 
     name = "dcgan"
     unit = "images"
-    version = 2
+    version = 3
     objective = MIFID
     settings = DcganSettings
     data = DataSettings

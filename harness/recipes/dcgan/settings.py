@@ -184,7 +184,7 @@ class EvaluateSettings(Settings):
     @property
     def late(self) -> int:
         """How many of the scores, the last ones, a run's MiFID is the mean of."""
-        return max(1, int(self.window * self.times + _ROUNDING))
+        return max(1, ceil(self.window * self.times - _ROUNDING))
 
     def tau_of(self, extractor: str) -> float:
         """The tau in force: that of a preset, or else the study's."""
@@ -203,7 +203,7 @@ class EvaluateSettings(Settings):
         if self.window and self.late < 2:
             raise ValueError(
                 f"window is {self.window:g}, in which only the last of {self.times} scores lies; "
-                f"give times {ceil(2 / self.window - _ROUNDING)} or more, or a window of 0"
+                f"give times {int(1 / self.window + _ROUNDING) + 1} or more, or a window of 0"
             )
         return self
 

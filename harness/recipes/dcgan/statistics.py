@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def recalibrate(network: nn.Module, latents: Iterable[Tensor], settings: Any) -> nn.Module:
-    """Estimated anew over some thousand latents: an average of weights needs it, its buffers being of other weights."""
+    """Estimated anew over some hundred latents: an average of weights needs it, its buffers being of other weights."""
     import torch  # not above: the settings read the names
 
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]

@@ -65,7 +65,8 @@ def test_a_setting_is_idle_where_there_is_nothing_for_it_to_change(on: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("times", "window", "late"), [(24, 0.25, 6), (10, 0.3, 3), (20, 0.15, 3), (12, 1, 12), (4, 0, 1), (100, 0.29, 29)]
+    ("times", "window", "late"),
+    [(24, 0.25, 6), (10, 0.3, 3), (20, 0.15, 3), (12, 1, 12), (4, 0, 1), (100, 0.29, 29), (5, 0.25, 2), (6, 0.65, 4)],
 )
 def test_the_window_holds_the_scores_in_the_last_share_of_training(times: int, window: float, late: int) -> None:
     assert EvaluateSettings(times=times, window=window).late == late
@@ -73,7 +74,7 @@ def test_the_window_holds_the_scores_in_the_last_share_of_training(times: int, w
 
 def test_a_window_with_the_last_score_alone_is_refused_with_the_remedy() -> None:
     with pytest.raises(
-        ValidationError, match=r"window is 0\.25, in which only the last of 4 scores lies; give times 8"
+        ValidationError, match=r"window is 0\.25, in which only the last of 4 scores lies; give times 5"
     ):
         EvaluateSettings(times=4, window=0.25)
-    assert EvaluateSettings(times=8, window=0.25).late == 2
+    assert EvaluateSettings(times=5, window=0.25).late == 2
