@@ -27,6 +27,7 @@ bench-metrics: $(READY)
 bench-stats: $(READY)
 	$(BIN)/python benchmarks/effects.py
 	$(BIN)/python benchmarks/sequential.py
+	$(BIN)/python benchmarks/aa.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -33,12 +33,15 @@ def step_of(values: Matrix) -> float:
     if fixed(values):
         return 0.0
     present = np.unique(values[~np.isnan(values)])
-    least = ROUNDING * float(np.abs(present).max(initial=0.0))
-    step = 0.0
-    for gap in np.diff(present).tolist():
-        rest = gap
+    rounding = ROUNDING * float(np.abs(present).max(initial=0.0))
+    step, before = 0.0, np.inf
+    for offset in (present[1:] - present[:1]).tolist():
+        # The step is known to the rounding of the offset before over how many steps that was.
+        rest, least = offset, rounding * max(1.0, offset / before)
         while rest > least:  # Euclid's algorithm
             step, rest = rest, abs(step - round(step / rest) * rest)
+        if step:
+            step, before = offset / max(1, round(offset / step)), offset
     return step or np.inf
 
 

@@ -98,7 +98,7 @@ def looks(
     """
     family = len(gains)
     levels = [alpha / left for left in range(1, family + 1)]
-    given = worths or [np.full(len(each), np.nan) for each in gains]
+    given: Sequence[Vector | None] = worths or [None] * family
     tricks = [_Trick(own, worth, rule, levels, grain) for own, worth in zip(gains, given, strict=True)]
     going_on, seeds, futile = tuple(range(family)), [0] * family, set[int]()
     found: list[Look] = []
@@ -141,20 +141,27 @@ class _Trick:
     statistics over limits, [left - 1, W].
     """
 
-    def __init__(self, gains: Vector, worth: Vector, rule: Rule, levels: Sequence[float], grain: Grain | None) -> None:
+    def __init__(
+        self, gains: Vector, worth: Vector | None, rule: Rule, levels: Sequence[float], grain: Grain | None
+    ) -> None:
         self.waves = len(gains)
         self._path, counts = rule.path(gains, grain)
         self._numbers = np.cumsum(~np.isnan(gains))
-        sides = [rule.path(side, grain) for side in (worth - gains, worth + gains)]
-        self._inside = np.minimum(*(statistic for statistic, _ in sides))
+        self.towards_effect = _over_limits(np.abs(self._path), counts, rule, levels)
+        self.shown = _reached(self.towards_effect)
         # A one-sided test at a level has the limit of the two-sided one at twice the level: of 100,000 paths under no
         # effect, one reaches both sides.
         doubled = [2 * level for level in levels]
-        self.towards_effect = _over_limits(np.abs(self._path), counts, rule, levels)
-        each = [_over_limits(*side, rule, doubled) for side in sides]
-        self.towards_negligible = np.minimum(*each)
-        self.shown = _reached(self.towards_effect)
-        self.within = [max(both) for both in zip(*map(_reached, each), strict=True)]
+        if worth is None:
+            self._inside = np.full(len(gains), -np.inf)
+            self.towards_negligible = np.full((len(levels), len(gains)), NAN)
+            self.within = [math.inf] * len(levels)
+        else:
+            sides = [rule.path(side, grain) for side in (worth - gains, worth + gains)]
+            self._inside = np.minimum(*(statistic for statistic, _ in sides))
+            each = [_over_limits(*side, rule, doubled) for side in sides]
+            self.towards_negligible = np.minimum(*each)
+            self.within = [max(both) for both in zip(*map(_reached, each), strict=True)]
         self._last = rule.most
         self._needed, self._needed_inside = (
             float(rule.limits(level, np.array([self._last or 0]))[0]) for level in (levels[-1], doubled[-1])
@@ -180,7 +187,7 @@ class _Trick:
             return False
         shown, inside = (
             (size + math.sqrt(1 / n + size**2 / (2 * n))) * math.sqrt(self._last)
-            for size in (abs(self._path[wave - 1]) / math.sqrt(n), self._inside[wave - 1] / math.sqrt(n))
+            for size in (float(each[wave - 1]) / math.sqrt(n) for each in (np.abs(self._path), self._inside))
         )
         return bool(shown < self._needed and not inside >= self._needed_inside)
 
@@ -192,9 +199,14 @@ def _over_limits(statistic: Vector, counts: Counts, rule: Rule, levels: Sequence
 
 
 def _reached(over_limits: Matrix) -> list[float]:
-    """Per level the wave, from 1, at which the limit is first reached; inf where it never is."""
-    there = over_limits >= 1
-    return [float(row.argmax() + 1) if row.any() else math.inf for row in there]
+    """Per level the wave, from 1, from which the limit has been reached; inf where it never is.
+
+    What has reached its limit at a level has at every larger one: limits that go in steps may forget it.
+    """
+    there = np.insert(over_limits >= 1, over_limits.shape[1], True, axis=1)
+    waves = there.argmax(axis=1) + 1.0
+    waves[waves > over_limits.shape[1]] = np.inf
+    return [float(wave) for wave in np.maximum.accumulate(waves)]
 
 
 def _towards(over_limits: Sequence[Matrix], seeds: Sequence[int], rejected: Container[int]) -> tuple[float, ...]:

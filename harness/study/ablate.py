@@ -66,7 +66,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         if not options.reuse and standing.taken_before:
             note(
                 f"{standing.taken_before} of {standing.plan.size} runs were taken over from another study at an "
-                f"earlier start and stay; to train all anew give the study another name, like --set study={spec.study}-anew"
+                f"earlier start and stay; to train all anew give the study another name, like --set "
+                f"study={spec.study}-anew"
             )
         news = bool(standing.pending or standing.reused)
         if not news and store.recall("published") == question(standing.plan):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -40,3 +42,13 @@ def test_the_benchmark_of_the_sequential_rule_runs_and_finds_what_was_put_in() -
     assert runs[0] == runs[3] == 84
     assert max(runs[1], runs[2], runs[4], runs[5]) < 84
     assert re.search(r"the same answer in (\d+) of \1 studies", printed)
+
+
+@pytest.mark.slow
+def test_real_runs_split_at_random_are_answered_as_a_report_answers_them() -> None:
+    call = [sys.executable, "benchmarks/aa.py", "--runs", "130", "--epochs", "2", "--studies", "100"]
+    printed = subprocess.run(call, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "seeds |" in line]
+    assert [row[0] for row in rows] == ["fixed, 5 seeds", "3 to 20 seeds"]
+    assert all(float(row[1]) <= 0.05 + 5 * 0.022 for row in rows)
+    assert "steps of 0.000668" in printed  # 1,497 images

@@ -11,7 +11,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from harness.analysis import Verdict, boundaries, paired
-from harness.analysis.grain import Grain, t_of_equal
+from harness.analysis.grain import Grain, step_of, t_of_equal
 from harness.analysis.rules import path
 from harness.analysis.sequential import (
     Anytime,
@@ -377,6 +377,19 @@ def test_the_grain_of_a_look_is_of_the_outcomes_up_to_it_so_that_kills_change_no
         cut = values[:, :wave]
         assert looks([each[:wave] for each in gains], None, TWENTY, grain=Grain(cut)) == whole[: wave - 2]
     assert Grain(values).step(4) == 4 * Grain(values).step(20)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(("middle", "spread"), [(0.25, 0.1), (0.9, 0.01), (0.5, 0.3)])
+def test_the_step_of_an_accuracy_is_found_whatever_the_gaps_between_outcomes_and_their_precision(
+    kind: type, middle: float, spread: float
+) -> None:
+    for seed in range(40):
+        for images in (100, 500, 1497):
+            accuracy = np.clip(np.round(drawn(seed, (7, 20)) * spread * images + middle * images), 0, images)
+            values = (accuracy.astype(kind) / kind(images)).astype(float)
+            steps = np.unique(accuracy)
+            assert step_of(values) * images == pytest.approx(np.gcd.reduce(np.diff(steps).astype(int)), rel=1e-3)
 
 
 # The open-ended rule.
