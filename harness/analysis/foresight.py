@@ -90,7 +90,7 @@ def prospect(plan: Plan, spread: Spread | None = None) -> Prospect:
     weights = _weights(plan)
     deviations = alike * np.sqrt((weights**2).sum(axis=1))
     if plan.waves is None:
-        size = smallest(seeds, tests(plan))
+        size = smallest(seeds, family(plan))
         level = ALPHA / len(weights)
         within = [power_within(0.0, worth / each, seeds, level) if seeds > 1 else 0.0 for each in deviations]
         negligible = float(np.mean(within)) if math.isfinite(worth) else NAN
@@ -118,8 +118,8 @@ def missing(own: Prospect, other: Prospect) -> list[str]:
     return [f"{factor} at {level}" for factor, level in sorted(_levels(own.plan) - there)]
 
 
-def tests(plan: Plan) -> int:
-    """How many tests a report corrects for: contrasts, and clear interactions or whether tricks do the same in company."""
+def family(plan: Plan) -> int:
+    """How many tests a report corrects for: contrasts, and clear interactions or whether company changes a trick."""
     rows = np.random.default_rng(0).normal(size=len(plan.cells))
     names = [cell.name for cell in plan.cells]
     table = pd.DataFrame({"cell": names, "seed": 0, "state": RunState.COMPLETE, plan.objective.name: rows})

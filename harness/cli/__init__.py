@@ -20,6 +20,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Studies": {
         "ablate": ("studies", "Run a study, and say what each trick is worth."),
         "report": ("studies", "What each trick of a study is worth, at any time."),
+        "confirm": ("confirm", "Test the best that a search found, on fresh seeds."),
         "compare": ("studies", "The same tricks in two studies or more."),
         "studies": ("studies", "The studies of a storage, and how far they are."),
     },

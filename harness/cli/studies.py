@@ -19,10 +19,14 @@ from harness.spec import load
 
 if TYPE_CHECKING:
     from harness.report import Report
+    from harness.spec import Spec
+    from harness.study.placement import Options
     from harness.study.store.listing import Stored
 
+storage_option = click.option(
+    "--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL."
+)
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
-_storage = click.option("--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL.")
 
 
 @click.command()
@@ -37,7 +41,7 @@ _storage = click.option("--storage", default="sqlite:///optuna.db", show_default
     help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
 )
 @click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
-@_storage
+@storage_option
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
 @click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
 @click.option("--retry", is_flag=True, help="Try again the runs that have failed too often to be tried once more.")
@@ -64,8 +68,6 @@ def ablate(
         if given is not None and not dry_run:
             raise HarnessError(f"{name} {given}: is for planning; add --dry-run, or leave it out")
     study = load(spec, overrides)
-    from harness.report import text
-    from harness.study import ablate as main_job
     from harness.study import preview
     from harness.study.placement import Options
     from harness.study.spread import stated
@@ -83,6 +85,14 @@ def ablate(
         known = stated(spread) if spread is not None else None
         preview.dry_run(study, options, note, spread=known, pilots=pilot)
         return
+    carry_out(study, options)
+
+
+def carry_out(study: Spec, options: Options) -> None:
+    """Run a study and show its answer; ends with 130 where it was interrupted, and with 1 where a run failed."""
+    from harness.report import text
+    from harness.study import ablate as main_job
+
     outcome, found = main_job.ablate(study, options, note)
     if outcome.interrupted:
         click.echo("interrupted: the same command again goes on from the checkpoints", err=True)
@@ -98,7 +108,7 @@ def ablate(
 @click.command()
 @click.argument("study", metavar="SPEC|STUDY")
 @_set
-@_storage
+@storage_option
 @click.option(
     "--format",
     "kind",
@@ -125,7 +135,7 @@ def report(
         )
     from harness.study.answer import load_report
 
-    found = load_report(storage, _named(study, overrides), pictures=kind == "html")
+    found = load_report(storage, named(study, overrides), pictures=kind == "html")
     if output is not None:
         write(output, _render(found, kind, name))
     elif kind == "table":
@@ -173,7 +183,7 @@ def _render(found: Report, kind: str, name: str | None) -> str:
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="SPEC|STUDY...")
-@_storage
+@storage_option
 @click.option("--format", "kind", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
 def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
     """The same tricks in two studies or more.
@@ -189,7 +199,7 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
     found = []
     for text in studies:
         name, _, url = text.partition("@")
-        one = load_report(url or storage, _named(name, ()))
+        one = load_report(url or storage, named(name, ()))
         several = sum(other.partition("@")[0] == name for other in studies) > 1
         found.append((text if several else name, one.runs, one.answer.plan))
     table = compared(found)
@@ -200,7 +210,7 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
 
 
 @click.command()
-@_storage
+@storage_option
 def studies(storage: str) -> None:
     """List the studies of a storage, the one that ran last first."""
     from harness.study.store.listing import stored
@@ -229,7 +239,7 @@ def _when(moment: datetime | None) -> str:
     return f"{moment:%d %b %H:%M}" if moment.year == datetime.now().year else f"{moment:%d %b %Y}"
 
 
-def _named(study: str, overrides: tuple[str, ...]) -> Any:
+def named(study: str, overrides: tuple[str, ...]) -> Any:
     """A study's name, or the spec in the file that `study` is."""
     if study.endswith((".yaml", ".yml")) or Path(study).is_file():
         return load(Path(study), overrides)

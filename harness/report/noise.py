@@ -37,7 +37,7 @@ def paragraph(report: Report) -> str:
     if own := next((each for each in noise.shown if each.own), None):
         tests = "one trick" if noise.tests == 1 else f"each of {noise.tests} contrasts"
         how = f"up to {own.seeds} seeds, looked at after each," if report.plan.waves else f"{own.seeds} seeds"
-        said.append(f"With this noise {how} show an effect of {_size(noise, own.effect)} of {tests} with 80 % power.")
+        said.append(f"With this noise {how} show with 80 % power an effect of {_size(noise, own.effect)} of {tests}.")
     return " ".join(said)
 
 

@@ -62,7 +62,15 @@ def empty_table(title: str, *headings: str, right: Iterable[str] = ()) -> Table:
 def _print_design(console: Console, plan: Plan, budget: str) -> None:
     seeds = len({run.seed for run in plan.runs})
     cells = f"{len(plan.cells)} cell{'s' * (len(plan.cells) != 1)} x {seeds} seed{'s' * (seeds != 1)}"
-    _line(console, f"{plan.study}: recipe {plan.recipe}, {plan.design}, {cells} = {len(plan.runs)} runs{budget}")
+    size = f"{cells} = {len(plan.runs)} runs"
+    if plan.waves is not None:
+        most = (
+            f"{plan.waves.first} to {seeds} seeds, at most {len(plan.runs)} runs"
+            if plan.waves.most
+            else (f"{plan.waves.first} seeds or more, until every trick is decided")
+        )
+        size = f"{len(plan.cells)} cells x {most}"
+    _line(console, f"{plan.study}: recipe {plan.recipe}, {plan.design}, {size}{budget}")
     if plan.trainings < len(plan.runs):
         _line(console, f"{plan.trainings} trainings: runs that differ at sampling only share theirs")
     _line(console, f"about {plan.objective.title}, {plan.objective.better} is better")

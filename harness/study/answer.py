@@ -162,6 +162,11 @@ def made_with(store: StudyStore) -> dict[str, str]:
 
 def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = False) -> Report:
     """The report of a stored study, by its spec or by its name. Raises StudyError where there is none."""
+    return load_study(storage, name_or_spec, pictures=pictures)[1]
+
+
+def load_study(storage: str, name_or_spec: str | Spec, *, pictures: bool = False) -> tuple[Spec, Report]:
+    """A stored study's spec and report, by its spec or by its name. Raises StudyError where there is none."""
     if isinstance(name_or_spec, Spec):
         spec = name_or_spec
         plan = make_plan(spec)
@@ -175,7 +180,7 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
             )
         spec = from_document(document, origin=f"study {store.name}", folder=store.recall("folder") or ".")
         plan = make_plan(spec)
-    return gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
+    return spec, gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

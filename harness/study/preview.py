@@ -110,8 +110,9 @@ def _total(
     else:
         total = sum(seconds[run.cell] for run in plan.runs if run.key not in over)
     runs = notes.trainings(plan) if left == plan.size else f"{left} of {plan.size} runs are to do"
+    most = plan.waves is not None and not any(found.unknown for found in estimates.values())
     more = "more than" if any(found.unknown for found in estimates.values()) else "about"
-    lines = [f"{runs}, {more} {duration(total)} with {placement}"]
+    lines = [f"{'at most ' * most}{runs}, {more} {duration(total)} with {placement}"]
     lone = [leader for cell, leader in leaders(plan).items() if cell != leader and estimates[cell].train_seconds]
     if lone:
         lines.append(

@@ -70,10 +70,9 @@ def measured(spec: Spec, plan: Plan, options: Options) -> Spread | None:
     if found is None or found.sd.value == 0:
         return None
     where = "the baseline" if found.cells == 1 else f"{found.cells} cells"
-    ends = [100 * end for end in (found.relative.low, found.relative.high)] if found.relative.known else []
-    ends = ends or [found.sd.low, found.sd.high]
-    digits = decimals(ends, 2)
-    interval = " to ".join(number(end, digits) for end in ends)
+    shares = found.relative.known
+    ends = [100 * found.relative.low, 100 * found.relative.high] if shares else [found.sd.low, found.sd.high]
+    interval = " to ".join(number(end, decimals(ends, 2)) for end in ends) + " %" * shares
     sure = found.runs - found.cells >= _KNOWN and math.isfinite(found.correlation)
     return Spread(
         share=found.relative.value,

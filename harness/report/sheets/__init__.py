@@ -23,4 +23,5 @@ _MAKERS = (
 
 def sheets(report: Report) -> list[Sheet]:
     """Every table that the report has numbers for, the answer first."""
-    return [sheet for make in _MAKERS if (sheet := make(report)) is not None]
+    makers = (noise.shown,) if report.plan.design == "noise" else _MAKERS
+    return [sheet for make in makers if (sheet := make(report)) is not None]

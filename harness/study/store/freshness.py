@@ -16,28 +16,47 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     """Refuse a new design on seeds that a search over its factors has finished runs of. Raises StudyError.
 
     What a search ends with has had good luck on its seeds; a design on them finds that luck again and calls it an
-    effect. A design that has finished runs of its own goes on.
+    effect. A design that has finished runs of its own goes on. Where factors are called otherwise, as in a study that
+    confirms the best cells of a search, so is one that has a run of the search beside its control's.
     """
     if plan.search is not None:
         return
     names = optuna.get_all_study_names(storage)
-    if name in names and _used(storage, name):
-        return
+    begun = name in names and bool(_used(storage, name))
     planned = {run.seed for run in plan.runs}
     factors = {contrast.factor for contrast in plan.contrasts}
     for summary in optuna.get_all_study_summaries(storage):
         document = summary.user_attrs.get("plan") or {}
         search = document.get("search")
         other = document.get("recipe", plan.recipe), document.get("objective", plan.objective.name)
-        if not search or other != (plan.recipe, plan.objective.name) or not factors & search["levels"].keys():
+        if not search or other != (plan.recipe, plan.objective.name):
             continue
         used = _used(storage, summary.study_name)
-        if used & planned:
-            fresh = list(itertools.islice(itertools.filterfalse(used.__contains__, itertools.count()), len(planned)))
+        if factors & search["levels"].keys():
+            stale = set() if begun else used & planned
+        else:
+            done = _keys(storage, summary.study_name)
+            chosen = any(run.key in done for run in plan.runs if run.cell != plan.control)
+            stale = used & planned if chosen else set()
+        if stale:
             raise StudyError(
-                f"seeds {', '.join(map(str, sorted(used & planned)))}: the search '{summary.study_name}' has chosen by "
-                f"these, so that its luck there would be taken for an effect; give fresh ones, like seeds: {fresh}"
+                f"seeds {', '.join(map(str, sorted(stale)))}: the search '{summary.study_name}' has chosen by these, "
+                f"so that its luck there would be taken for an effect; give fresh ones, like {_fresh(used, plan)}"
             )
+
+
+def _fresh(used: set[int], plan: Plan) -> str:
+    """What a spec writes for seeds that are not used."""
+    if plan.waves is not None:
+        return f"seeds: {{start: {max(used) + 1}}}"
+    count = len({run.seed for run in plan.runs})
+    return f"seeds: {list(itertools.islice(itertools.filterfalse(used.__contains__, itertools.count()), count))}"
+
+
+def _keys(storage: BaseStorage, name: str) -> set[str]:
+    """The keys of a study's runs that are done."""
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return {key for key, trial in keyed(trials) if state_of(trial) in SETTLED}
 
 
 def _used(storage: BaseStorage, name: str) -> set[int]:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,9 @@ class StudyStore:
             raise StudyError(f"no study '{name}' in {place}: the file does not exist; run `harness ablate` first")
         opened = get_storage(storage)
         names = optuna.get_all_study_names(opened)
-        matches = [name] if name in names else [other for other in names if other.startswith(f"{name}-")]
+        # A digest makes a name whole: `hunt` is hunt-1a2b3c rather than hunt-confirm-1a2b3c.
+        whole = [other for other in names if re.fullmatch(f"{re.escape(name)}-[0-9a-f]{{6}}", other)]
+        matches = [name] if name in names else whole or [other for other in names if other.startswith(f"{name}-")]
         if len(matches) != 1:
             what = "several studies begin with" if matches else "no study is called"
             known = ", ".join(sorted(matches or names)) or "none"
