@@ -56,12 +56,15 @@ class Noise:
 
 
 def noise(quality: Outcomes, runs: pd.DataFrame) -> Noise | None:
-    """The noise of a study's objective; None where no cell has two complete runs."""
+    """The noise of a study's objective; None where no cell has two complete runs, or its square is beyond a float."""
     known = [values for values in map(paired.known, quality.values) if len(values) > 1]
     degrees = sum(len(values) - 1 for values in known)
     if not degrees:
         return None
-    variance = sum(float(np.sum((values - values.mean()) ** 2)) for values in known) / degrees
+    with np.errstate(over="ignore"):
+        variance = sum(float(np.sum((values - values.mean()) ** 2)) for values in known) / degrees
+    if not math.isfinite(variance):
+        return None
     sd, correlation = math.sqrt(variance), _correlation(quality.values, variance)
     several = degrees / len(known)
     together = 0.0 if math.isnan(correlation) else correlation**2

@@ -14,7 +14,7 @@ _MAKERS = (
         effects.statistics,
         effects.against_the_worth,
         effects.aliases,
-        effects.parts,
+        *(effects.paired, effects.parts),
     ),
     *(interplay.side_by_side, interplay.interactions, interplay.shapley, effects.costs, cells.prices, effects.equal),
     *(effects.yardsticks, cells.failures, interplay.importances, noise.shown),

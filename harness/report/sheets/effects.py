@@ -154,8 +154,6 @@ def statistics(report: Report) -> Sheet | None:
             (">wins", [percent(e.wins, 0, signed=False) for e in effects]),
             (">size", [number(e.size, 2, signed=True) for e in effects]),
             (">control sd", [number(e.control_sd, deviation) for e in effects]),
-            (">pairs’ r", [number(e.pairing, 2, signed=True) for e in effects]),
-            (">pairing gains", [number(e.pairing_gain, 2) for e in effects]),
             *(sides if missing else ()),
         ],
         "n: paired seeds. Relative: the change as a share of the control. Bootstrap: bias-corrected and accelerated, "
@@ -165,9 +163,28 @@ def statistics(report: Report) -> Sheet | None:
         "report; and exactly, over every assignment of signs, which n seeds cannot bring below "
         "2 / 2^n. Wins: the share of paired runs that the trick makes better, a diverged run counting as the worst. "
         "Size: the mean change in standard deviations of the changes. Control sd: from seed to seed, of the control or "
-        "of the mean over its cells where a design has several. Pairs’ r: the correlation of both sides over seeds. "
-        f"Pairing gains: the variance of the change without pairs over that with them. "
-        f"{pairing(report)}",
+        "of the mean over its cells where a design has several.",
+        folded=True,
+    )
+
+
+def paired(report: Report) -> Sheet | None:
+    """What pairs by seed gained each effect; None where no effect has three seeds."""
+    if not (sentence := pairing(report)):
+        return None
+    effects = report.answer.effects
+    return by_trick(
+        report,
+        [each.contrast for each in effects],
+        "What pairing by seed gained",
+        [
+            (">n", [str(e.n) for e in effects]),
+            (">correlation", [number(e.pairing, 2, signed=True) for e in effects]),
+            (">variance without pairs over with", [number(e.pairing_gain, 2) for e in effects]),
+        ],
+        f"{sentence} Runs of one seed share their noise and order of data where they can: where both sides are lucky "
+        "together (a correlation above 0) their difference varies less, and the ratio is above 1. Of a few seeds both "
+        "are rough guesses.",
         folded=True,
     )
 

@@ -23,7 +23,8 @@ def looks(report: Report) -> Sheet | None:
         return None
     shown = course.looks[-MOST_ROWS:]
     columns = [
-        (_name(report, place), [_said(report, course, look, place) for look in shown]) for place in range(len(plan.contrasts))
+        (_name(report, place), [_said(report, course, look, place) for look in shown])
+        for place in range(len(plan.contrasts))
     ]
     return table(
         "Look by look",
