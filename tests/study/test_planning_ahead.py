@@ -1,4 +1,4 @@
-"""Noise studies, pilots, dry runs that say what designs can show, and searches confirmed: docs/designs.md word for word."""
+"""Noise studies, pilots, dry runs that say what designs can show, searches confirmed: docs/designs.md word for word."""
 
 from __future__ import annotations
 
