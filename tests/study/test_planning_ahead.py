@@ -143,7 +143,9 @@ def test_a_search_is_confirmed_on_fresh_seeds_and_used_ones_are_refused(
     assert {cell.name.removeprefix("cell=") for cell in found.cells} == {"baseline", *best}
     again = make_plan(spec_of({**document, "seeds": [0]}, search))
     assert {run.key for run in again.runs} <= {
-        made[1].key for cell in report.plan.cells if not isinstance(made := report.plan.search.make(cell.levels, 0), str)
+        made[1].key
+        for cell in report.plan.cells
+        if not isinstance(made := report.plan.search.make(cell.levels, 0), str)
     }
     (folder / "used.yaml").write_text(yaml.safe_dump({**document, "seeds": {"first": 3, "most": 5, "start": 2}}))
     refused = harness("ablate used.yaml")
