@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from harness.analysis.course import Course
 from harness.design import Plan
@@ -20,6 +18,7 @@ from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finis
 from harness.runs.boundary import TRACEBACK
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
+from harness.study.interrupts import Interrupts, counted
 from harness.study.looks import document, metrics, words
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
@@ -58,24 +57,6 @@ class _Running:
     last: Scored | None = None
 
 
-@contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """SIGTERM (a batch system's time limit) ends a study as gently as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever embeds us handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @dataclass(kw_only=True)
 class Coordinator:
     """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor."""
@@ -100,18 +81,19 @@ class Coordinator:
 
     def run(self) -> Outcome:
         """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
-        with _terminate_like_interrupt(), self.display.live():
+        with counted() as interrupts, self.display.live():
             try:
-                self._loop()
+                self._loop(interrupts)
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
-                self._drain()
+                self._drain(interrupts)
             finally:
                 self._abandon()
         return self.outcome
 
-    def _loop(self) -> None:
+    def _loop(self, interrupts: Interrupts) -> None:
         while True:
+            interrupts.check()
             for slot in range(self.launcher.slots):
                 if slot not in self._busy and not self._all_fail and (claim := self.store.claim(self.plan)) is not None:
                     self._place(slot, claim)
@@ -281,7 +263,7 @@ class Coordinator:
         del self._busy[slot]
         self.display.finished(slot, outcome, failed=failed)
 
-    def _drain(self) -> None:
+    def _drain(self, interrupts: Interrupts) -> None:
         """Let the running runs save a checkpoint. A second Ctrl-C, or too long a wait, gives up on that."""
         if not self._busy:
             return
@@ -290,6 +272,7 @@ class Coordinator:
             self.launcher.interrupt()
             until = time.monotonic() + _GRACE
             while self._busy and time.monotonic() < until:
+                interrupts.check(more_than=1)
                 for slot, event in self.launcher.events(timeout=0.5):
                     self._forward(slot, event)
 
