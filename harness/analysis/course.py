@@ -66,6 +66,11 @@ def rule_of(waves: Waves, test: Test = "t") -> Rule:
     return (Ranks if test == "ranks" else Declared)(first=waves.first, most=waves.most)
 
 
+def has_ended(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of a run table are of runs that have ended: complete, diverged, or given up."""
+    return runs["state"].isin(_ENDED) | (column(runs, "given_up", 0.0) == 1)
+
+
 def course(runs: pd.DataFrame, plan: Plan) -> Course:
     """The course of a plan with waves, by its run table (a row a run that it may come to).
 
@@ -75,7 +80,7 @@ def course(runs: pd.DataFrame, plan: Plan) -> Course:
     assert plan.waves is not None, "a plan of fixed size has no course"
     rule = rule_of(plan.waves, plan.test)
     table = settled(runs, plan)
-    there = table[table["state"].isin(_ENDED) | (column(table, "given_up", 0.0) == 1)]
+    there = table[has_ended(table)]
     ended = set(zip(there["cell"], there["seed"], strict=True))
     waves: dict[int, list[PlannedRun]] = {}
     for run in plan.runs:

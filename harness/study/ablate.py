@@ -45,11 +45,11 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
-        lay_down(store, plan)
         if spec.design.max_hours and plan.waves:
             _refuse_less_than_a_look(plan, spec.design.max_hours, store, placement, note)
         elif spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
+        lay_down(store, plan)
         queue = Queue(
             plan=plan,
             store=store,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.analysis.course import Course
+from harness.analysis import effects
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
@@ -76,7 +76,6 @@ class Coordinator:
     _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
 
     def __post_init__(self) -> None:
-        self.queue.on_look = self._look
         self._take(self.standing)
 
     def run(self) -> Outcome:
@@ -95,7 +94,7 @@ class Coordinator:
         while True:
             interrupts.check()
             for slot in range(self.launcher.slots):
-                if slot not in self._busy and not self._all_fail and (claim := self.store.claim(self.plan)) is not None:
+                if slot not in self._busy and not self._all_fail and (claim := self._claim()) is not None:
                     self._place(slot, claim)
             if not self._busy:
                 if not self._all_fail and self._next_wave():
@@ -109,18 +108,24 @@ class Coordinator:
                 "mend that and start again, what is missing is run then"
             )
 
+    def _claim(self) -> Claim | None:
+        """The next run of those that are asked for: others that wait are of waves that there is no time for."""
+        return self.store.claim(self.plan if self.plan.search else self.standing.plan)
+
     def _next_wave(self) -> bool:
         """Queue the runs that the looks ask for now; whether there are any."""
         if self.plan.waves is None:
             return False
         standing = self.queue.fill()
         if not (standing.pending or standing.reused):
+            self._tell()
             return False
         self._take(standing)
         return True
 
     def _take(self, standing: Standing) -> None:
         """Go on from where the runs stand; those of other studies are taken over."""
+        self._tell()
         self.standing = standing
         self._trainings = Trainings(self.store.name, standing)
         adopt(self.store, self.tracker, self.plan, standing.reused, dict(self.tags))
@@ -128,14 +133,21 @@ class Coordinator:
             total=standing.plan.size, done=standing.done + len(standing.reused), failed=len(standing.spent)
         )
 
-    def _look(self, course: Course, new: int) -> None:
-        """Show and log what the last looks say."""
-        for look in course.looks[-new:]:
-            self.display.note(words(look, self.plan))
+    def _tell(self) -> None:
+        """Show and log the looks that are new."""
+        if not (untold := self.queue.untold()):
+            return
+        last, found = untold[-1], effects(self.queue.runs, self.plan, self.plan.objective.name)
+        for look in untold:
+            self.display.note(words(look, self.plan, found if look is last else ()))
             self.tracker.log(self.tracker.parent, metrics(look, self.plan))
         self.tracker.flush(self.tracker.parent)
-        self.tracker.text(self.tracker.parent, json.dumps(document(course, self.plan), indent=2), "looks.json")
-        self.store.show(f"# {self.store.name}\n\n{words(course.looks[-1], self.plan)}\n", {})
+        assert self.queue.course is not None
+        self.tracker.text(
+            self.tracker.parent, json.dumps(document(self.queue.course, self.plan), indent=2), "looks.json"
+        )
+        self.store.show(f"# {self.store.name}\n\n{words(last, self.plan, found)}\n", {})
+        self.queue.told()
 
     @property
     def _all_fail(self) -> bool:

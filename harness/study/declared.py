@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,8 +18,10 @@ Record = Mapping[str, Any]
 _FIXED = "declared"  # attribute of the study: what was laid down, by design where the number of seeds is fixed
 _WORDS = {
     "worth": "worth",
-    "family": "the tricks that are compared",
     "design": "design",
+    "family": "the family of contrasts",
+    "cells": "what the design runs",
+    "pairs": "what the design compares",
     "test": "design.test",
     "rule": "seeds",
 }
@@ -31,6 +32,7 @@ def record(plan: Plan) -> dict[str, Any]:
     first = min((run.seed for run in plan.runs), default=0)
     seeds = list(dict.fromkeys(run.seed for run in plan.runs))
     rule = {**asdict(plan.waves), "start": first} if plan.waves else {"seeds": seeds}
+    unbounded = plan.waves is not None and plan.waves.most is None
     said = {
         "question": asked(plan),
         "recipe": plan.recipe,
@@ -40,8 +42,9 @@ def record(plan: Plan) -> dict[str, Any]:
         "test": plan.test,
         "family": [contrast.name for contrast in plan.contrasts],
         "cells": {cell.name: dict(cell.levels) for cell in plan.cells},
+        "pairs": {contrast.name: [list(pair) for pair in contrast.pairs] for contrast in plan.contrasts},
         "rule": rule,
-        "most_runs": plan.size,
+        "most_runs": None if unbounded else plan.size,
     }
     return {**said, "made": datetime.now(UTC).isoformat(timespec="seconds"), "digest": digest(said)}
 
@@ -49,34 +52,48 @@ def record(plan: Plan) -> dict[str, Any]:
 def lay_down(store: StudyStore, plan: Plan) -> None:
     """Store the plan's record, unless there is one of it. Raises StudyError where that must not change any more.
 
-    Where seeds come in waves nothing may: the error that is promised is that of this family, worth and maximum. A fixed
-    number of seeds may grow, and other designs over the same factors may join; reports say so.
+    Where seeds come in waves nothing may, once a run has ended: the error that is promised is that of this family,
+    worth and maximum. Nor may any run but the control's be known beforehand, from this study or from another whose runs
+    would be taken over. A fixed number of seeds may grow, and other designs over the same factors may join; reports say
+    so.
     """
-    kept = store.recall("declared") or {}
     if plan.search is not None or plan.design == "noise":  # a pilot's runs make no claim
         return
-    now = record(plan)
+    kept, now = store.recall("declared") or {}, record(plan)
+    standing = store.foresee(plan)
+    known = {
+        **dict.fromkeys(standing.settled, store.name),
+        **{key: each.study for key, each in standing.reused.items()},
+    }
+    if not store.settled:
+        kept = {}  # whatever was laid down, nothing has come of it
     waves = next((each for each in kept.values() if "seeds" not in each["rule"]), None)
+    elsewhere = f"give the study another name, like --set study={plan.study}-2, and fresh seeds, like --set "
     if waves is not None:
-        changed = [name for name in _WORDS if waves[name] != now[name]]
+        changed = [name for name in _WORDS if waves.get(name) != now[name]]
         if changed:
             name = changed[-1] if plan.waves is None else changed[0]
+            before = _said(waves.get(name))
             raise StudyError(
-                f"study '{store.name}': {_WORDS[name]} was laid down as {_said(waves[name])} before the first look, "
-                f"and is {_said(now[name])} now; put it back, or give the study another name, like --set "
-                f"study={plan.study}-2"
+                f"study '{store.name}': {_WORDS[name]} was laid down as {before} before the first look, "
+                f"and is {_said(now[name])} now; put it back, or {elsewhere}seeds.start={_fresh(plan, waves['rule'])}"
             )
         return
     if plan.waves is not None and kept:
-        before = next(iter(kept.values()))
+        first = next(iter(kept.values()))["rule"]
         raise StudyError(
-            f"study '{store.name}' was begun with {_said(before['rule'])}: its results are known, and a rule for looks "
-            f"must be laid down before the first; give the study another name, like --set study={plan.study}-2, and "
-            f"fresh seeds, like --set seeds.start={_fresh(before['rule'])}"
+            f"study '{store.name}' was begun with {_said(first)}: its results are known, and a rule for looks "
+            f"must be laid down before the first; {elsewhere}seeds.start={_fresh(plan, first)}"
+        )
+    seen = {run.seed: known[run.key] for run in plan.runs if run.key in known and run.cell != plan.control}
+    if plan.waves is not None and seen:
+        seeds, study = ", ".join(map(str, sorted(seen))), next(iter(seen.values()))
+        raise StudyError(
+            f"seeds: runs of seeds {seeds} are known from study '{study}', and a rule for looks must be laid down before "
+            f"the first; take fresh seeds, like --set seeds.start={max(seen) + 1}"
         )
     if plan.design not in kept:
-        trials = store.settled
-        now["runs_before"] = trials  # a pilot's, or those of a study that an earlier version began
+        now["runs_before"] = len(known)  # a pilot's, another study's, or those of an earlier version's study
         store.remember(declared={**kept, plan.design: now})
 
 
@@ -89,24 +106,31 @@ def of_plan(store: StudyStore, plan: Plan) -> tuple[Record | None, tuple[str, ..
     said = []
     if plan.waves is None and (planned := kept["rule"].get("seeds")) is not None:
         seeds = now["rule"]["seeds"]
-        if more := [seed for seed in seeds if seed not in planned]:
+        count = f"planned with {len(planned)} seed{'s' * (len(planned) != 1)}, now {len(seeds)}"
+        if set(seeds) - set(planned):
             said.append(
-                f"planned with {len(planned)} seed{'s' * (len(planned) != 1)}, now {len(planned) + len(more)}: where "
-                "the results were looked at before, the chance of any false claim is not 5 % but up to 14 to 20 % (of "
-                "six tricks); seeds: {first: 3, most: 20} is for looking as one goes"
+                f"{count}: where the results were looked at before, the chance of any false claim is not 5 % but up to "
+                "14 to 20 % (of six tricks); seeds: {first: 3, most: 20} is for looking as one goes"
             )
-    for name in ("worth", "family"):
-        if kept[name] != now[name]:
-            said.append(f"planned with {_WORDS[name]} {_said(kept[name])}, now {_said(now[name])}")
+        if left := [seed for seed in planned if seed not in seeds]:
+            said.append(
+                f"{count}, without seed{'s' * (len(left) != 1)} {', '.join(map(str, left))}: where the results were "
+                "known, what is left may be the lucky ones"
+            )
+    for name in ("worth", "family", "test"):
+        if kept.get(name) != now[name]:
+            said.append(f"planned with {_WORDS[name]} {_said(kept.get(name))}, now {_said(now[name])}")
     if before := kept.get("runs_before"):
-        said.append(f"{before} runs were done before this plan was laid down")
+        said.append(f"{before} runs were known before this plan was laid down")
     return kept, tuple(said)
 
 
 def _said(value: Any) -> str:
-    """A part of a record in words: `first 3, most 20`, `5 seeds`."""
+    """A part of a record in words: `first 3, most 20`, `5 seeds`, `8 parts`."""
     if isinstance(value, Mapping) and "seeds" in value:
         return f"{len(value['seeds'])} seeds"
+    if isinstance(value, Mapping) and any(isinstance(each, list | Mapping) for each in value.values()):
+        return ", ".join(value)
     if isinstance(value, Mapping):
         if value.get("share") is not None:
             return f"{100 * value['share']:g} %"
@@ -114,7 +138,9 @@ def _said(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _fresh(rule: Record) -> int:
-    """The first seed after those that were used."""
-    used = set(rule.get("seeds", ()))
-    return next(seed for seed in itertools.count(max(used, default=-1) + 1) if seed not in used)
+def _fresh(plan: Plan, rule: Record) -> int:
+    """A first seed after all that were planned."""
+    used = [*rule.get("seeds", ()), *(run.seed for run in plan.runs)]
+    if "start" in rule:
+        used.append(rule["start"] + (rule["most"] or 1) - 1)
+    return max(used) + 1

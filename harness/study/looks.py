@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from harness.analysis.course import Course
 from harness.analysis.sequential import Look
-from harness.analysis.types import Verdict
+from harness.analysis.types import Effect, Verdict
 from harness.design import Contrast, Plan
 from harness.spec import label
 
@@ -20,7 +21,7 @@ def title(contrast: Contrast, plan: Plan) -> str:
     return f"{name} ({contrast.design})" if several else name
 
 
-def words(look: Look, plan: Plan) -> str:
+def words(look: Look, plan: Plan, effects: Sequence[Effect] = ()) -> str:
     """The look in one line: `crop helps after 4 seeds; margin: 6 of at most 20, 40 % of the way to negligible`."""
     said = (_of_trick(look, plan, place) for place in range(len(plan.contrasts)))
     return f"look after {_seeds(look.wave)}: {'; '.join(said)}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from harness.analysis.course import Course, course
+import pandas as pd
+
+from harness.analysis.course import Course, course, has_ended
+from harness.analysis.sequential import Look
 from harness.design import Plan
 from harness.study.answer import in_time, plan_document
 from harness.study.looks import document
@@ -20,7 +22,7 @@ class Queue:
     """Fills the study's queue, at its start and, where seeds come in waves, whenever a wave has ended.
 
     Where seeds come in waves, `max_hours` of the machine, which trains `at_once` so many runs, end the study: no wave
-    is begun that would not be over by then. `on_look` is told of the course, and how many of its looks are new.
+    is begun that would not be over by then. `runs` and `course` are how it stood when the queue was filled last.
     """
 
     plan: Plan
@@ -29,7 +31,7 @@ class Queue:
     retry: bool = False
     max_hours: float | None = None
     at_once: int = 1
-    on_look: Callable[[Course, int], None] = lambda course, new: None
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     course: Course | None = None
 
     def fill(self) -> Standing:
@@ -42,18 +44,39 @@ class Queue:
         self.store.remember(plan=plan_document(plan))
         return standing
 
+    def untold(self) -> list[Look]:
+        """The looks that are not stored yet, or were taken otherwise; `told` stores them."""
+        if self.course is None:
+            return []
+        before, now = self.store.recall("looks") or [], document(self.course, self.plan)
+        same = [one == other for one, other in zip(before, now, strict=False)]
+        return list(self.course.looks[same.index(False) if False in same else len(same) :])
+
+    def told(self) -> None:
+        """The looks so far are shown and logged."""
+        if self.course is not None:
+            self.store.remember(looks=document(self.course, self.plan))
+
     def _asked(self) -> Plan:
         """The plan with the runs that the looks so far ask for, but for a wave that there is no time for."""
-        self.course = course(self.store.results(self.plan).runs, self.plan)
-        told = len(self.store.recall("looks") or ())
-        if new := max(0, len(self.course.looks) - told):
-            self.on_look(self.course, new)
-        if len(self.course.looks) != told:
-            self.store.remember(looks=document(self.course, self.plan))
+        self.runs = self.store.results(self.plan).runs
+        if not self.retry:
+            self.runs["given_up"] |= self.runs["key"].isin(self.store.failed_too_often(self.plan))
+        self.course = course(self.runs, self.plan)
+        self._close(self.course)
         ended = self._ended(self.course)
         if ended != self.store.recall("ended"):
             self.store.remember(ended=ended)
         return in_time(replace(self.plan, runs=self.course.asked), ended)
+
+    def _close(self, now: Course) -> None:
+        """Runs that a look has counted as given up stay so: what came out later would change looks that were taken."""
+        if now.last is None:
+            return
+        counted = {run.key for run in in_time(replace(self.plan, runs=now.asked), {"waves": now.last.wave}).runs}
+        closed = self.runs.loc[self.runs["given_up"] & self.runs["key"].isin(counted), "key"]
+        if new := sorted(set(closed) - set(self.store.closed)):
+            self.store.remember(given_up=[*self.store.closed, *new])
 
     def _ended(self, now: Course) -> dict[str, float] | None:
         """The waves that there was time for, where the next one would take longer than what is left of `max_hours`."""
@@ -65,6 +88,7 @@ class Queue:
             if run.key in spent:
                 by_cell[run.cell].append(spent[run.key])
         typical = {cell: fmean(each) for cell, each in by_cell.items()}
-        ahead = sum(typical.get(run.cell, 0.0) for run in now.asked if run.key not in spent)
+        over = set(self.runs.loc[has_ended(self.runs), "key"])
+        ahead = sum(typical.get(run.cell, 0.0) for run in now.asked if run.key not in over)
         hours = (sum(spent.values()) + ahead) / self.at_once / 3600
         return {"max_hours": self.max_hours, "waves": now.last.wave} if hours > self.max_hours else None

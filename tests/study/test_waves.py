@@ -178,6 +178,13 @@ def test_a_run_that_fails_too_often_is_left_out_and_the_study_goes_on(start: Sta
         (("most: 12", "most: 20"), "seeds was laid down as first 3, most 12, start 0 before the first look"),
         (("worth: 8%", "worth: 4%"), "worth was laid down as 8 % before the first look, and is 4 % now"),
         (("seeds: {first: 3, most: 12}", "seeds: 5"), "and is 5 seeds now"),
+        (
+            (
+                "nil: {baseline: false, levels: [true]}",
+                "nil: {baseline: false, levels: [true]}\n  slow: {baseline: 0.0, levels: [1.0]}",
+            ),
+            "the family of contrasts was laid down",
+        ),
         (("levels: [true]}\nseeds", "levels: [true]}\ndesign: full-factorial\nseeds"), "design was laid down"),
     ],
 )
@@ -196,10 +203,66 @@ def test_waves_on_a_study_whose_results_are_known_are_refused_with_fresh_seeds(s
     start(fixed)
     with pytest.raises(StudyError, match="was begun with 3 seeds") as refused:
         start()
-    assert "seeds.start=3" in str(refused.value)
+    assert "seeds.start=12" in str(refused.value)
     again = SPEC.replace("study: known", "study: known-2").replace("most: 12", "most: 12, start: 3")
     _, report, _ = start(again)
     assert set(report.runs["seed"]) == set(range(3, 3 + report.runs["seed"].nunique()))
+
+
+def test_a_known_result_is_no_run_of_a_plan_made_afterwards(start: Start) -> None:
+    start()
+    other = SPEC.replace("study: known", "study: other").replace("worth: 8%", "worth: 2%")
+    with pytest.raises(StudyError, match="are known from study 'known-") as refused:
+        start(other)
+    seed = int(str(refused.value).rpartition("seeds.start=")[2])
+    _, report, _ = start(other.replace("most: 12", f"most: 12, start: {seed}"))
+    assert set(report.runs["seed"]) >= {seed}
+    assert report.departures == ()
+    fixed = SPEC.replace("study: known", "study: fixed").replace("{first: 3, most: 12}", "4")
+    _, report, _ = start(fixed)
+    assert any("runs were known before this plan was laid down" in said for said in report.departures)
+
+
+def test_known_runs_of_the_control_alone_are_a_pilot_and_count(start: Start) -> None:
+    noise = "study: pilot\nrecipe: ./known.py:known\nseeds: 3\ndesign: {kind: noise}\n"
+    start(noise)
+    _, report, _ = start()
+    assert report.answer.course is not None
+    assert trained()["0-False-False"] == 1
+    assert report.departures == ("3 runs were known before this plan was laid down",)
+
+
+def test_before_any_run_has_ended_the_plan_may_still_change(start: Start, project: Path) -> None:
+    with pytest.raises(SpecError):
+        start(SPEC + "design: {max_hours: 0.000000000001}\n")
+    _, report, _ = start(SPEC.replace("most: 12", "most: 20"))
+    assert report.declared is not None
+    assert report.declared["rule"]["most"] == 20
+
+
+def test_a_fixed_study_says_that_seeds_were_left_out_and_the_test_changed(start: Start) -> None:
+    fixed = SPEC.replace("{first: 3, most: 12}", "[0, 1, 2, 3]")
+    start(fixed)
+    _, report, _ = start(fixed.replace("[0, 1, 2, 3]", "[0, 3]") + "design: {test: ranks}\n")
+    seeds, test = report.departures
+    assert "planned with 4 seeds, now 2, without seeds 1, 2" in seeds
+    assert "design.test t, now ranks" in test
+
+
+def test_what_a_look_has_counted_as_given_up_stays_so(start: Start, project: Path) -> None:
+    (project / "fail-1-False-True").write_text("3")
+    _, before, _ = start()
+    assert before.answer.course is not None
+    assert len(study().user_attrs["given_up"]) == 1
+    with open(project / "known.py", "a") as source:
+        source.write("# another source\n")
+    named = load_report(STORAGE, study().study_name)
+    assert named.answer.course is not None
+    assert named.answer.course.looks == before.answer.course.looks
+    _, after, _ = start(retry=True)
+    assert trained()["1-False-True"] == 3
+    assert after.answer.course is not None
+    assert after.answer.course.looks == before.answer.course.looks
 
 
 def test_a_topped_up_study_says_what_that_does(start: Start) -> None:

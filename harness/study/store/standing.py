@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
@@ -59,19 +59,22 @@ def standing(
     *,
     source: str,
     retry: bool,
+    closed: Collection[str] = (),
     reusable: Callable[[set[str]], Mapping[str, Reusable]],
     kept: Callable[[PlannedRun], bool],
 ) -> Standing:
     """Where `plan` stands by the trials of its study.
 
-    `source` is the digest of the recipe's source now, `reusable` finds runs by key in other studies, `kept` says
-    whether a complete run's checkpoint is still there for others to go on from.
+    `source` is the digest of the recipe's source now, `closed` are the keys of runs that are given up for good,
+    whatever `retry` says, `reusable` finds runs by key in other studies, `kept` says whether a complete run's
+    checkpoint is still there for others to go on from.
     """
     keyed = outcomes.keyed(trials)
     planned = {run.key for run in plan.runs}
     settled = {key: trial for key, trial in keyed if outcomes.state_of(trial) in outcomes.SETTLED}
     waiting = {key for key, trial in keyed if trial.state == TrialState.WAITING}
     failed = {} if retry else spent(keyed, source)
+    failed |= {key: reason for key, reason in _reasons(keyed).items() if key in closed}
     failed = {key: reason for key, reason in failed.items() if key in planned - settled.keys() - waiting}
     open_keys = planned - settled.keys() - waiting - failed.keys()
     found = reusable(open_keys) if open_keys and plan.search is None else {}
@@ -107,6 +110,12 @@ def spent(keyed: Sequence[tuple[str, FrozenTrial]], source: str) -> dict[str, st
             faults[key] += 1
             reasons[key] = failure["reason"] if failure else _DIED
     return {key: reasons[key] for key, count in faults.items() if count >= MOST_ATTEMPTS}
+
+
+def _reasons(keyed: Sequence[tuple[str, FrozenTrial]]) -> dict[str, str]:
+    """Key -> why its last attempt that failed did."""
+    failures = ((key, trial.user_attrs.get("failure")) for key, trial in keyed if trial.state == TrialState.FAIL)
+    return {key: failure["reason"] if failure else _DIED for key, failure in failures}
 
 
 def _divided(

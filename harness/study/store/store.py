@@ -169,7 +169,15 @@ class StudyStore:
         def reusable(keys: set[str]) -> Mapping[str, Reusable]:
             return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
 
-        return standing(records.tried(plan, trials), trials, source=source, retry=retry, reusable=reusable, kept=kept)
+        return standing(
+            records.tried(plan, trials),
+            trials,
+            source=source,
+            retry=retry,
+            closed=self.closed,
+            reusable=reusable,
+            kept=kept,
+        )
 
     def enqueue(self, plan: Plan, run: PlannedRun) -> None:
         """Queue a run of the plan, as one attempt more than there were."""
@@ -331,13 +339,22 @@ class StudyStore:
         plan = records.tried(plan, trials)
         runs = outcomes.run_table(trials, plan)
         if plan.waves is not None:
-            runs["given_up"] = runs["key"].isin(spent(outcomes.keyed(trials), source_of(plan.address)))
+            runs["given_up"] = runs["key"].isin(self.closed)
         return Results(
             plan=plan,
             runs=runs,
             curves=outcomes.curves(trials, plan),
             importances=searching.importances(self.study, trials, plan.objective) if plan.search else {},
         )
+
+    @property
+    def closed(self) -> list[str]:
+        """The keys of runs that had failed too often when a look was taken, which counts them so for good."""
+        return list(self.recall("given_up") or ()) if self._study is not None else []
+
+    def failed_too_often(self, plan: Plan) -> set[str]:
+        """The keys of runs that will not be tried again."""
+        return set(spent(outcomes.keyed(self.study.get_trials(deepcopy=False)), source_of(plan.address)))
 
     def seconds(self) -> dict[str, float]:
         """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none."""
