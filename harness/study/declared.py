@@ -89,8 +89,8 @@ def lay_down(store: StudyStore, plan: Plan) -> None:
     if plan.waves is not None and seen:
         seeds, study = ", ".join(map(str, sorted(seen))), next(iter(seen.values()))
         raise StudyError(
-            f"seeds: runs of seeds {seeds} are known from study '{study}', and a rule for looks must be laid down before "
-            f"the first; take fresh seeds, like --set seeds.start={max(seen) + 1}"
+            f"seeds: runs of seeds {seeds} are known from study '{study}', and a rule for looks must be laid down "
+            f"before the first; take fresh seeds, like --set seeds.start={max(seen) + 1}"
         )
     if plan.design not in kept:
         now["runs_before"] = len(known)  # a pilot's, another study's, or those of an earlier version's study
@@ -140,7 +140,7 @@ def _said(value: Any) -> str:
 
 def _fresh(plan: Plan, rule: Record) -> int:
     """A first seed after all that were planned."""
-    used = [*rule.get("seeds", ()), *(run.seed for run in plan.runs)]
+    used: list[int] = [*rule.get("seeds", ()), *(run.seed for run in plan.runs)]
     if "start" in rule:
         used.append(rule["start"] + (rule["most"] or 1) - 1)
     return max(used) + 1
