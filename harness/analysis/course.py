@@ -69,7 +69,8 @@ def rule_of(waves: Waves, test: Test = "t") -> Rule:
 def has_ended(runs: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of a run table are of runs that have ended: complete, diverged, or given up."""
     ended: pd.Series[bool] = runs["state"].isin(_ENDED)
-    return ended | (column(runs, "given_up", 0.0) == 1)
+    ended |= column(runs, "given_up", 0.0) == 1
+    return ended
 
 
 def course(runs: pd.DataFrame, plan: Plan) -> Course:
