@@ -232,8 +232,9 @@ def test_where_so_many_runs_diverge_that_they_may_be_all_of_one_side_the_looks_a
         own, control = (sum(each[side] for each in lost) for side in (1, 0))
         by_fisher += firm
         ways += 1
-        assert firm == ((own, control) == (5, 0)), lost
-    assert by_fisher == 1
+        p = stats.fisher_exact([[own, 5 - own], [control, 5 - control]]).pvalue
+        assert firm == (own == 5 and p < ALPHA), lost
+    assert by_fisher == 2  # 5 of 5 against none, and against 1 of 5
     assert ways > 20
 
 
