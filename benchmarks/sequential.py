@@ -3,7 +3,7 @@
     make bench-stats
 
 Every setting is 4,000 simulated studies, one-at-a-time, outcomes of standard deviation 1 paired by seed, run wave by
-wave as the rule says, decided and futile tricks dropped. `d` is an effect over the standard deviation of the
+wave as the rule says, decided and unlikely tricks dropped. `d` is an effect over the standard deviation of the
 differences. Promised: some false "helps" or "hurts" in at most 5 % of the studies, "negligible" of a trick at the
 worth's edge in at most 5 %, intervals that hold at all looks at once in at least 95 %, and d = 1 shown with a power of
 0.80 from at most 64 runs on average, where a fixed 12 seeds (84 runs) show it with 0.68. Of noise that is far from

@@ -47,7 +47,7 @@ def answer(runs: pd.DataFrame, plan: Plan, curves: Curves = {}) -> Answer:  # no
         agreement=agreement(found.effects, quality, of(each for each in known if each.yardstick_of == objective.name)),
         tried=tried(quality, seconds) if plan.search else (),
         failures=failure_rates(quality),
-        notes=notes(quality, seconds),
+        notes=notes(quality, seconds, so_far.frozen.values() if so_far else ()),
         course=so_far,
         noise=noise(quality, runs),
     )

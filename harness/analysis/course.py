@@ -1,4 +1,4 @@
-"""Where a sequential study stands: the looks so far, the runs that they have asked for, and what is settled.
+"""Where a sequential study stands: the looks so far, the runs that they have asked for, and what is frozen.
 
 A pure function of the run table and the plan: however often a study was killed, it has the same looks and asks for the
 same runs.
@@ -19,10 +19,10 @@ from harness.analysis.paired import Vector
 from harness.analysis.ranks import Ranks
 from harness.analysis.rules import Anytime, Declared, Rule
 from harness.analysis.sequential import Look, looks
+from harness.analysis.standing import Frozen
 from harness.analysis.types import Verdict
 from harness.design import Plan, PlannedRun, fractions
 from harness.measures import RunState
-from harness.spec import Level
 from harness.spec.designs import Test
 from harness.spec.factors import same
 from harness.spec.seeds import Waves
@@ -44,8 +44,11 @@ class Course:
     looks: tuple[Look, ...]
     asked: tuple[PlannedRun, ...]
     over: bool
-    frozen: Mapping[str, Level]
-    """Designs of crossed factors: a decided factor -> the level that the rest of the study keeps it at."""
+    frozen: Mapping[str, Frozen]
+    """Designs of crossed factors: a decided factor -> the level that the rest of the study keeps it at, and since when.
+
+    What another trick of that design changes is from then on measured beside this level alone.
+    """
     differences: tuple[Vector, ...]
     """[trick][wave], treated - control over the waves that it took part in, NaN where a run ended without a number."""
     controls: tuple[Vector, ...]
@@ -91,7 +94,7 @@ def course(runs: pd.DataFrame, plan: Plan) -> Course:
     pairs = {position: contrast.pairs for position, contrast in enumerate(plan.contrasts)}
     going_on: tuple[int, ...] = tuple(pairs)
     asked: list[PlannedRun] = []
-    frozen: dict[str, Level] = {}
+    frozen: dict[str, Frozen] = {}
     found: list[Look] = []
     whole = True
     for wave, (seed, several) in enumerate(waves.items(), 1):
@@ -184,8 +187,8 @@ class _Outcomes:
 
 
 def _frozen(
-    plan: Plan, pairs: Mapping[int, Pairs], look: Look, before: Mapping[str, Level], outcomes: _Outcomes
-) -> tuple[dict[int, Pairs], dict[str, Level]]:
+    plan: Plan, pairs: Mapping[int, Pairs], look: Look, before: Mapping[str, Frozen], outcomes: _Outcomes
+) -> tuple[dict[int, Pairs], dict[str, Frozen]]:
     """The pairs that are still compared, and the factors at the level that the rest of the study keeps them at.
 
     Where factors are crossed, one that is decided at all of its levels stays at its best from then on, its baseline
@@ -215,7 +218,7 @@ def _frozen(
         going_on = [position for position in rest if position in look.going_on]
         if all(rest[position] for position in going_on) and _clear(plan, rest, going_on):
             left |= rest
-            levels[factor] = level
+            levels[factor] = Frozen(design=design, factor=factor, level=level, after=look.wave)
     return left, levels
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from harness.analysis.outcomes import Outcomes
+from harness.analysis.standing import Frozen
 from harness.measures import RunState
+from harness.spec import label
 
 
-def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
-    """Warnings that belong beside the answer, the most important first."""
+def notes(quality: Outcomes, seconds: Outcomes, frozen: Iterable[Frozen] = ()) -> tuple[str, ...]:
+    """Warnings that belong beside the answer, the most important first.
+
+    `frozen` are the factors of a study in waves that were kept at one level once they were decided.
+    """
     plan, title = quality.plan, quality.measure.title
     planned = {(run.cell, run.seed) for run in plan.runs}
     ended: dict[RunState, set[tuple[str, int]]] = {state: set() for state in RunState}
@@ -38,11 +45,18 @@ def notes(quality: Outcomes, seconds: Outcomes) -> tuple[str, ...]:
         )
     if plan.waves is not None and any(len(contrast.pairs) > 1 for contrast in plan.contrasts):
         lines.append("looks test every trick; interactions, and tricks alone against in company, are not tested")
+    for each in frozen:
+        kept = f"{each.factor} at {label(each.level)}"
+        lines.append(
+            f"{each.design or plan.design}: {each.factor} was decided after {each.after} seeds, later ones ran with "
+            f"{kept} alone; the effect of a trick that went on is the mean over the cells that were run, weighted to "
+            f"{kept}: where the two interact it is not the mean over all levels"
+        )
     if below := sorted({contrast.design or plan.design for contrast in plan.contrasts if contrast.aliases}):
         lines.append(
             f"{' and '.join(below)}: below resolution IV an effect may be that of an interaction of two other tricks, "
             "so that none of these is said to help or hurt; `fold_over: true` under `design` adds the mirror image of "
-            "every cell and tells them apart"
+            f"every cell and tells them apart{', as another study with fresh seeds' if plan.waves else ''}"
         )
     for state, words in (
         (RunState.DIVERGED, "diverged"),

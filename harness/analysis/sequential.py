@@ -1,6 +1,6 @@
-"""The sequential rule: after every wave of seeds, which tricks are settled, which are futile, and who gets the next.
+"""The sequential rule: after every wave of seeds, which tricks are decided or unlikely to be, and who gets the next.
 
-A wave is one more seed of the control and of every trick that is neither settled nor futile; after it comes a look.
+A wave is one more seed of the control and of every trick that is neither; after it comes a look.
 Everything here is a function of the outcomes alone, seed by seed in the order of the plan: a study that was killed and
 went on at any point has the same looks and the same answer.
 """
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 FUTILE_FROM = 5
-"""The fewest seeds at which a trick is dropped as futile."""
+"""The fewest seeds at which a trick is dropped as unlikely to be decided: the rule for futility."""
 
 
 def p_value(differences: Vector, rule: Rule, grain: Grain | None = None) -> float:
@@ -65,8 +65,8 @@ class Look:
     verdicts: tuple[Verdict, ...]
     seeds: tuple[int, ...]
     """Waves that each trick took part in."""
-    futile: tuple[int, ...]
-    """The places of undecided tricks that were dropped."""
+    unlikely: tuple[int, ...]
+    """The places of undecided tricks that were dropped as unlikely to be decided by the last look."""
     going_on: tuple[int, ...]
     towards_effect: tuple[float, ...]
     """How far each trick is towards helps or hurts: its statistic over its limit, at the level that Holm has come to.
@@ -100,7 +100,7 @@ def looks(
     levels = [alpha / left for left in range(1, family + 1)]
     given: Sequence[Vector | None] = worths or [None] * family
     tricks = [_Trick(own, worth, rule, levels, grain) for own, worth in zip(gains, given, strict=True)]
-    going_on, seeds, futile = tuple(range(family)), [0] * family, set[int]()
+    going_on, seeds, unlikely = tuple(range(family)), [0] * family, set[int]()
     found: list[Look] = []
     for wave in range(1, max(map(len, gains), default=0) + 1):
         if not going_on or any(tricks[place].waves < wave for place in going_on):
@@ -116,15 +116,15 @@ def looks(
             for place, trick in enumerate(tricks)
         )
         left = [place for place in going_on if verdicts[place] is Verdict.UNDECIDED]
-        futile |= {place for place in left if tricks[place].futile(wave)}
-        futile -= {place for place, verdict in enumerate(verdicts) if verdict is not Verdict.UNDECIDED}
-        going_on = () if wave == rule.most else tuple(place for place in left if place not in futile)
+        unlikely |= {place for place in left if tricks[place].futile(wave)}
+        unlikely -= {place for place, verdict in enumerate(verdicts) if verdict is not Verdict.UNDECIDED}
+        going_on = () if wave == rule.most else tuple(place for place in left if place not in unlikely)
         found.append(
             Look(
                 wave=wave,
                 verdicts=verdicts,
                 seeds=tuple(seeds),
-                futile=tuple(sorted(futile)),
+                unlikely=tuple(sorted(unlikely)),
                 going_on=going_on,
                 towards_effect=_towards([trick.towards_effect for trick in tricks], seeds, shown),
                 towards_negligible=_towards([trick.towards_negligible for trick in tricks], seeds, within),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.analysis.standing import Frozen, Standing
 from harness.design import Contrast, Plan
 from harness.measures import Measure, RunState
 from harness.spec import Level
@@ -74,44 +75,13 @@ class SeedsNeeded:
     """Seeds that decide with 80 % power whether the trick helps, hurts or is negligible; None: above 10,000.
 
     `typical` is for an effect of the size seen; `low` and `high` are the fewest and the most over its 80 % interval.
-    Of a study in waves: the seeds, with those it has had, after which a trick should be settled, going on as it would
+    Of a study in waves: the seeds, with those it has had, after which a trick should be decided, going on as it would
     on average; None: not by the most that it may get.
     """
 
     typical: int | None
     low: int | None
     high: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """Where an undecided trick of a study in waves stands: it has had `seeds`, of at most `most` (None: no maximum).
-
-    `first` is the wave of the first look.
-    """
-
-    seeds: int
-    first: int
-    most: int | None
-    futile: bool = False
-
-    @property
-    def left(self) -> int | None:
-        """The most seeds that it may still get; None where there is no maximum."""
-        if self.futile:
-            return 0
-        return None if self.most is None else self.most - self.seeds
-
-    def __str__(self) -> str:
-        if self.futile:
-            return f"dropped as futile after {self.seeds} seeds"
-        if self.seeds < self.first:
-            return f"the first look is after {self.first} seeds"
-        if self.most is None:
-            return f"open after {self.seeds} seeds, without a maximum"
-        if not self.left:
-            return f"at its most, {self.most} seeds"
-        return f"at most {self.left} more seed{'s' * (self.left > 1)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +99,8 @@ class Effect:
     and minus it, Holm's over all contrasts. NaN but for the objective.
 
     On the objective of a study in waves the interval of `change` holds over all looks at once, and every p is of all
-    looks so far; `standing` is that of a trick which its looks leave undecided.
+    looks so far; `standing` is that of a trick which is left undecided, and `frozen` are the other factors that were
+    kept at one level in some of its waves: it is then a mean over the cells that were run, weighted to these levels.
     """
 
     contrast: Contrast
@@ -158,6 +129,7 @@ class Effect:
     p_beyond: float = NAN
     seeds_needed: SeedsNeeded | None = None
     standing: Standing | None = None
+    frozen: tuple[Frozen, ...] = ()
     verdict: Verdict = Verdict.UNDECIDED
     lean: Verdict | None = None
     """Where undecided: HELPS or HURTS where the interval excludes 0 or the claim holds only under a condition."""

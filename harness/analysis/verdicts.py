@@ -43,7 +43,11 @@ def claims(quality: Outcomes, course: Course | None = None) -> Answer:
     interactions = [term for term in factorial.terms if len(term.factors) == 2] if factorial else []
     clear = [term for term in interactions if not term.aliases and course is None]
     asked = [] if factorial or course else [view for view in views if view.alone and view.full]
-    raw = [*(effect.p for effect in effects), *(term.p for term in clear), *(view.p for view in asked)]
+    raw = [
+        *(NAN if course and not effect.n else effect.p for effect in effects),
+        *(term.p for term in clear),
+        *(view.p for view in asked),
+    ]
     p = paired.holm(np.array(raw)).tolist()
     tested = [*range(len(effects)), *(term.factors for term in clear), *(view.factor for view in asked)]
     adjusted = dict(zip(tested, p, strict=True))
@@ -59,7 +63,7 @@ def claims(quality: Outcomes, course: Course | None = None) -> Answer:
         judged = tuple(_judged(effect, len(p), len(effects)) for effect in corrected)
     else:
         said = course.last.verdicts if course.last else [Verdict.UNDECIDED] * len(effects)
-        judged = tuple(map(_looked_at, corrected, said))
+        judged = tuple(_looked_at(effect, verdict, len(p)) for effect, verdict in zip(corrected, said, strict=True))
     if factorial:
         terms = tuple(
             _main(term, space, judged)
@@ -125,16 +129,30 @@ def _judged(effect: Effect, family: int, contrasts: int) -> Effect:
     return replace(_said(effect, side, within), seeds_needed=left)
 
 
-def _looked_at(effect: Effect, verdict: Verdict) -> Effect:
-    """`effect` on the objective of a study in waves with the verdict of its last look, under the usual conditions."""
+def _looked_at(effect: Effect, verdict: Verdict, family: int) -> Effect:
+    """`effect` on the objective of a study in waves with the verdict of its last look, under the usual conditions.
+
+    A trick that got no number, since all of its runs diverged, hurts where Fisher's p times the family is below the
+    level. This keeps the error at the level without a share of its own: it is tested once, at the wave at which such a
+    trick is dropped. Given how many runs of its two sides had diverged by then, either these are too few to be all of
+    one side's, and the looks alone can err; or they are as many, and then any other split of them between the sides
+    leaves some on the side where a claim of the looks needs that none diverged (the trick's for helps, the control's
+    for hurts), or leaves them no number, so that Fisher's test alone can err.
+    """
+    if not effect.n:
+        effect = replace(effect, p_adjusted=NAN if math.isnan(effect.p) else min(1.0, family * effect.p))
+        side = Verdict.HURTS if effect.p_adjusted < paired.ALPHA else None
+        return _said(effect, side, False)
     return _said(effect, verdict if verdict in _MAY else None, verdict is Verdict.NEGLIGIBLE)
 
 
 def _said(effect: Effect, side: Verdict | None, within: bool) -> Effect:
     """`effect` with its verdict and reading: shown to help or hurt where there is a `side`, negligible where within."""
     verdict, lean, words = _claim(effect, side, within)
-    standing = [str(effect.standing)] if effect.standing else []
-    return replace(effect, verdict=verdict, lean=lean, reading="; ".join([words, *standing, *_endings(effect)]))
+    standing = effect.standing if verdict is Verdict.UNDECIDED else None
+    where = [str(standing)] if standing else []
+    reading = "; ".join([words, *_endings(effect), *where, *map(str, effect.frozen)])
+    return replace(effect, verdict=verdict, lean=lean, standing=standing, reading=reading)
 
 
 def leaning(effect: Effect) -> Effect:
@@ -176,10 +194,10 @@ def _claim(effect: Effect, shown: Verdict | None, within: bool) -> tuple[Verdict
             if shown and not effect.contrast.aliases:
                 return Verdict.HURTS, None, words
             held = f", as an alias of it may do ({_named(effect.contrast.aliases)})" if effect.contrast.aliases else ""
-            return Verdict.UNDECIDED, Verdict.HURTS if control.complete else None, f"{words}{held}"
+            return Verdict.UNDECIDED, Verdict.HURTS if control.complete else None, f"undecided: {words}{held}"
         if control.planned and control.diverged == control.planned:
             lean = Verdict.HELPS if treated.complete else None
-            return Verdict.UNDECIDED, lean, f"control diverged in all {control.diverged} runs"
+            return Verdict.UNDECIDED, lean, f"undecided: control diverged in all {control.diverged} runs"
         return Verdict.UNDECIDED, None, "no paired runs yet" if effect.contrast.matched else "no seed is whole yet"
     if effect.identical:
         sure = within and not treated.diverged and not control.diverged

@@ -19,7 +19,8 @@ from harness.analysis.paired import Vector
 from harness.analysis.power import size_interval
 from harness.analysis.rules import Rule
 from harness.analysis.sequential import Look, interval, p_negligible, p_value
-from harness.analysis.types import NAN, Effect, Estimate, SeedsNeeded, Standing, Verdict
+from harness.analysis.standing import Standing
+from harness.analysis.types import NAN, Effect, Estimate, SeedsNeeded, Verdict
 from harness.design import Plan
 
 _STEPS = 16  # of the sizes that a range of seeds is taken over
@@ -29,7 +30,8 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
     """What each contrast changes in the objective by the seeds that its looks were taken at; not judged.
 
     `quality` is of the runs that the course has asked for. p are of all looks so far, not corrected for several
-    contrasts; NaN before the first look, when nothing is tested.
+    contrasts; NaN before the first look, when nothing is tested. Of a trick that gets no more seeds since none of its
+    own runs left a number, p is Fisher's, of its runs diverging more often than the control's.
     """
     plan = quality.plan
     assert plan.waves is not None, "a plan of fixed size has no waves"
@@ -43,7 +45,10 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
         effect = estimated(
             contrast, _first(quality, seeds[: len(differences)]), with_it, without, gone, _logs(with_it, without)
         )
+        standing = _standing(place, len(differences), course.last, rule)
         p = within = beyond = NAN
+        if not known.any() and standing.left == 0:
+            p = effect.p
         if course.last is not None and known.any():
             gains, margin = quality.measure.sign * differences, np.full(len(known), np.nan)
             margin[known] = worths.margins(plan.worth, without)
@@ -56,7 +61,12 @@ def in_waves(quality: Outcomes, course: Course) -> tuple[Effect, ...]:
             replace(
                 effect,
                 change=interval(differences, rule, grain=course.grain),
-                standing=_standing(place, len(differences), course.last, rule),
+                standing=standing,
+                frozen=tuple(
+                    each
+                    for each in course.frozen.values()
+                    if each.design == contrast.design and each.factor != contrast.factor and each.after < len(known)
+                ),
                 seeds_needed=_needed(place, gone, effect.worth, course.last, rule),
                 p=p,
                 p_within=within,
@@ -105,15 +115,15 @@ def _p_beyond(gains: Vector, margin: Vector, rule: Rule, grain: Grain) -> float:
     return min(rule.p(np.maximum(statistic, 0.0), counts) for statistic, counts in sides)
 
 
-def _standing(place: int, seeds: int, look: Look | None, rule: Rule) -> Standing | None:
-    if look is not None and look.verdicts[place] is not Verdict.UNDECIDED:
-        return None
-    futile = look is not None and place in look.futile
-    return Standing(seeds=seeds, first=rule.first, most=rule.most, futile=futile)
+def _standing(place: int, seeds: int, look: Look | None, rule: Rule) -> Standing:
+    """Where a trick stands by its looks, if it is undecided."""
+    shown = look is not None and look.verdicts[place] is not Verdict.UNDECIDED
+    unlikely = look is not None and place in look.unlikely
+    return Standing(seeds=seeds, first=rule.first, most=rule.most, unlikely=unlikely, shown=shown)
 
 
 def _needed(place: int, differences: Vector, worth: float, look: Look | None, rule: Rule) -> SeedsNeeded | None:
-    """The seeds after which a trick that goes on should be settled, for the size seen and over its 80 % interval."""
+    """The seeds after which a trick that goes on should be decided, for the size seen and over its 80 % interval."""
     n = len(differences)
     if look is None or place not in look.going_on or n < 2 or not np.ptp(differences):
         return None
@@ -125,7 +135,7 @@ def _needed(place: int, differences: Vector, worth: float, look: Look | None, ru
     counts = np.arange(n + 1, most + 1)
     limits = rule.limits(paired.ALPHA / shown, counts), rule.limits(2 * paired.ALPHA / within, counts)
 
-    def settled(size: float) -> int | None:
+    def decided(size: float) -> int | None:
         """The first of the counts at which the mean path of such an effect, from where it stands, is at a limit."""
         mean = (n * seen + (counts - n) * size) / counts
         reached = np.abs(mean) * np.sqrt(counts) >= limits[0]
@@ -134,6 +144,6 @@ def _needed(place: int, differences: Vector, worth: float, look: Look | None, ru
         return int(counts[reached.argmax()]) if reached.any() else None
 
     low, high = size_interval(seen, n)
-    several = [settled(size) for size in (seen, *(low + (high - low) * step / _STEPS for step in range(_STEPS + 1)))]
+    several = [decided(size) for size in (seen, *(low + (high - low) * step / _STEPS for step in range(_STEPS + 1)))]
     known = [each for each in several if each is not None]
     return SeedsNeeded(several[0], min(known, default=None), max(known) if len(known) == len(several) else None)

@@ -148,7 +148,7 @@ class Plan:
     worth: Worth = USUAL
     """The smallest effect that would be worth having; it changes no run."""
     waves: Waves | None = None
-    """How the seeds of its runs come one after the other until all is settled; None: all of its runs are run."""
+    """How the seeds of its runs come one after the other until all is decided; None: all of its runs are run."""
     test: Test = "t"
     """How differences are tested."""
     unit: str = "steps"

@@ -37,11 +37,17 @@ def facts(report: Report) -> dict[str, str]:
         "test": made.get("test", ""),
         "tricks compared": "; ".join(map(str, made.get("family", ()))),
         "seeds": _rule(made.get("rule", {})),
-        "most runs": f"{made['most_runs']:,}" if made.get("most_runs") else "",
+        "most runs": _most(made),
         "made": made.get("made", ""),
         "digest": made.get("digest", ""),
     }
     return {name: str(value) for name, value in said.items() if value}
+
+
+def _most(made: Mapping[str, Any]) -> str:
+    if "most_runs" not in made:
+        return ""
+    return "without a maximum" if made["most_runs"] is None else f"{made['most_runs']:,}"
 
 
 def _worth(worth: Mapping[str, Any], objective: Any) -> str:

@@ -68,6 +68,7 @@ def _effect(report: Report, position: int, effect: Effect) -> dict[str, Any]:
         "verdict": str(effect.verdict),
         "standing": _standing(effect),
         "reading": effect.reading,
+        "frozen": [{"factor": each.factor, "level": each.level, "after": each.after} for each in effect.frozen],
         "costs": {name: {**_spread(cost.change), "n": cost.n} for name, cost in costs.items()},
     }
 
@@ -76,7 +77,7 @@ def _standing(effect: Effect) -> dict[str, Any] | None:
     """Where an undecided trick of a study in waves stands."""
     if effect.standing is None:
         return None
-    return {"futile": effect.standing.futile, "left": effect.standing.left}
+    return {"unlikely": effect.standing.unlikely, "left": effect.standing.left}
 
 
 def _rule(report: Report) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _rule(report: Report) -> dict[str, Any]:
 
 
 def _looks(report: Report) -> list[dict[str, Any]]:
-    """What every look said of each trick, in the order of the effects."""
+    """What every look said of each trick, in the order of the effects; the last in the words of the answer."""
     course = report.answer.course
     return [
         {
@@ -97,12 +98,13 @@ def _looks(report: Report) -> list[dict[str, Any]]:
                 {
                     "verdict": str(look.verdicts[place]),
                     "n": look.seeds[place],
-                    "futile": place in look.futile,
+                    "unlikely": place in look.unlikely,
                     "goes_on": place in look.going_on,
                     "towards_effect": _finite(look.towards_effect[place]),
                     "towards_negligible": _finite(look.towards_negligible[place]),
+                    "reading": effect.reading if course and look is course.last else None,
                 }
-                for place in range(len(look.verdicts))
+                for place, effect in enumerate(report.answer.effects)
             ],
         }
         for look in (course.looks if course else ())

@@ -62,7 +62,7 @@ def _looks(report: Report) -> Iterable[Mapping[str, Any]]:
                 **_contrast(report, contrast),
                 "n": look.seeds[place],
                 "verdict": str(look.verdicts[place]),
-                "futile": place in look.futile,
+                "unlikely": place in look.unlikely,
                 "goes_on": place in look.going_on,
                 "towards_effect": look.towards_effect[place],
                 "towards_negligible": look.towards_negligible[place],

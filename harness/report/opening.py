@@ -130,8 +130,8 @@ def _how(report: Report, position: int) -> str:
     effect = effects[position]
     decided = effect.verdict is not Verdict.UNDECIDED
     words = [] if effect.reading in (Verdict.HELPS, Verdict.UNDECIDED) else [effect.reading]
-    if effect.standing and effect.reading == f"{Verdict.UNDECIDED}; {effect.standing}":
-        words = [str(effect.standing)]
+    if effect.standing:
+        words = [effect.reading.removeprefix(f"{Verdict.UNDECIDED}; ")]
     if effect.change.known:
         words.append(f"{spread(effect.change, places(each.change for each in effects))} {_named(objective)}")
         p = effect.p_within if effect.verdict is Verdict.NEGLIGIBLE else effect.p_adjusted
@@ -149,7 +149,7 @@ def _how(report: Report, position: int) -> str:
             less, said = (saves, "costs") if saves.value > 0 else (cost.change, "saves")
             words.append(f"dropping it {said} {spread(less, digits, signed=False)} {unit}")
     if not decided and effect.seeds_needed:
-        would = "as it goes, settled after" if effect.standing else "would take"
+        would = "as it goes, decided after" if effect.standing else "would take"
         words.append(f"{would} {needed(effect.seeds_needed, report.plan)} seeds{' to decide' * (not effect.standing)}")
     if effect.contrast.aliases and effect.lean:
         words.append(_fold_over(report, effect))
@@ -159,6 +159,8 @@ def _how(report: Report, position: int) -> str:
 
 def _fold_over(report: Report, effect: Effect) -> str:
     """What tells an effect from an alias of it: the mirror image of every cell of its fraction."""
+    if report.plan.waves:
+        return "design.fold_over=true tells which it is, as another study with fresh seeds"
     cells = {cell for pair in effect.contrast.pairs for cell in pair}
     seeds = len({run.seed for run in report.plan.runs if run.cell in cells})
     return f"design.fold_over=true tells which it is, in {len(cells) * seeds} more runs of this study"

@@ -182,7 +182,7 @@ def _command() -> Schema:
 
 def _seeds() -> Schema:
     return {
-        "description": "How many runs each cell gets, their seeds, or waves of one seed until every trick is settled.",
+        "description": "How many runs each cell gets, their seeds, or waves of one seed until every trick is decided.",
         "anyOf": [
             {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
             {

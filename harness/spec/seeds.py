@@ -1,4 +1,4 @@
-"""Which seeds a study may run: a number or a list of them, or waves of one seed until every trick is settled."""
+"""Which seeds a study may run: a number or a list of them, or waves of one seed until every trick is decided."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USUAL_FIRST = 3
 _KEYS = ("first", "most", "anytime", "start")
 _WAYS = (
     f"must be a count from 1 to {MOST_SEEDS}, a list of seeds like [0, 1, 2], or waves of one seed until all is "
-    "settled, like {first: 3, most: 20}"
+    "decided, like {first: 3, most: 20}"
 )
 
 

@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from harness.analysis.course import Course
 from harness.analysis.sequential import Look
+from harness.analysis.standing import UNLIKELY
 from harness.analysis.types import Effect, Verdict
-from harness.design import Contrast, Plan
-from harness.spec import label
-
-
-def title(contrast: Contrast, plan: Plan) -> str:
-    """A trick's short name: its factor, with the level where there are several, and the design of a union."""
-    levels = {label(each.level) for each in plan.contrasts if each.factor == contrast.factor}
-    name = contrast.factor if len(levels) == 1 else f"{contrast.factor}={label(contrast.level)}"
-    several = len({each.design for each in plan.contrasts}) > 1
-    return f"{name} ({contrast.design})" if several else name
+from harness.design import Plan
+from harness.report.looks import conditional, title, way
 
 
 def words(look: Look, plan: Plan, effects: Sequence[Effect] = ()) -> str:
-    """The look in one line: `crop helps after 4 seeds; margin: 6 of at most 20, 40 % of the way to negligible`."""
-    said = (_of_trick(look, plan, place) for place in range(len(plan.contrasts)))
+    """The look in one line: `crop helps after 4 seeds; margin: 6 of at most 20, 40 % of the way to negligible`.
+
+    `effects` are those of the answer, contrast by contrast: what holds under a condition alone is said with it.
+    """
+    given: Sequence[Effect | None] = effects or [None] * len(plan.contrasts)
+    said = (_of_trick(look, plan, place, effect) for place, effect in enumerate(given))
     return f"look after {_seeds(look.wave)}: {'; '.join(said)}"
 
 
-def _of_trick(look: Look, plan: Plan, place: int) -> str:
+def _of_trick(look: Look, plan: Plan, place: int, effect: Effect | None) -> str:
     name, verdict, seeds = title(plan.contrasts[place], plan), look.verdicts[place], look.seeds[place]
-    if verdict is Verdict.NEGLIGIBLE:
-        return f"{name} is negligible after {_seeds(seeds)}"
+    if effect and conditional(look, place, effect):
+        decided = "" if effect.verdict is Verdict.UNDECIDED else f" {effect.verdict}"
+        return f"{name}{decided}: {effect.reading.replace('; ', ', ')}"
+    beside = "".join(f", {each}" for each in effect.frozen if each.after < seeds) if effect else ""
     if verdict is not Verdict.UNDECIDED:
-        return f"{name} {verdict} after {_seeds(seeds)}"
-    if place in look.futile:
-        return f"{name} is dropped after {_seeds(seeds)}, as unlikely to be decided"
-    most = plan.waves.most if plan.waves else None
+        found = f"is {verdict}" if verdict is Verdict.NEGLIGIBLE else str(verdict)
+        return f"{name} {found} after {_seeds(seeds)}{beside}"
+    if place in look.unlikely:
+        return f"{name} is {UNLIKELY} after {_seeds(seeds)}{beside}"
     if place not in look.going_on:
-        return f"{name} is undecided after {_seeds(seeds)}"
+        return f"{name} is undecided after {_seeds(seeds)}{beside}"
+    most = plan.waves.most if plan.waves else None
     so_far = f"{seeds} of at most {most}" if most else _seeds(seeds)
-    return f"{name}: {so_far}{_way(look, place)}"
-
-
-def _way(look: Look, place: int) -> str:
-    """How far a trick is towards the claim that it is nearest to."""
-    ways = {"helps or hurts": look.towards_effect[place], "negligible": look.towards_negligible[place]}
-    known = {name: way for name, way in ways.items() if not math.isnan(way)}
-    if not known:
-        return ""
-    nearest = max(known, key=lambda name: known[name])
-    return f", {100 * min(1.0, max(0.0, known[nearest])):.0f} % of the way to {nearest}"
+    gone = way(look, place, "helps or hurts")
+    return f"{name}: {so_far}{f', {100 * gone[0]:.0f} % of the way to {gone[1]}' if gone else ''}{beside}"
 
 
 def _seeds(count: int) -> str:
@@ -69,8 +59,8 @@ def metrics(look: Look, plan: Plan) -> list[tuple[str, float, int]]:
     return found
 
 
-def document(course: Course, plan: Plan) -> list[dict[str, Any]]:
-    """The looks as plain data, a mapping a look."""
+def document(course: Course, plan: Plan, effects: Sequence[Effect] = ()) -> list[dict[str, Any]]:
+    """The looks as plain data, a mapping a look; the last with the readings of the answer's `effects`."""
     return [
         {
             "wave": look.wave,
@@ -78,8 +68,9 @@ def document(course: Course, plan: Plan) -> list[dict[str, Any]]:
                 contrast.name: {
                     "verdict": str(look.verdicts[place]),
                     "seeds": look.seeds[place],
-                    "futile": place in look.futile,
+                    "unlikely": place in look.unlikely,
                     "goes_on": place in look.going_on,
+                    "reading": effects[place].reading if effects and look is course.last else None,
                 }
                 for place, contrast in enumerate(plan.contrasts)
             },

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from harness.analysis.course import course
+from harness.analysis.standing import Frozen
 from harness.analysis.types import Verdict
 from harness.design import Plan
 from harness.spec.seeds import Waves
@@ -134,8 +135,8 @@ def test_a_full_factorial_keeps_a_decided_factor_at_its_better_level() -> None:
     plan, runs = sequential("ab", studies.everything("ab"), noisy({"a": -40, "b": 3}))
     tables = grown(plan, runs)
     found = course(tables[-1], plan)
-    assert found.frozen["a"] == "on"
     decided = found.last.seeds[0]
+    assert found.frozen == {"a": Frozen(design="", factor="a", level="on", after=decided)}
     later = {run.cell for run in found.asked if run.seed >= decided}
     assert later <= {"a", "ab"}
     # What is left of b is its effect beside a.
@@ -148,7 +149,7 @@ def test_a_full_factorial_keeps_a_decided_factor_at_its_better_level() -> None:
 def test_a_factor_that_hurts_is_kept_at_its_baseline() -> None:
     plan, runs = sequential("ab", studies.everything("ab"), noisy({"a": 40, "b": 3}))
     found = course(grown(plan, runs)[-1], plan)
-    assert found.frozen["a"] == "off"
+    assert found.frozen["a"].level == "off"
 
 
 def fraction(factors: str, cells: list[frozenset[str]], outcome) -> tuple[Plan, pd.DataFrame]:
@@ -208,7 +209,7 @@ def test_the_rest_of_a_fraction_that_stays_clear_is_run_alone() -> None:
     # All 2^4 cells as a fraction of no generator: with a kept on the rest is a full factorial of b, c and d.
     plan, runs = fraction("abcd", studies.everything("abcd"), noisy({"a": -60, "b": 3, "c": 0, "d": 0}))
     found = course(grown(plan, runs)[-1], plan)
-    assert found.frozen["a"] == "on"
+    assert found.frozen["a"].level == "on"
     assert all("a" in run.cell for run in found.asked if run.seed >= found.last.seeds[0])
 
 

@@ -40,7 +40,8 @@ def test_a_trick_whose_runs_all_diverge_hurts_only_where_so_many_are_no_chance()
         plan, runs = alone("A", lost, seeds)
         (effect,) = answer(runs, plan).effects
         assert effect.verdict is verdict, seeds
-        assert effect.reading == f"diverged in all {seeds} runs"
+        words = f"diverged in all {seeds} runs"
+        assert effect.reading == (words if verdict is Verdict.HURTS else f"undecided: {words}")
     # Fisher's exact test of 4 of 4 against 0 of 4: 2 / C(8, 4).
     assert effect.p == pytest.approx(2 / 70)
 
@@ -60,7 +61,7 @@ def test_an_alias_may_be_what_makes_all_runs_diverge() -> None:
     held = replace(contrast, aliases=(Alias(factors=("B", "C"), share=1.0),))
     (effect,) = answer(runs, replace(plan, contrasts=(held,))).effects
     assert (effect.verdict, effect.lean) == (Verdict.UNDECIDED, Verdict.HURTS)
-    assert effect.reading == "diverged in all 6 runs, as an alias of it may do (B x C)"
+    assert effect.reading == "undecided: diverged in all 6 runs, as an alias of it may do (B x C)"
 
 
 def test_a_main_effects_number_is_that_of_the_contrast_whose_verdict_it_has() -> None:

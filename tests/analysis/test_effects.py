@@ -195,7 +195,7 @@ def test_a_trick_that_always_diverges_says_so() -> None:
     row = only(make_runs({"base": [100.0, 110.0, 95.0], "crop": ["diverged", "diverged", "diverged"]}))
     assert row.n == 0
     assert row.wins == 0.0
-    assert row.reading == "diverged in all 3 runs"
+    assert row.reading == "undecided: diverged in all 3 runs"
 
 
 def test_a_control_that_diverged_is_told() -> None:

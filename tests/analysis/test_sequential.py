@@ -163,7 +163,7 @@ def test_negligible_is_brute_force_closed_testing_of_its_own_family() -> None:
     assert said > 4
 
 
-def test_a_gain_helps_a_loss_hurts_and_what_is_settled_gets_no_further_seed() -> None:
+def test_a_gain_helps_a_loss_hurts_and_what_is_decided_gets_no_further_seed() -> None:
     gains = list(0.1 * drawn(1, (3, 20), np.array([[100.0], [-100.0], [0.0]])))
     found = looks(gains, None, TWENTY)
     assert found[-1].verdicts == (Verdict.HELPS, Verdict.HURTS, Verdict.UNDECIDED)
@@ -191,19 +191,19 @@ def test_from_five_seeds_on_a_trick_is_dropped_that_could_not_be_shown_in_time()
                 n = look.wave
                 size = abs(path(drawn(seed, (6, 20))[place])[0][n - 1]) / math.sqrt(n)
                 small = n >= 5 and size + math.sqrt(1 / n + size**2 / (2 * n)) < edge
-                assert (place in look.futile) == small
+                assert (place in look.unlikely) == small
                 assert (place in look.going_on) == (not small and n < 20)
 
 
-def test_a_trick_that_may_yet_be_negligible_is_not_futile() -> None:
+def test_a_trick_that_may_yet_be_negligible_is_not_dropped() -> None:
     gains = [*0.5 * drawn(11, (6, 20))]
     alone = looks(gains, None, TWENTY)
     beside = looks(gains, [np.full(20, 0.45)] * 6, TWENTY)
-    assert len(alone[-1].futile) > len(beside[-1].futile)
+    assert len(alone[-1].unlikely) > len(beside[-1].unlikely)
     assert beside[-1].verdicts.count(Verdict.NEGLIGIBLE) > 2
 
 
-def test_nothing_is_futile_where_no_maximum_is_declared() -> None:
+def test_nothing_is_unlikely_to_be_decided_where_no_maximum_is_declared() -> None:
     found = looks(list(drawn(3, (2, 40))), None, Anytime())
     assert found[-1].wave == 40
     assert found[-1].going_on == (0, 1)
@@ -313,7 +313,7 @@ def test_a_trick_that_left_no_number_in_five_waves_is_dropped_under_either_rule(
     for rule in (TWENTY, Anytime()):
         found = {look.wave: look for look in looks(gains, None, rule)}
         assert 0 in found[4].going_on
-        assert found[5].futile == (0,)
+        assert found[5].unlikely == (0,)
         assert max(look.seeds[0] for look in found.values()) == 5
 
 

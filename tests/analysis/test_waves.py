@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from harness.analysis import answer, paired, sequential
 from harness.analysis.answer import effects
-from harness.analysis.types import Answer, Standing, Verdict
+from harness.analysis.standing import Frozen, Standing
+from harness.analysis.types import Answer, Verdict
 from harness.design import Alias, Plan
 from harness.spec.seeds import Waves
 from harness.spec.worth import Worth
@@ -149,7 +152,7 @@ def test_an_undecided_trick_says_what_it_may_still_get() -> None:
     assert all(n is None or 4 < n <= 12 for n in (early.seeds_needed.typical, early.seeds_needed.low))
     ends = {reading for seed in range(6) for reading in readings(*in_waves({"a": 7.9, "b": 5}, seed, 6.0))}
     assert "undecided; at its most, 12 seeds" in ends
-    assert any("dropped as futile after " in reading for reading in ends)
+    assert any("dropped as unlikely to be decided after " in reading for reading in ends)
     for waves, words in (
         (Waves(first=3, most=None), "open after 4 seeds, without a maximum"),
         (WAVES, "at most 8 more"),
@@ -185,11 +188,84 @@ def test_runs_that_diverged_leave_a_claim_of_the_looks_under_its_condition() -> 
     assert found.course.last is not None
     assert found.course.last.verdicts == (Verdict.HELPS, Verdict.HURTS)
     assert (a.verdict, a.lean) == (Verdict.UNDECIDED, Verdict.HELPS)
-    assert a.reading.startswith("helps where it trains; 1 of ")
+    assert a.standing is not None
+    assert a.standing.left == 0
+    assert a.reading == f"helps where it trains; 1 of {a.treated.ended} diverged; {a.standing}"
+    assert str(a.standing) == f"stopped after {a.treated.ended} seeds, since more would not decide it"
+    assert b.standing is None
     assert b.verdict is Verdict.HURTS
 
 
-def test_a_control_that_diverged_after_a_trick_was_settled_is_none_of_its_business() -> None:
+@pytest.mark.parametrize("others", [1, 6])
+def test_a_trick_whose_runs_all_diverge_hurts_once_it_is_dropped_where_so_many_are_no_chance(others: int) -> None:
+    names = "bcdefg"[:others]
+    plan, runs = in_waves({"a": math.nan, **dict.fromkeys(names, 4.0)})
+    early = answer(runs.assign(state=runs["state"].where(runs["seed"] < 4, "missing")), plan).effects[0]
+    assert (early.verdict, early.lean) == (Verdict.UNDECIDED, Verdict.HURTS)
+    assert early.reading == "undecided: diverged in all 4 runs; at most 8 more seeds"
+    found = grown(plan, runs)
+    effect = found.effects[0]
+    p = stats.fisher_exact([[5, 0], [0, 5]]).pvalue
+    assert effect.p == pytest.approx(p)
+    assert effect.p_adjusted == pytest.approx((others + 1) * p)
+    if p < ALPHA / (others + 1):
+        assert (effect.verdict, effect.standing, effect.reading) == (Verdict.HURTS, None, "diverged in all 5 runs")
+    else:
+        assert (effect.verdict, effect.lean) == (Verdict.UNDECIDED, Verdict.HURTS)
+        words = "undecided: diverged in all 5 runs; dropped as unlikely to be decided after 5 seeds"
+        assert effect.reading == words
+
+
+@pytest.mark.parametrize("change", [-60.0, 60.0])
+def test_where_so_many_runs_diverge_that_they_may_be_all_of_one_side_the_looks_alone_claim_nothing(
+    change: float,
+) -> None:
+    """Every split of diverged runs between both sides of five seeds, of a change that is plain in each pair."""
+    ways, by_fisher = 0, 0
+    for lost in itertools.combinations_with_replacement(itertools.product((False, True), repeat=2), 5):
+        if sum(map(sum, lost)) < 5:
+            continue
+        plan, runs = in_waves({"a": change}, waves=Waves(first=3, most=5))
+        gone = [lost[seed][cell == "a"] for cell, seed in zip(runs["cell"], runs["seed"], strict=True)]
+        (effect,) = grown(plan, runs.assign(state=runs["state"].mask(gone, "diverged"))).effects
+        firm = effect.verdict is not Verdict.UNDECIDED
+        own, control = (sum(each[side] for each in lost) for side in (1, 0))
+        by_fisher += firm
+        ways += 1
+        p = stats.fisher_exact([[own, 5 - own], [control, 5 - control]]).pvalue
+        assert firm == (own == 5 and p < ALPHA), lost
+    assert by_fisher == 2  # 5 of 5 against none, and against 1 of 5
+    assert ways > 20
+
+
+def test_a_trick_that_goes_on_beside_a_frozen_factor_says_so_and_is_the_mean_over_what_was_run() -> None:
+    noise = np.random.default_rng(2)
+    plan, runs = studies.study(
+        "ab",
+        studies.everything("ab"),
+        lambda on, seed: 100.0 - 40 * ("a" in on) + 6 * ("b" in on) * (1 + ("a" in on)) + noise.normal(0, 4),
+        seeds=12,
+    )
+    plan = replace(plan, waves=WAVES, worth=Worth(amount=1.0))
+    found = grown(plan, runs)
+    a, b = found.effects
+    assert b.n > a.n
+    assert (a.verdict, a.frozen, a.reading) == (Verdict.HELPS, (), "helps by more than the worth")
+    assert b.frozen == (Frozen(design="", factor="a", level="on", after=a.n),)
+    assert b.reading.endswith(f"; from the {a.n + 1}th seed on with a at on")
+    table = runs.pivot_table(index="seed", columns="cell", values="mifid").to_numpy()
+    cells = sorted(runs["cell"].unique())
+    beside, off = (
+        table[:, cells.index(one)] - table[:, cells.index(other)] for one, other in (("ab", "a"), ("b", "baseline"))
+    )
+    waves = [*((beside + off) / 2)[: a.n], *beside[a.n : b.n]]
+    assert b.change.value == pytest.approx(np.mean(waves))
+    assert any(f"a was decided after {a.n} seeds" in note and "weighted to a at on" in note for note in found.notes)
+    early = answer(runs[runs["seed"] < a.n], plan)
+    assert not early.effects[1].frozen
+
+
+def test_a_control_that_diverged_after_a_trick_was_decided_is_none_of_its_business() -> None:
     plan, runs = in_waves({"a": 40, "b": 3.5})
     late = (runs["cell"] == "baseline") & (runs["seed"] > 8)
     found = grown(plan, runs.assign(state=runs["state"].mask(late, "diverged"), mifid=runs["mifid"].mask(late)))
@@ -202,7 +278,7 @@ def test_an_alias_keeps_a_claim_of_the_looks_open() -> None:
     held = tuple(replace(each, aliases=(Alias(factors=("c", "d"), share=1.0),)) for each in plan.contrasts)
     for effect in grown(replace(plan, contrasts=held), runs).effects:
         assert effect.verdict is Verdict.UNDECIDED
-        assert "or an alias of it does (c x d)" in effect.reading
+        assert "or an alias of it does (c x d); stopped after " in effect.reading
 
 
 def test_beyond_the_worth_is_of_all_looks_too() -> None:

@@ -131,8 +131,8 @@ def test_one_law_for_both_arms_never_says_hurts_where_the_control_alone_diverges
     ("control", "verdict", "reading"),
     [
         ((1.0, 2.0, 3.0, 4.0), Verdict.HURTS, "diverged in all 4 runs"),
-        ((1.0, "diverged", 3.0, 4.0), Verdict.UNDECIDED, "diverged in all 4 runs; control: 1 of 4 diverged"),
-        (("diverged",) * 4, Verdict.UNDECIDED, "diverged in all 4 runs; control: 4 of 4 diverged"),
+        ((1.0, "diverged", 3.0, 4.0), Verdict.UNDECIDED, "undecided: diverged in all 4 runs; control: 1 of 4 diverged"),
+        (("diverged",) * 4, Verdict.UNDECIDED, "undecided: diverged in all 4 runs; control: 4 of 4 diverged"),
     ],
 )
 def test_a_trick_that_always_diverges_hurts_where_the_control_always_trains(
@@ -148,7 +148,7 @@ def test_one_run_that_diverged_is_no_verdict_and_a_control_that_always_does_give
     assert answer(runs, plan).effects[0].verdict is Verdict.UNDECIDED
     plan, runs = study("A", [frozenset(), frozenset("A")], lambda on, seed: 1.0 if on else "diverged")
     (effect,) = answer(runs, plan).effects
-    assert (effect.lean, effect.reading) == (Verdict.HELPS, "control diverged in all 3 runs")
+    assert (effect.lean, effect.reading) == (Verdict.HELPS, "undecided: control diverged in all 3 runs")
 
 
 def test_a_trick_that_does_nothing_and_diverges_on_the_hard_seeds_gains_nothing_and_is_not_on_the_front() -> None:

@@ -13,7 +13,8 @@ import pytest
 from matplotlib import rc_context
 from rich.console import Console
 
-from harness.analysis.types import SeedsNeeded, Standing, Verdict
+from harness.analysis.standing import UNLIKELY, Frozen, Standing
+from harness.analysis.types import SeedsNeeded, Verdict
 from harness.analysis.waves import narrowing
 from harness.design import Alias
 from harness.report import Report, declared, text
@@ -56,7 +57,7 @@ def test_every_format_says_of_each_trick_what_the_last_look_says(sequential: Rep
         assert str(row.cells[-1]).startswith(verdict)
         assert str(row.cells[-1]) in words
     shown = [str(cell) for cell in last.rows[-1].cells[1:]]
-    assert shown == ["futile" if verdict is Verdict.UNDECIDED else str(verdict) for verdict in said.values()]
+    assert shown == [UNLIKELY if verdict is Verdict.UNDECIDED else str(verdict) for verdict in said.values()]
     found = document(sequential)
     assert [each["verdict"] for each in found["effects"]] == list(said.values())
     assert [each["verdict"] for each in found["looks"][-1]["tricks"]] == list(said.values())
@@ -91,8 +92,8 @@ def test_an_undecided_trick_says_what_is_left_and_what_to_expect(sequential: Rep
     report = replace(sequential, answer=replace(sequential.answer, effects=(effect, *sequential.answer.effects[1:])))
     how = next(line.how for line in lines(report) if line.factor == "crop")
     assert how.startswith("at most 14 more seeds, ")
-    assert how.endswith("as it goes, settled after 9 (7 to > 20) seeds")
-    assert document(report)["effects"][0]["standing"] == {"futile": False, "left": 14}
+    assert how.endswith("as it goes, decided after 9 (7 to > 20) seeds")
+    assert document(report)["effects"][0]["standing"] == {"unlikely": False, "left": 14}
 
 
 def test_the_table_of_looks_says_how_far_each_trick_was(sequential: Report) -> None:
@@ -150,7 +151,8 @@ def test_the_caption_says_which_rule_made_the_intervals(sequential: Report, rich
     assert "plain t intervals" in caption(sequential)
     assert "95 % t interval" in caption(rich)
     ranks = replace(rich, answer=replace(rich.answer, plan=replace(rich.plan, test="ranks")))
-    assert "signed ranks" in caption(ranks)
+    assert "interval by signed ranks" in caption(ranks)
+    assert "“helps” and “hurts”, tested by signed ranks, hold" in caption(ranks)
     endless = replace(sequential.plan, waves=Waves(first=3, most=None))
     anytime = replace(sequential, answer=replace(sequential.answer, plan=endless))
     assert "without a maximum" in caption(anytime)
@@ -195,6 +197,8 @@ def test_the_plan_made_beforehand_is_shown_part_by_part(sequential: Report, rich
     fixed = replace(sequential, declared={**laid_down, "rule": {"seeds": [0, 1, 2]}, "runs_before": 3})
     assert declared.title(fixed).endswith("after 3 runs")
     assert declared.facts(fixed)["seeds"] == "3, laid down as 0, 1, 2"
+    endless = replace(sequential, declared={**laid_down, "most_runs": None})
+    assert declared.facts(endless)["most runs"] == "without a maximum"
     amount = replace(sequential, declared={**laid_down, "worth": {"amount": 4.0}})
     assert declared.facts(amount)["worth"] == "4"
 
@@ -210,7 +214,45 @@ def test_an_alias_that_may_be_to_blame_names_the_fold_over_and_what_it_costs(seq
     report = replace(sequential, answer=replace(sequential.answer, effects=(aliased,)))
     (first, *_) = lines(report)
     seeds = {run.seed for run in sequential.plan.runs if run.cell in ("crop", "baseline")}
+    # The plan of a study in waves may not change any more.
+    assert first.how.endswith("design.fold_over=true tells which it is, as another study with fresh seeds")
+    fixed = replace(report, answer=replace(report.answer, plan=replace(report.plan, waves=None)))
+    (first, *_) = lines(fixed)
     assert f"design.fold_over=true tells which it is, in {2 * len(seeds)} more runs of this study" in first.how
+
+
+def test_the_table_of_looks_says_what_holds_under_a_condition_with_it(sequential: Report) -> None:
+    words = "helps, or an alias of it does (width x ema)"
+    first = replace(sequential.answer.effects[0], verdict=Verdict.UNDECIDED, lean=Verdict.HELPS, reading=words)
+    report = replace(sequential, answer=replace(sequential.answer, effects=(first, *sequential.answer.effects[1:])))
+    sheet, course = looks(report), report.answer.course
+    assert sheet is not None
+    assert course is not None
+    for row, look in zip(sheet.rows, course.looks, strict=True):
+        assert (row.cells[1] == words) == (look.verdicts[0] is Verdict.HELPS)
+    *before, last = document(report)["looks"]
+    assert [trick["reading"] for trick in last["tricks"]] == [effect.reading for effect in report.answer.effects]
+    assert all(trick["reading"] is None for look in before for trick in look["tricks"])
+
+
+def test_a_factor_that_is_kept_at_a_level_is_in_the_caption_and_in_json(sequential: Report) -> None:
+    kept = Frozen(design="full-factorial", factor="crop", level="square", after=21)
+    assert str(kept) == "from the 22nd seed on with crop at square"
+    assert str(replace(kept, after=12)) == "from the 13th seed on with crop at square"
+    effect = replace(sequential.answer.effects[1], frozen=(kept,))
+    several = (sequential.answer.effects[0], effect, *sequential.answer.effects[2:])
+    report = replace(sequential, answer=replace(sequential.answer, effects=several))
+    sheet, plain = effects.answer(report), effects.answer(sequential)
+    assert sheet is not None
+    assert plain is not None
+    assert "weighted to that level" in sheet.reading
+    assert "weighted to that level" not in plain.reading
+    found = json.loads(json.dumps(document(report), allow_nan=False))
+    jsonschema.Draft202012Validator(schema()).validate(found)
+    assert [each["frozen"] for each in found["effects"]][:2] == [
+        [],
+        [{"factor": "crop", "level": "square", "after": 21}],
+    ]
 
 
 def test_what_pairing_gained_is_said_in_a_sentence(sequential: Report) -> None:

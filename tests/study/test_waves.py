@@ -322,7 +322,7 @@ def test_a_full_factorial_runs_the_rest_of_it_once_a_trick_is_decided(start: Sta
     _, report, _ = start(SPEC + "design: {kind: full-factorial}\n")
     course = report.answer.course
     assert course is not None
-    assert course.frozen["good"] is True
+    assert course.frozen["good"].level is True
     decided = course.looks[-1].seeds[0]
     assert all(name.split("-")[1] == "True" for name in trained() if int(name.split("-")[0]) >= decided)
 

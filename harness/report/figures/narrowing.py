@@ -1,4 +1,4 @@
-"""The figure of a study in waves: how each trick's interval narrows, seed by seed, until it is settled."""
+"""The figure of a study in waves: how each trick's interval narrows, seed by seed, until it is decided."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def funnels(report: Report) -> Funnels | None:
         across="seeds",
         down=f"Δ {objective.heading}",
         note="The mean change and its 95 % interval at every look; the band is what counts as negligible. A trick gets "
-        f"no more seeds once it is settled or futile. {side.capitalize()} 0 is better.",
+        f"no more seeds once it is decided or unlikely to be. {side.capitalize()} 0 is better.",
         funnels=made,
         frame=((0.5, course.looks[-1].wave + 0.5), _reach(made)),
     )

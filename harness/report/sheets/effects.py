@@ -6,6 +6,7 @@ import math
 import statistics as statistics_
 from collections.abc import Iterable
 
+from harness.analysis.standing import ordinal
 from harness.analysis.types import AtEqual, Effect, Estimate, RankAgreement, SeedsNeeded
 from harness.design import Alias, Plan
 from harness.measures import TRAIN_SECONDS, Measure
@@ -45,7 +46,7 @@ def answer(report: Report) -> Sheet | None:
             *(by_time if any(cost.change.known for cost in seconds) else ()),
             ("verdict", [e.reading for e in effects]),
         ],
-        f"{_rule(report)} {worth(report)}{_departed(report)}",
+        f"{_rule(report)} {worth(report)}{_frozen(report)}{_departed(report)}",
         tones=[tone(e.verdict) for e in effects],
     )
 
@@ -58,17 +59,18 @@ def _rule(report: Report) -> str:
     change = "typical change (Hodges and Lehmann’s)" if ranks else "mean change"
     if plan.waves is None:
         interval_ = "95 % interval by signed ranks" if ranks else "95 % t interval"
+        tested = ", tested by signed ranks," if ranks else ""
         return (
-            f"Δ: {change} over n seeds, paired, with its {interval_}; {better} “helps” and “hurts” hold after Holm’s "
-            "correction over all tests of the report: at most a 5 % chance of any false one. “negligible” is shown to "
-            "be less than the worth, for better or worse, by two one-sided tests: at most a 5 % chance of any that is "
-            "not. The intervals are not corrected."
+            f"Δ: {change} over n seeds, paired, with its {interval_}; {better} “helps” and “hurts”{tested} hold after "
+            "Holm’s correction over all tests of the report: at most a 5 % chance of any false one. “negligible” is "
+            "shown to be less than the worth, for better or worse, by two one-sided tests: at most a 5 % chance of any "
+            "that is not. The intervals are not corrected."
         )
     test = "signed ranks" if ranks else "t"
     most = (
-        f"a look after each of at most {plan.waves.most} seeds from the {_nth(plan.waves.first)} on"
+        f"a look after each of at most {plan.waves.most} seeds from the {ordinal(plan.waves.first)} on"
         if plan.waves.most
-        else f"a look after each seed from the {_nth(plan.waves.first)} on, without a maximum"
+        else f"a look after each seed from the {ordinal(plan.waves.first)} on, without a maximum"
     )
     return (
         f"Δ: {change} over the n seeds that a trick was given, paired, with a 95 % interval that holds at all looks at "
@@ -80,8 +82,14 @@ def _rule(report: Report) -> str:
     )
 
 
-def _nth(count: int) -> str:
-    return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count, 'th') }"
+def _frozen(report: Report) -> str:
+    """What effects are means over where a decided factor was kept at one level from some wave on."""
+    if not any(effect.frozen for effect in report.answer.effects):
+        return ""
+    return (
+        " A trick that went on after another was decided was compared beside that one’s better level alone from then "
+        "on: its effect is the mean over the cells that were run, weighted to that level."
+    )
 
 
 def _departed(report: Report) -> str:
@@ -218,7 +226,7 @@ def _how_many(report: Report) -> str:
     """How the seeds needed are meant."""
     if report.plan.waves:
         return (
-            "Seeds needed: after how many seeds in all a trick that goes on is settled if its mean goes on as it has "
+            "Seeds needed: after how many seeds in all a trick that goes on is decided if its mean goes on as it has "
             "begun; in brackets the range by what its size may be, from 10 to 90 %."
         )
     return (

@@ -1,19 +1,16 @@
-"""The looks of a study in waves as a table: what each said of every trick, and how far it was from being settled."""
+"""The looks of a study in waves as a table: what each said of every trick, and how far it was from being decided."""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from harness.analysis.course import Course
-from harness.analysis.paired import known
+from harness.analysis.paired import known, mean
 from harness.analysis.sequential import Look
+from harness.analysis.standing import UNLIKELY
 from harness.analysis.types import Verdict
 from harness.report import Report
+from harness.report.looks import conditional, title, way
 from harness.report.numbers import NBSP
-from harness.report.sheets.sheet import MOST_ROWS, Sheet, design, left_out, table
-from harness.spec import label
+from harness.report.sheets.sheet import MOST_ROWS, Sheet, left_out, table
 
 
 def looks(report: Report) -> Sheet | None:
@@ -23,41 +20,30 @@ def looks(report: Report) -> Sheet | None:
         return None
     shown = course.looks[-MOST_ROWS:]
     columns = [
-        (_name(report, place), [_said(report, course, look, place) for look in shown])
-        for place in range(len(plan.contrasts))
+        (title(contrast, plan), [_said(report, course, look, place) for look in shown])
+        for place, contrast in enumerate(plan.contrasts)
     ]
     return table(
         "Look by look",
         [("seeds", [str(look.wave) for look in shown]), *columns],
         "After each wave of seeds: what was said of a trick, or how much of the way it had gone to the nearest verdict "
-        "(its test statistic over its limit). A trick that is settled or futile (unlikely to be settled by the last "
-        "wave) gets no more seeds. The verdicts of the last look are the answer." + left_out(len(course.looks)),
+        "(its test statistic over its limit). A trick that is decided, or unlikely to be decided by the last wave, "
+        "gets no more seeds. What the last look says is the answer." + left_out(len(course.looks)),
         folded=True,
     )
 
 
-def _name(report: Report, place: int) -> str:
-    """A trick's name as short as it is its own."""
-    contrasts = report.plan.contrasts
-    own = contrasts[place]
-    name = own.factor
-    if len({label(each.level) for each in contrasts if each.factor == own.factor}) > 1:
-        name = f"{own.factor}={label(own.level)}"
-    several = len({design(report, each) for each in contrasts}) > 1
-    return f"{name} ({design(report, own)})" if several else name
-
-
 def _said(report: Report, course: Course, look: Look, place: int) -> str:
-    verdict = look.verdicts[place]
+    verdict, effect = look.verdicts[place], report.answer.effects[place]
+    if conditional(look, place, effect):
+        return effect.reading
     if verdict is not Verdict.UNDECIDED:
         return str(verdict)
-    if place in look.futile:
-        return "futile"
-    mean = float(np.mean(known(course.differences[place][: look.wave])))
-    side = Verdict.HELPS if report.plan.objective.improves(mean) else Verdict.HURTS
-    ways = {side: look.towards_effect[place], Verdict.NEGLIGIBLE: look.towards_negligible[place]}
-    there = {name: way for name, way in ways.items() if not math.isnan(way)}
-    if not there:
+    if place in look.unlikely:
+        return UNLIKELY
+    change = mean(known(course.differences[place][: look.wave]))
+    found = way(look, place, str(Verdict.HELPS if report.plan.objective.improves(change) else Verdict.HURTS))
+    if found is None:
         return "no number yet"
-    nearest = max(there, key=lambda name: there[name])
-    return f"{100 * min(1.0, there[nearest]):.0f}{NBSP}% to {nearest}"
+    share, nearest = found
+    return f"{100 * share:.0f}{NBSP}% to {nearest}"
