@@ -153,7 +153,7 @@ def _in_waves(plan: Plan, weights: Vector, worth: float, seeds: int) -> tuple[fl
     That factorials keep a decided factor at one level, and so run fewer cells from then on, is not counted.
     """
     assert plan.waves is not None
-    rule, generator = rule_of(plan.waves), np.random.default_rng(13)
+    rule, generator = rule_of(plan.waves, plan.test), np.random.default_rng(13)
     within = [np.full(seeds, worth)] * len(weights) if math.isfinite(worth) else None
     compared = weights != 0
     said, runs = 0, np.zeros(len(plan.cells))

@@ -43,7 +43,7 @@ def confirm(
     if output is not None and output.exists():
         raise HarnessError(f"--output {output}: is there already and would be lost; name a new file, or delete it")
     search, report = load_study(storage, named(study, ()))
-    document = confirming(search, report, top=top)
+    document = confirming(search, report, storage=storage, top=top)
     if output is not None:
         write(output, written(document, search, output.parent))
         note(f"run it: harness ablate {output}")

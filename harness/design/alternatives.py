@@ -24,7 +24,9 @@ def alternatives(spec: Spec) -> list[Plan]:
     """
     if spec.design.kind in ("search", "noise"):
         return []
-    seeds = spec.seeds[:HORIZON] if spec.waves and spec.waves.most is None else spec.seeds
+    seeds = spec.seeds
+    if spec.waves and spec.waves.most is None:
+        seeds = spec.seeds[: max(HORIZON, 2 * spec.waves.first)]
     own = plan(replace(spec, seeds=seeds))
     found = [own]
     for kind in _KINDS:

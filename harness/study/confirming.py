@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from harness.analysis.types import TriedCell
-from harness.design import Cell
+from harness.design import Cell, Plan
+from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.report import Report
 from harness.spec import Spec, from_document
@@ -19,13 +20,18 @@ from harness.spec.documents import plain
 from harness.spec.factors import assigned
 from harness.spec.load import LONGEST
 from harness.spec.seeds import USUAL_FIRST
+from harness.study.answer import study_name
+from harness.study.store import StudyStore
 
 FACTOR = "cell"
 _MOST = 20  # seeds that the study may take
 
 
-def confirming(spec: Spec, report: Report, *, top: int = 1) -> dict[str, Any]:
+def confirming(spec: Spec, report: Report, *, storage: str, top: int = 1) -> dict[str, Any]:
     """The document of a spec that holds the `top` best cells of a search against its control, on fresh seeds.
+
+    Fresh are those after all that any study of the storage has used for the recipe and the objective; of a study of
+    these very cells that was begun before they are its own.
 
     A cell is a level of one factor and sets all that the search's factors set. Of cells of few runs the best mean is
     partly luck: they are ranked by their means pulled towards that of all where that is known. Raises StudyError where
@@ -43,7 +49,7 @@ def confirming(spec: Spec, report: Report, *, top: int = 1) -> dict[str, Any]:
     name = f"{spec.study}-confirm"
     if len(name) > LONGEST:
         raise StudyError(f"the name '{name}' is longer than {LONGEST} characters; give the search a shorter one")
-    return {
+    made = {
         **document,
         "study": name,
         "factors": {
@@ -54,13 +60,20 @@ def confirming(spec: Spec, report: Report, *, top: int = 1) -> dict[str, Any]:
             }
         },
         "design": {"kind": "one-at-a-time"},
-        "seeds": {"first": USUAL_FIRST, "most": _MOST, "start": fresh(spec, report)},
+        "seeds": {"first": USUAL_FIRST, "most": _MOST, "start": max([*spec.seeds, *map(int, report.runs["seed"])]) + 1},
     }
+    own = make_plan(confirm := spec_of(made, spec))
+    try:
+        before = StudyStore.find(storage, study_name(confirm, own)).recall("spec")
+    except StudyError:
+        before = None
+    made["seeds"] = before["seeds"] if before else {**made["seeds"], "start": _fresh(storage, made["seeds"], own)}
+    return made
 
 
-def fresh(spec: Spec, report: Report) -> int:
-    """The first seed after all that the search may use or has used."""
-    return max([*spec.seeds, *map(int, report.runs["seed"])]) + 1
+def _fresh(storage: str, seeds: dict[str, int], plan: Plan) -> int:
+    """The first seed after all that the search may use, and any study has used."""
+    return max(seeds["start"], StudyStore(storage, plan.study).highest_seed(plan) + 1)
 
 
 def spec_of(document: dict[str, Any], spec: Spec) -> Spec:

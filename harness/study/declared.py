@@ -7,6 +7,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
+from harness.analysis.course import rule_of
+from harness.analysis.paired import ALPHA
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.report.opening import asked
@@ -92,9 +96,22 @@ def lay_down(store: StudyStore, plan: Plan) -> None:
             f"seeds: runs of seeds {seeds} are known from study '{study}', and a rule for looks must be laid down "
             f"before the first; take fresh seeds, like --set seeds.start={max(seen) + 1}"
         )
+    _refuse_blind(plan)
     if plan.design not in kept:
         now["runs_before"] = len(known)  # a pilot's, another study's, or those of an earlier version's study
         store.remember(declared={**kept, plan.design: now})
+
+
+def _refuse_blind(plan: Plan) -> None:
+    """Raises StudyError where the rule could show nothing of so many tricks by its last look, as ranks of few seeds."""
+    if plan.waves is None or plan.waves.most is None:
+        return
+    rule, counts = rule_of(plan.waves, plan.test), np.arange(plan.waves.first, plan.waves.most + 1)
+    if not np.isfinite(rule.limits(ALPHA / len(plan.contrasts), counts)).any():
+        raise StudyError(
+            f"seeds: most: {plan.waves.most} is not enough for design.test: {plan.test}: of {len(plan.contrasts)} "
+            "contrasts it could show nothing in so few; give more seeds, or test: t"
+        )
 
 
 def of_plan(store: StudyStore, plan: Plan) -> tuple[Record | None, tuple[str, ...]]:

@@ -134,7 +134,7 @@ def test_a_search_is_confirmed_on_fresh_seeds_and_used_ones_are_refused(
 ) -> None:
     assert harness("ablate hunt.yaml").exit_code == 0
     search, report = load_study(STORAGE, "hunt")
-    document = confirming(search, report, top=2)
+    document = confirming(search, report, storage=STORAGE, top=2)
     found = make_plan(spec_of(document, search))
     used = set(report.runs["seed"])
     assert not used & {run.seed for run in found.runs}
@@ -151,12 +151,17 @@ def test_a_search_is_confirmed_on_fresh_seeds_and_used_ones_are_refused(
     refused = harness("ablate used.yaml")
     assert refused.exit_code == 2
     assert "has chosen by these" in refused.stderr
-    assert "seeds: {start: 3}" in refused.stderr
+    assert "--set seeds.start=3" in refused.stderr
     done = harness("confirm hunt")
     assert done.exit_code == 0, done.output
     assert "study: hunt-confirm" in done.stdout
     (effect,) = load_report(STORAGE, "hunt-confirm").answer.effects
     assert effect.verdict == "helps"
+    first = {run.seed for run in load_study(STORAGE, "hunt-confirm")[1].plan.runs}
+    more = make_plan(spec_of(confirming(search, report, storage=STORAGE, top=2), search))
+    assert not first & {run.seed for run in more.runs}
+    same = make_plan(spec_of(confirming(search, report, storage=STORAGE), search))
+    assert first <= {run.seed for run in same.runs}
     assert load_study(STORAGE, "hunt")[0].study == "hunt"  # and is not mistaken for hunt-confirm
 
 

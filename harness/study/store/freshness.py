@@ -16,13 +16,14 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     """Refuse a new design on seeds that a search over its factors has finished runs of. Raises StudyError.
 
     What a search ends with has had good luck on its seeds; a design on them finds that luck again and calls it an
-    effect. A design that has finished runs of its own goes on. Where factors are called otherwise, as in a study that
-    confirms the best cells of a search, so is one that has a run of the search beside its control's.
+    effect. A design that has finished runs of its own goes on; those of its control alone, a pilot's, are none. Where
+    factors are called otherwise, as in a study that confirms the best cells of a search, so is one that has a run of
+    the search beside its control's.
     """
     if plan.search is not None:
         return
     names = optuna.get_all_study_names(storage)
-    begun = name in names and bool(_used(storage, name))
+    begun = name in names and _has_treated(storage, name, plan.control)
     planned = {run.seed for run in plan.runs}
     factors = {contrast.factor for contrast in plan.contrasts}
     for summary in optuna.get_all_study_summaries(storage):
@@ -48,9 +49,25 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
 def _fresh(used: set[int], plan: Plan) -> str:
     """What a spec writes for seeds that are not used."""
     if plan.waves is not None:
-        return f"seeds: {{start: {max(used) + 1}}}"
+        return f"--set seeds.start={max(used) + 1}"
     count = len({run.seed for run in plan.runs})
     return f"seeds: {list(itertools.islice(itertools.filterfalse(used.__contains__, itertools.count()), count))}"
+
+
+def _has_treated(storage: BaseStorage, name: str, control: str) -> bool:
+    """Whether a study has a run that is done of another cell than its control."""
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return any(trial.user_attrs["cell"] != control and state_of(trial) in SETTLED for _, trial in keyed(trials))
+
+
+def highest_seed(storage: BaseStorage, recipe: str, objective: str) -> int:
+    """The highest seed that any study of the recipe and the objective has a run of; -1 where there is none."""
+    seeds = [-1]
+    for summary in optuna.get_all_study_summaries(storage):
+        document = summary.user_attrs.get("plan") or {}
+        if (document.get("recipe"), document.get("objective")) == (recipe, objective):
+            seeds += _used(storage, summary.study_name)
+    return max(seeds)
 
 
 def _keys(storage: BaseStorage, name: str) -> set[str]:

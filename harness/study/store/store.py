@@ -27,7 +27,7 @@ from harness.recipes.events import Cause
 from harness.spec import Spec
 from harness.study.store import outcomes, records, searching
 from harness.study.store.address import exists, without_password
-from harness.study.store.freshness import refuse_used_seeds
+from harness.study.store.freshness import highest_seed, refuse_used_seeds
 from harness.study.store.ownership import owned
 from harness.study.store.records import Claim, Results, source_of
 from harness.study.store.reuse import Reusable
@@ -79,6 +79,10 @@ class StudyStore:
         """Refuse a new design on seeds that a search of this storage has chosen by. Raises StudyError."""
         if exists(self.storage):
             refuse_used_seeds(get_storage(self.storage), self.name, plan)
+
+    def highest_seed(self, plan: Plan) -> int:
+        """The highest seed that any study of the storage has used for the plan's recipe and objective, or -1."""
+        return highest_seed(get_storage(self.storage), plan.recipe, plan.objective.name)
 
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
