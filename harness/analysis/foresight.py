@@ -19,8 +19,7 @@ from harness.analysis.course import rule_of
 from harness.analysis.interplay import fitted, shapley, side_by_side
 from harness.analysis.outcomes import Outcomes
 from harness.analysis.paired import ALPHA, Vector
-from harness.analysis.power import power_within
-from harness.analysis.prospects import smallest, smallest_in_looks
+from harness.analysis.prospects import smallest, smallest_in_looks, within
 from harness.analysis.sequential import looks
 from harness.analysis.space import Space
 from harness.analysis.types import NAN, Verdict
@@ -90,13 +89,13 @@ def prospect(plan: Plan, spread: Spread | None = None) -> Prospect:
     weights = _weights(plan)
     deviations = alike * np.sqrt((weights**2).sum(axis=1))
     if plan.waves is None:
-        size = smallest(seeds, family(plan))
-        level = ALPHA / len(weights)
-        within = [power_within(0.0, worth / each, seeds, level) if seeds > 1 else 0.0 for each in deviations]
-        negligible = float(np.mean(within)) if math.isfinite(worth) else NAN
+        size = smallest(seeds, family(plan), plan.test)
+        margins = np.unique(worth / deviations, return_counts=True)
+        shares = [within(margin, seeds, ALPHA / len(weights), plan.test) for margin in margins[0].tolist()]
+        negligible = float(np.average(shares, weights=margins[1])) if math.isfinite(worth) else NAN
         by_cell = {cell.name: float(seeds) for cell in plan.cells}
     else:
-        size = smallest_in_looks(rule_of(plan.waves), seeds, len(weights))
+        size = smallest_in_looks(rule_of(plan.waves, plan.test), seeds, len(weights))
         negligible, by_cell = _in_waves(plan, weights, worth / alike, seeds)
     return Prospect(
         plan=plan, seeds=seeds, smallest=float(size * deviations.max()), negligible=negligible, by_cell=by_cell

@@ -99,14 +99,15 @@ def _shown(quality: Outcomes, deviation: float) -> tuple[Shown, ...]:
     plan = quality.plan
     tests = max(1, len(plan.contrasts))
     own = len({run.seed for run in plan.runs})
-    found = {n: Shown(seeds=n, effect=deviation * smallest(n, tests)) for n in _MORE}
+    found = {n: Shown(seeds=n, effect=deviation * smallest(n, tests, plan.test)) for n in _MORE}
     if plan.search:
         return tuple(found.values())
     if plan.waves and plan.waves.most:
         own = plan.waves.most
-        found[own] = Shown(seeds=own, effect=deviation * smallest_in_looks(rule_of(plan.waves), own, tests), own=True)
+        size = smallest_in_looks(rule_of(plan.waves, plan.test), own, tests)
+        found[own] = Shown(seeds=own, effect=deviation * size, own=True)
     elif plan.waves is None and own > 1:
-        found[own] = Shown(seeds=own, effect=deviation * smallest(own, tests), own=True)
+        found[own] = Shown(seeds=own, effect=deviation * smallest(own, tests, plan.test), own=True)
     return tuple(found[n] for n in sorted(found))
 
 

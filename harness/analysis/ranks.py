@@ -75,14 +75,18 @@ def p_either(differences: Vector, rounding: float = 0.0) -> float:
     return min(1.0, 2 * min(p_above(differences, rounding), p_above(-differences, rounding)))
 
 
+def critical(n: int, level: float) -> float:
+    """What the size of W of n differences must reach, on either side; infinite where its largest is no rarer."""
+    beyond = np.flatnonzero(2 * _tail(n) <= level) if n else np.zeros(0)
+    return 2.0 * float(beyond[0]) - n * (n + 1) / 2 if len(beyond) else math.inf
+
+
 def estimate(differences: Vector, level: float) -> Estimate:
     """The median of the means of all pairs, and the interval of what W does not reject (Hodges and Lehmann 1963).
 
     Unbounded where so few differences can reject nothing at the level.
     """
-    n = len(differences)
-    beyond = np.flatnonzero(2 * _tail(n) <= level) if n else np.zeros(0)
-    return _inverted(differences, 2.0 * float(beyond[0]) - n * (n + 1) / 2 if len(beyond) else math.inf)
+    return _inverted(differences, critical(len(differences), level))
 
 
 def _inverted(differences: Vector, limit: float) -> Estimate:

@@ -47,6 +47,7 @@ def plan(spec: Spec) -> Plan:
     for contrast in layout.contrasts:
         if pairs := tuple(pair for pair in contrast.pairs if kept.issuperset(pair)):
             contrasts.append(replace(contrast, pairs=pairs))
+    contrasts = _once(contrasts)
     if searching is None:
         _refuse_idle(spec, layout, contrasts, idle)
         _refuse_empty(spec, layout, contrasts, dropped)
@@ -86,6 +87,15 @@ def plan(spec: Spec) -> Plan:
         confounding=layout.confounding,
         search=searching,
     )
+
+
+def _once(contrasts: Iterable[Contrast]) -> list[Contrast]:
+    """The contrasts, those of designs that compare the very same cells once: they are one test, and one of a family."""
+    found: dict[tuple[object, ...], Contrast] = {}
+    for contrast in contrasts:
+        levels = spelled(contrast.level), spelled(contrast.baseline)
+        found.setdefault((contrast.factor, *levels, contrast.matched, frozenset(contrast.pairs)), contrast)
+    return list(found.values())
 
 
 def _refuse_idle(spec: Spec, layout: Layout, contrasts: list[Contrast], idle: dict[str, dict[str, str]]) -> None:

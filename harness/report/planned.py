@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.design import Plan, Search
 from harness.spec import Factor, label
 from harness.spec.described import written
+from harness.spec.seeds import MOST_ANYTIME
 
 
 def print_plan(console: Console, plan: Plan, factors: Mapping[str, Factor]) -> None:
@@ -67,7 +68,7 @@ def _print_design(console: Console, plan: Plan, budget: str) -> None:
         most = (
             f"{plan.waves.first} to {seeds} seeds, at most {len(plan.runs)} runs"
             if plan.waves.most
-            else (f"{plan.waves.first} seeds or more, until every trick is decided")
+            else f"{plan.waves.first} seeds or more, no maximum; ends after {MOST_ANYTIME:,} seeds at the latest"
         )
         size = f"{len(plan.cells)} cells x {most}"
     _line(console, f"{plan.study}: recipe {plan.recipe}, {plan.design}, {size}{budget}")

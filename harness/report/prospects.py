@@ -27,8 +27,9 @@ def print_prospects(
     """Print what each design can show, the spec's own first; `times` are what their runs take, in words."""
     own = prospects[0]
     waves = own.plan.waves
+    open_ended = waves is not None and waves.most is None
     table = empty_table(
-        f"What designs of up to {own.most:,} runs can show",
+        f"What designs {'in the first' if open_ended else 'of up to'} {own.most:,} runs can show",
         "design",
         right=("cells", "seeds", "runs", "time", "effect", *["negligible"] * _judged(own)),
     )
@@ -39,7 +40,7 @@ def print_prospects(
         table.add_row(Text(each.plan.design), *row, *[f"{100 * each.negligible:.0f} %"] * _judged(own))
     console.print()
     console.print(table)
-    for line in _reading(own, spread):
+    for line in _reading(own, spread, factorial=waves is not None and any(map(_crossed, prospects))):
         console.print(line, markup=False, highlight=False, style="dim", soft_wrap=not console.is_terminal)
     console.print(recommendation(prospects, spread), markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
@@ -88,7 +89,7 @@ def recommendation(prospects: Sequence[Prospect], spread: Spread | None) -> str:
 
 
 def _why(best: Prospect) -> str:
-    if any(len(contrast.pairs) > 1 for contrast in best.plan.contrasts):
+    if _crossed(best):
         return (
             f"every effect is a mean over all {len(best.plan.cells)} cells, which is right where tricks interact little"
         )
@@ -99,16 +100,21 @@ def _judged(own: Prospect) -> bool:
     return math.isfinite(own.negligible)
 
 
-def _reading(own: Prospect, spread: Spread | None) -> list[str]:
+def _crossed(each: Prospect) -> bool:
+    """Whether effects are means over the settings of other tricks."""
+    return any(len(contrast.pairs) > 1 for contrast in each.plan.contrasts)
+
+
+def _reading(own: Prospect, spread: Spread | None, *, factorial: bool) -> list[str]:
     """How to read the table, and what it takes for granted."""
     plan = own.plan
     said = "effect: the smallest that each contrast shows with 80 % power."
     if _judged(own):
         said += " negligible: the chance that a trick which does nothing ends so."
     if plan.waves:
-        said += " runs, time: where no trick does anything, and at the most."
-        if plan.waves.most is None:
-            said += f" No maximum is declared: {own.seeds} seeds are looked ahead."
+        most = f"to the end of {own.seeds} seeds" if plan.waves.most is None else "at the most"
+        said += f" runs, time: where no trick does anything, and {most}"
+        said += ", of factorials without what they save once a trick is decided." if factorial else "."
     if spread is None:
         return [
             said,

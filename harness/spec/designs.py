@@ -71,7 +71,10 @@ class DesignSettings(Settings):
         description="Fractions: run every cell's mirror image too, so that no interaction of two passes for a trick.",
     )
     max_hours: float | None = Field(
-        default=None, gt=0, description="Whole seeds are dropped, the last first, until the study takes no longer."
+        default=None,
+        gt=0,
+        description="Hours of the machine that the study may take: of a fixed number of seeds the last are dropped "
+        "before the first run, waves end with the last that is over by then.",
     )
     test: Test | None = Field(
         default=None,

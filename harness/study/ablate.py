@@ -22,7 +22,7 @@ from harness.study import notes
 from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
-from harness.study.declared import lay_down
+from harness.study.declared import lay_down, refuse_blind
 from harness.study.looks import words
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import Display
@@ -39,6 +39,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     plan = make_plan(spec)
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
+    refuse_blind(plan)
     store = StudyStore(options.storage, study_name(spec, plan))
     store.refuse_used_seeds(plan)
     placement = place(plan, options)

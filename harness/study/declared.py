@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from harness.analysis.course import rule_of
 from harness.analysis.paired import ALPHA
 from harness.design import Plan
-from harness.errors import StudyError
+from harness.errors import SpecError, StudyError
 from harness.report.opening import asked
 from harness.spec.identity import digest
 from harness.study.store import StudyStore
@@ -96,22 +98,31 @@ def lay_down(store: StudyStore, plan: Plan) -> None:
             f"seeds: runs of seeds {seeds} are known from study '{study}', and a rule for looks must be laid down "
             f"before the first; take fresh seeds, like --set seeds.start={max(seen) + 1}"
         )
-    _refuse_blind(plan)
     if plan.design not in kept:
         now["runs_before"] = len(known)  # a pilot's, another study's, or those of an earlier version's study
         store.remember(declared={**kept, plan.design: now})
 
 
-def _refuse_blind(plan: Plan) -> None:
-    """Raises StudyError where the rule could show nothing of so many tricks by its last look, as ranks of few seeds."""
-    if plan.waves is None or plan.waves.most is None:
+def refuse_blind(plan: Plan) -> None:
+    """Raises SpecError where the rule could show nothing of so many tricks by its last look, as ranks of few seeds."""
+    waves = plan.waves
+    if waves is None or waves.most is None:
         return
-    rule, counts = rule_of(plan.waves, plan.test), np.arange(plan.waves.first, plan.waves.most + 1)
-    if not np.isfinite(rule.limits(ALPHA / len(plan.contrasts), counts)).any():
-        raise StudyError(
-            f"seeds: most: {plan.waves.most} is not enough for design.test: {plan.test}: of {len(plan.contrasts)} "
-            "contrasts it could show nothing in so few; give more seeds, or test: t"
-        )
+    tests, level = len(plan.contrasts), ALPHA / len(plan.contrasts)
+
+    def blind(most: int) -> bool:
+        rule = rule_of(replace(waves, most=most), plan.test)
+        return not np.isfinite(rule.limits(level, np.arange(waves.first, most + 1))).any()
+
+    if not blind(waves.most):
+        return
+    # n signs alike have a p of 2 / 2^n, and no ranks a smaller one.
+    least = max(waves.most + 1, math.ceil(1 - math.log2(level)))
+    enough = next(most for most in itertools.count(least) if not blind(most))
+    raise SpecError(
+        f"design.test: {plan.test} can show nothing of {tests} contrast{'s' * (tests != 1)} in at most "
+        f"{waves.most} seeds; give it {enough} or more, like --set seeds.most={enough}, or use test: t"
+    )
 
 
 def of_plan(store: StudyStore, plan: Plan) -> tuple[Record | None, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from harness.analysis.foresight import Prospect, Spread, prospect
 from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.alternatives import alternatives
-from harness.design.cap import cap
+from harness.design.cap import cap, keep
 from harness.machine.provenance import cores
 from harness.report.planned import empty_table, print_plan
 from harness.report.prospects import print_prospects
@@ -21,6 +21,7 @@ from harness.study import notes
 from harness.study.ablate import Note, cap_line, run_seconds
 from harness.study.answer import study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
+from harness.study.declared import refuse_blind
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import duration
 from harness.study.spread import measured, pilot
@@ -42,14 +43,16 @@ def dry_run(
     plan = make_plan(study)
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
+    refuse_blind(plan)
     store = StudyStore(options.storage, study_name(study, plan))
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
     console = Console(highlight=False)
     print_plan(console, plan, study.factors)
     recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
-    standing = store.foresee(plan, reuse=options.reuse and recipe.lasting(plan.data), retry=options.retry)
-    for line in notes.reused((each.study for each in standing.reused.values()), plan.size):
+    ahead = _ahead(plan)
+    standing = store.foresee(ahead, reuse=options.reuse and recipe.lasting(plan.data), retry=options.retry)
+    for line in notes.reused((each.study for each in standing.reused.values()), ahead.size):
         console.print(line, soft_wrap=True)
     timed = _near(plan) if plan.search else plan
     note(f"timing: {len(timed.cells)} cells, a few seconds each")
@@ -58,10 +61,11 @@ def dry_run(
     console.print(_times(estimates, plan.unit))
     console.print()
     seconds = run_seconds(estimates, placement)
-    console.print(_total(plan, standing, estimates, seconds, placement), soft_wrap=True)
-    if study.design.max_hours:
-        capped = cap(plan, seconds, study.design.max_hours)
-        console.print(cap_line(capped, study.design.max_hours), soft_wrap=True)
+    console.print(_total(ahead, standing, estimates, seconds, placement), soft_wrap=True)
+    if (hours := study.design.max_hours) and plan.waves:
+        console.print(f"max_hours {hours:g}: ends with the last wave that is over by then", soft_wrap=True)
+    elif hours:
+        console.print(cap_line(cap(plan, seconds, hours), hours), soft_wrap=True)
     if plans := alternatives(study):
         spread = spread or measured(study, plan, options)
         prospects = [prospect(each, spread) for each in plans]
@@ -110,9 +114,12 @@ def _total(
     else:
         total = sum(seconds[run.cell] for run in plan.runs if run.key not in over)
     runs = notes.trainings(plan) if left == plan.size else f"{left} of {plan.size} runs are to do"
-    most = plan.waves is not None and not any(found.unknown for found in estimates.values())
-    more = "more than" if any(found.unknown for found in estimates.values()) else "about"
-    lines = [f"{'at most ' * most}{runs}, {more} {duration(total)} with {placement}"]
+    unknown = any(found.unknown for found in estimates.values())
+    more = "more than" if unknown else "about"
+    until = ""
+    if plan.waves is not None:
+        until = "to the first look: " if plan.waves.most is None else "at most " * (not unknown)
+    lines = [f"{until}{runs}, {more} {duration(total)} with {placement}"]
     lone = [leader for cell, leader in leaders(plan).items() if cell != leader and estimates[cell].train_seconds]
     if lone:
         lines.append(
@@ -120,6 +127,13 @@ def _total(
         )
     lines += [f"{cell} fails: {found.failed}" for cell, found in estimates.items() if found.failed]
     return "\n".join(lines)
+
+
+def _ahead(plan: Plan) -> Plan:
+    """The plan with the runs that are sure to have an end: without a maximum those up to the first look."""
+    if plan.waves is None or plan.waves.most is not None:
+        return plan
+    return keep(plan, list(dict.fromkeys(run.seed for run in plan.runs))[: plan.waves.first])
 
 
 def _near(plan: Plan) -> Plan:

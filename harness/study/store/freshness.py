@@ -8,6 +8,7 @@ import optuna
 from optuna.storages import BaseStorage
 
 from harness.design import Plan
+from harness.design.layouts import BASELINE
 from harness.errors import StudyError
 from harness.study.store.outcomes import SETTLED, keyed, state_of
 
@@ -16,7 +17,7 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     """Refuse a new design on seeds that a search over its factors has finished runs of. Raises StudyError.
 
     What a search ends with has had good luck on its seeds; a design on them finds that luck again and calls it an
-    effect. A design that has finished runs of its own goes on; those of its control alone, a pilot's, are none. Where
+    effect. A design that has finished runs of its own goes on; those of the baseline alone, a pilot's, are none. Where
     factors are called otherwise, as in a study that confirms the best cells of a search, so is one that has a run of
     the search beside its control's.
     """
@@ -55,9 +56,10 @@ def _fresh(used: set[int], plan: Plan) -> str:
 
 
 def _has_treated(storage: BaseStorage, name: str, control: str) -> bool:
-    """Whether a study has a run that is done of another cell than its control."""
+    """Whether a study has a run that is done of another cell than its control or the baseline."""
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return any(trial.user_attrs["cell"] != control and state_of(trial) in SETTLED for _, trial in keyed(trials))
+    alone = {control, BASELINE}  # a pilot's or a noise study's
+    return any(trial.user_attrs["cell"] not in alone and state_of(trial) in SETTLED for _, trial in keyed(trials))
 
 
 def highest_seed(storage: BaseStorage, recipe: str, objective: str) -> int:
