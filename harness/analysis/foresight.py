@@ -90,9 +90,9 @@ def prospect(plan: Plan, spread: Spread | None = None) -> Prospect:
     deviations = alike * np.sqrt((weights**2).sum(axis=1))
     if plan.waves is None:
         size = smallest(seeds, family(plan), plan.test)
-        margins = np.unique(worth / deviations, return_counts=True)
-        shares = [within(margin, seeds, ALPHA / len(weights), plan.test) for margin in margins[0].tolist()]
-        negligible = float(np.average(shares, weights=margins[1])) if math.isfinite(worth) else NAN
+        each, count = np.unique(worth / deviations, return_counts=True)
+        shares = [within(margin, seeds, ALPHA / len(weights), plan.test) for margin in each.tolist()]
+        negligible = float(np.average(shares, weights=count)) if math.isfinite(worth) else NAN
         by_cell = {cell.name: float(seeds) for cell in plan.cells}
     else:
         size = smallest_in_looks(rule_of(plan.waves, plan.test), seeds, len(weights))
@@ -153,14 +153,14 @@ def _in_waves(plan: Plan, weights: Vector, worth: float, seeds: int) -> tuple[fl
     """
     assert plan.waves is not None
     rule, generator = rule_of(plan.waves, plan.test), np.random.default_rng(13)
-    within = [np.full(seeds, worth)] * len(weights) if math.isfinite(worth) else None
+    margins = [np.full(seeds, worth)] * len(weights) if math.isfinite(worth) else None
     compared = weights != 0
     said, runs = 0, np.zeros(len(plan.cells))
     for _ in range(_STUDIES):
-        found = looks(list(weights @ generator.standard_normal((len(plan.cells), seeds))), within, rule)
+        found = looks(list(weights @ generator.standard_normal((len(plan.cells), seeds))), margins, rule)
         said += sum(verdict is Verdict.NEGLIGIBLE for verdict in found[-1].verdicts)
         runs += found[0].wave * compared.any(axis=0)
         for look in found[:-1]:
             runs += compared[list(look.going_on)].any(axis=0)
-    share = said / _STUDIES / len(weights) if within else NAN
+    share = said / _STUDIES / len(weights) if margins else NAN
     return share, {cell.name: float(count) / _STUDIES for cell, count in zip(plan.cells, runs, strict=True)}

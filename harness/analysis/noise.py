@@ -95,20 +95,20 @@ def noise(quality: Outcomes, runs: pd.DataFrame) -> Noise | None:
 
 
 def _shown(quality: Outcomes, deviation: float) -> tuple[Shown, ...]:
-    """What the study's own number of seeds shows, and what others would, at once."""
+    """What the study's own number of seeds shows, and what others would, at once; without those that show nothing."""
     plan = quality.plan
     tests = max(1, len(plan.contrasts))
     own = len({run.seed for run in plan.runs})
     found = {n: Shown(seeds=n, effect=deviation * smallest(n, tests, plan.test)) for n in _MORE}
     if plan.search:
-        return tuple(found.values())
-    if plan.waves and plan.waves.most:
+        pass
+    elif plan.waves and plan.waves.most:
         own = plan.waves.most
         size = smallest_in_looks(rule_of(plan.waves, plan.test), own, tests)
         found[own] = Shown(seeds=own, effect=deviation * size, own=True)
     elif plan.waves is None and own > 1:
         found[own] = Shown(seeds=own, effect=deviation * smallest(own, tests, plan.test), own=True)
-    return tuple(found[n] for n in sorted(found))
+    return tuple(found[n] for n in sorted(found) if math.isfinite(found[n].effect))
 
 
 def _differences(quality: Outcomes) -> float:

@@ -38,6 +38,8 @@ def paragraph(report: Report) -> str:
         tests = "one trick" if noise.tests == 1 else f"each of {noise.tests} contrasts"
         how = f"up to {own.seeds} seeds, looked at after each," if report.plan.waves else f"{own.seeds} seeds"
         said.append(f"With this noise {how} show with 80 % power an effect of {_size(noise, own.effect)} of {tests}.")
+    elif report.plan.test == "ranks" and not report.plan.waves:
+        said.append("Ranks of so few seeds can show no effect, however large.")
     return " ".join(said)
 
 

@@ -131,3 +131,20 @@ def test_a_study_without_a_maximum_is_looked_ahead_for_20_seeds(tmp_path: Path) 
     found = designs(tmp_path, "{anytime: true}")
     assert found["one-at-a-time"].seeds == 20
     assert found["one-at-a-time"].smallest > designs(tmp_path, "{first: 3, most: 20}")["one-at-a-time"].smallest
+
+
+def test_ranks_are_planned_by_ranks(tmp_path: Path) -> None:
+    waves, ranks = "{first: 3, most: 20}", "design.test=ranks"
+    by_t, by_ranks = (designs(tmp_path, waves, "1", *more) for more in ((), (ranks,)))
+    assert by_ranks["one-at-a-time"].smallest > by_t["one-at-a-time"].smallest
+    assert math.isinf(by_ranks["full-factorial"].smallest)  # of at most three seeds ranks show nothing
+    assert by_ranks["full-factorial"].negligible == 0
+    assert math.isinf(designs(tmp_path, "5", "1", ranks)["one-at-a-time"].smallest)
+    assert designs(tmp_path, "5", "1", ranks)["one-at-a-time"].negligible == 0
+
+
+def test_looks_ahead_go_beyond_a_first_look_however_late(tmp_path: Path) -> None:
+    late = designs(tmp_path, "{anytime: true, first: 30}")["one-at-a-time"]
+    assert late.seeds > 30
+    assert math.isfinite(late.smallest)
+    assert 30 * 6 <= late.runs <= late.most

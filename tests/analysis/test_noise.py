@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import wilcoxon
 from statsmodels.stats.power import TTestPower
 
 from harness.analysis import answer
 from harness.analysis.noise import Noise
-from harness.analysis.prospects import smallest, smallest_in_looks
-from harness.analysis.sequential import Anytime, Declared, looks
+from harness.analysis.prospects import smallest, smallest_in_looks, within
+from harness.analysis.sequential import Anytime, Declared, Ranks, looks
 from harness.analysis.types import Verdict
 from harness.measures import Measure
 from harness.spec.seeds import Waves
@@ -130,3 +131,33 @@ def test_the_study_as_planned_is_among_the_numbers_of_seeds() -> None:
     assert waves is not None
     (looked,) = (each.effect for each in waves.shown if each.own)
     assert looked > own
+
+
+def test_the_smallest_effect_by_ranks_is_what_their_looks_show_in_four_of_five_studies() -> None:
+    rule = Ranks(first=3, most=20)
+    size = smallest_in_looks(rule, 20, 6)
+    generator, shown = np.random.default_rng(3), 0
+    for _ in range(400):
+        gains = [generator.normal(size * (trick == 0), 1, 20) for trick in range(6)]
+        shown += looks(gains, None, rule)[-1].verdicts[0] is Verdict.HELPS
+    assert shown / 400 == pytest.approx(0.8, abs=0.05)
+    assert math.isinf(smallest_in_looks(Ranks(first=3, most=6), 6, 6))
+
+
+@pytest.mark.parametrize(("n", "tests"), [(10, 1), (16, 6)])
+def test_the_smallest_effect_of_fixed_seeds_by_ranks_is_wilcoxons_by_scipy(n: int, tests: int) -> None:
+    size = smallest(n, tests, "ranks")
+    drawn = np.random.default_rng(5).normal(size, 1, (1500, n))
+    shown = wilcoxon(drawn, axis=1, method="exact").pvalue <= 0.05 / tests
+    assert shown.mean() == pytest.approx(0.8, abs=0.035)
+    assert smallest(n, tests) < size < 1.25 * smallest(n, tests)
+    assert math.isinf(smallest(4, 1, "ranks"))  # four signs alike have a p of 2 / 16
+
+
+def test_the_chance_of_negligible_by_ranks_is_that_of_two_tests_by_scipy() -> None:
+    margin, n, level = 1.3, 12, 0.05 / 2
+    drawn = np.random.default_rng(6).normal(0, 1, (1500, n))
+    sides = (wilcoxon(side, axis=1, alternative="greater", method="exact") for side in (margin - drawn, margin + drawn))
+    shown = np.maximum(*(side.pvalue for side in sides)) <= level
+    assert 0.2 < shown.mean() < 0.98
+    assert within(margin, n, level, "ranks") == pytest.approx(shown.mean(), abs=0.04)

@@ -224,3 +224,14 @@ def test_sets_can_rename_and_move_several_settings() -> None:
     assert made.cell("baseline").train == ToySettings(depth=8)
     renamed = planned("factors.photos={baseline: 2000, levels: [99], sets: data.count}")
     assert renamed.cell("photos=99").settings["data.count"] == 99
+
+
+def test_designs_that_compare_the_very_same_cells_make_one_contrast() -> None:
+    united = "design={kind: union, of: [one-at-a-time, leave-one-out]}"
+    one = planned(united, "factors={crop: null, margin: null}")
+    assert [(contrast.factor, contrast.pairs) for contrast in one.contrasts] == [
+        ("averaging", (("averaging=ema", "baseline"),))
+    ]
+    both = planned(united, "factors.margin=null", "factors.crop.levels=[square]")
+    assert len(both.contrasts) == 4  # of two factors each is beside another company
+    assert len({contrast.pairs for contrast in both.contrasts}) == 4

@@ -181,3 +181,52 @@ def test_a_written_spec_finds_its_recipe_from_another_folder(folder: Path, harne
     assert harness("confirm hunt --output deep/er/confirm.yaml").exit_code == 0
     assert load(folder / "deep" / "er" / "confirm.yaml").recipe.name == "line"
     assert harness("confirm hunt --output deep/er/confirm.yaml").exit_code == 2
+
+
+def test_neither_a_pilot_nor_a_noise_study_lets_a_design_onto_the_seeds_of_a_search(
+    folder: Path, harness: Callable[[str], Result]
+) -> None:
+    assert harness("ablate hunt.yaml").exit_code == 0
+    text = FILES["hunt.yaml"].replace("design: {kind: search, trials: 12}", "design: {kind: noise}")
+    (folder / "own.yaml").write_text(text.replace("study: hunt", "study: own"))
+    assert harness("ablate own.yaml").exit_code == 0  # it compares nothing
+    for kind in ("one-at-a-time", "leave-one-out"):
+        refused = harness(f"ablate own.yaml --set design.kind={kind}")
+        assert refused.exit_code == 2
+        assert "has chosen by these" in refused.stderr
+    waves = "--set design.kind=one-at-a-time --set 'seeds={first: 3, most: 5}'"
+    hint = harness(f"ablate own.yaml {waves}").stderr.partition("like ")[2].strip().splitlines()[0]
+    assert hint.startswith("--set seeds.start=")
+    assert harness(f"ablate own.yaml {waves} {hint}").exit_code == 0  # what it says can be typed
+
+
+def test_a_dry_run_without_a_maximum_says_so_once_and_totals_nothing(
+    folder: Path, harness: Callable[[str], Result]
+) -> None:
+    line = "ablate tricks.yaml --dry-run --spread 8% --set 'seeds={anytime: true, first: 30}'"
+    said = harness(line)
+    assert said.exit_code == 0, said.output
+    assert said.stdout.count("no maximum") == 1
+    assert "no maximum; ends after 1,000 seeds at the latest" in said.stdout
+    assert "to the first look: 180 runs" in said.stdout
+    assert not re.search(r"at most|6,?000", said.stdout)
+
+
+def test_a_rule_that_can_show_nothing_is_refused_with_the_fewest_seeds_that_would_do(
+    folder: Path, harness: Callable[[str], Result]
+) -> None:
+    ranks = "--set design.test=ranks --set seeds.first=3"
+    for more in ("--dry-run --spread 3%", ""):
+        refused = harness(f"ablate tricks.yaml {ranks} --set seeds.most=6 {more}")
+        assert refused.exit_code == 2
+        assert "design.test: ranks can show nothing of 5 contrasts in at most 6 seeds" in refused.stderr
+    assert not (folder / "optuna.db").exists()
+    # Eight signs alike have a p of 2 / 2^8, which is below 0.05 / 5.
+    assert "give it 8 or more, like --set seeds.most=8" in refused.stderr.replace("\n", " ")
+    assert harness(f"ablate tricks.yaml {ranks} --set seeds.most=8 --dry-run --spread 3%").exit_code == 0
+
+
+def test_waves_are_told_that_hours_end_them_and_drop_no_seed(folder: Path, harness: Callable[[str], Result]) -> None:
+    said = harness("ablate tricks.yaml --dry-run --spread 8% --set design.max_hours=0.2").stdout
+    assert "max_hours 0.2: ends with the last wave that is over by then" in said
+    assert "dropped" not in said
