@@ -72,7 +72,7 @@ def test_its_commands_do_what_the_document_says_one_after_the_other(
     assert re.search(r"measured on 8 runs of the baseline", dry)  # the noise study's
     assert re.search(r"^one-at-a-time +6 +3–20 ", dry, re.MULTILINE)
     assert "Recommended: " in dry
-    assert load(folder / "confirm.yaml").seeds[0] == 3  # the search had seeds 0, 1 and 2
+    assert load(folder / "confirm.yaml").seeds[0] == 8  # the search had seeds 0, 1 and 2, the noise study 0 to 7
 
 
 def test_a_noise_study_needs_no_factors_compares_nothing_and_reports_what_seeds_can_show(
@@ -173,7 +173,7 @@ def test_what_is_no_search_or_has_too_few_cells_is_not_confirmed(
     assert harness("ablate hunt.yaml").exit_code == 0
     search, report = load_study(STORAGE, "hunt")
     with pytest.raises(StudyError, match="--top 99: the search has complete runs of"):
-        confirming(search, report, top=99)
+        confirming(search, report, storage=STORAGE, top=99)
 
 
 def test_a_written_spec_finds_its_recipe_from_another_folder(folder: Path, harness: Callable[[str], Result]) -> None:
