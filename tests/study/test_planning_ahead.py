@@ -203,7 +203,7 @@ def test_neither_a_pilot_nor_a_noise_study_lets_a_design_onto_the_seeds_of_a_sea
 def test_a_dry_run_without_a_maximum_says_so_once_and_totals_nothing(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
-    line = "ablate tricks.yaml --dry-run --spread 8% --set 'seeds={anytime: true, first: 30}'"
+    line = "ablate tricks.yaml --dry-run --spread 8% --set 'seeds={anytime: true, first: 30, most: null}'"
     said = harness(line)
     assert said.exit_code == 0, said.output
     assert said.stdout.count("no maximum") == 1
