@@ -412,7 +412,7 @@ def test_a_child_in_a_session_of_its_own_that_prints_for_ever_holds_nothing_up(t
         tmp_path,
         """
         import subprocess
-        child = subprocess.Popen(["yes"], start_new_session=True)
+        child = subprocess.Popen(["sh", "-c", "sleep 1; exec yes"], start_new_session=True)
         print('\\n{"accuracy": %d}' % child.pid, flush=True)
         """,
     )
