@@ -10,10 +10,17 @@ SOURCE = "harness.source.digest"
 
 
 class Cause(StrEnum):
-    """Why a run did not end well: it diverged, by a fault, stopped to go on later, given up, or not in the plan."""
+    """Why a run did not end well.
+
+    It diverged; its recipe raised an error; it needed more memory than there was; the process or machine that trained
+    it died, or gave no sign of life; it was stopped to go on later, given up, or is not in the plan.
+    """
 
     DIVERGED = "diverged"
     ERROR = "error"
+    MEMORY = "out of memory"
+    LOST = "lost"
+    HUNG = "hung"
     INTERRUPTED = "interrupted"
     PRUNED = "pruned"
     WITHDRAWN = "withdrawn"
@@ -73,6 +80,13 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noted:
+    """A word for whoever watches: a checkpoint was thrown away, a disk is full."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """The run ended well. `summary` holds its measures by name, the costs among them.
 
@@ -93,4 +107,4 @@ class Failed:
     details: str = ""
 
 
-Event = Started | Progress | Scored | Artifact | Finished | Failed
+Event = Started | Progress | Scored | Artifact | Noted | Finished | Failed

@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import DivergedError, HarnessError, RecipeError
 from harness.measures import Measure
 from harness.recipes.address import Address
-from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.recipes.run import number
 
 TRACEBACK = "traceback.txt"
@@ -91,6 +91,8 @@ def _plain(event: Event, objective: Measure) -> Event:
             return replace(event, step=_step(event.step), train_seconds=seconds, scores=scores)
         case Artifact():
             return replace(event, step=_step(event.step), path=str(event.path), kind=str(event.kind))
+        case Noted():
+            return Noted(text=str(event.text))
         case Finished() | Failed():
             raise TypeError("a run ends when its recipe returns or raises, not by an event")
     raise TypeError(f"a {type(event).__name__}")

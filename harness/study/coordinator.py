@@ -14,7 +14,7 @@ from harness.analysis import effects
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
-from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
 from harness.runs.description import Launcher
 from harness.runs.folder import RUNS
@@ -218,6 +218,8 @@ class Coordinator:
             case Artifact():
                 if event.kind != "checkpoint":
                     self.tracker.artifact(running.mlflow_run, Path(event.path), event.kind)
+            case Noted():
+                self.display.note(f"{running.name}: {event.text}")
             case Finished():
                 self._finish(slot, running, event)
             case Failed():
