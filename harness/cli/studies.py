@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from harness.study.store.listing import Stored
 
 storage_option = click.option(
-    "--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL."
+    "--storage",
+    default="sqlite:///optuna.db",
+    show_default=True,
+    envvar="HARNESS_STORAGE",
+    show_envvar=True,
+    help="Any Optuna storage URL; a password belongs into the environment or ~/.pgpass.",
 )
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 
