@@ -40,13 +40,13 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = resolve_device(run.device or settings.device)
-    prepared = harness.data.prepare(run.data)
+    prepared = harness.data.prepare(run.data, note=run.note)
     if len(prepared.groups) - 1 < settings.batch:
         raise DataError(
             f"train.batch is {settings.batch}, but the data has {len(prepared.groups) - 1} photos; "
             "give a smaller batch or more photos"
         )
-    evaluator = Evaluator(run.evaluate, run.references, device)
+    evaluator = Evaluator(run.evaluate, run.references, device, run.note)
     trainer = Trainer(
         settings,
         torch.from_numpy(prepared.images[:].copy()),
