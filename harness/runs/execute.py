@@ -13,10 +13,11 @@ from harness.errors import DivergedError
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory
 from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
 from harness.recipes import Interrupted, Run
-from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Started
+from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Started
 from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
+from harness.runs.preparing import prepare
 
 
 def execute(
@@ -48,6 +49,8 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     recipe = description.address.load()
     source = description.address.loaded_digest()
     device = description.device or "cpu"
+    if description.prepare:
+        prepare(recipe, description, lambda text: emit(Noted(text=text)))
     with ExitStack() as around:
         if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
             from harness.runs.leftovers import put_back  # loads torch
