@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -64,15 +65,40 @@ def connected(address: str | None = None) -> Any:
             raise StudyError("--launch ray: Ray is not installed; pip install 'harness[ray]'") from None
         if ray.is_initialized():
             return ray
-        _ours.set()
         where = address or os.environ.get("RAY_ADDRESS") or "auto"
+        _refuse_dead(where)
+        _ours.set()
         try:
             ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            told = f"at {where}" if where != "auto" else "on this machine, and RAY_ADDRESS names none"
-            why = str(error).strip().partition("\n")[0][:200]
-            raise StudyError(f"--launch ray: there is no Ray cluster {told} ({why}); {_START}") from None
+            raise _none(where, str(error).strip().partition("\n")[0][:200]) from None
     return ray
+
+
+def _refuse_dead(where: str) -> None:
+    """Raises StudyError where nobody answers: Ray itself would try for minutes."""
+    if where == "auto":
+        try:  # where `ray start` says which cluster this machine belongs to
+            found = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster").read_text().strip()
+        except OSError:
+            return
+    else:
+        found = where
+    host, colon, port = found.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536 or "/" in host:
+        raise StudyError(
+            f"--launch ray: {found} is no address of a cluster; give HOST:PORT of its first machine, as in ray start "
+            "--address, and run harness on a machine of it"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _none(found, error.strerror or str(error)) from None
+
+
+def _none(where: str, why: str) -> StudyError:
+    told = f"at {where}" if where != "auto" else "on this machine, and RAY_ADDRESS names none"
+    return StudyError(f"--launch ray: there is no Ray cluster {told} ({why}); {_START}")
 
 
 def nodes(address: str | None = None) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""A recipe whose runs take a moment and are equal to the last bit wherever they train, and a cluster to train them on."""
+"""A recipe whose runs are equal to the last bit wherever they train, and a cluster to train them on."""
 
 from __future__ import annotations
 

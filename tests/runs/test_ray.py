@@ -219,6 +219,16 @@ def test_without_a_cluster_or_without_ray_the_error_says_what_to_do(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(StudyError, match=r"(?s)no Ray cluster at 127.0.0.1:1 .*ray start --head"):
         connected("127.0.0.1:1")
+    for wrong in ("ray://127.0.0.1:10001", "local", "127.0.0.1", "h:99999"):
+        monkeypatch.setenv("RAY_ADDRESS", wrong)
+        with pytest.raises(StudyError, match=f"{wrong} is no address of a cluster; give HOST:PORT"):
+            connected()
+    monkeypatch.delenv("RAY_ADDRESS")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")  # stopped without a word
+    with pytest.raises(StudyError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+        connected()
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(StudyError, match=r"pip install 'harness\[ray\]'"):
         connected()
