@@ -271,7 +271,8 @@ class SlurmLauncher:
                 time.sleep(0.05)
             if over:
                 self._ended.remove(job)
-                for folder in (job.folder, *_others(job.folder)):
+                mine = {other.folder for other in self._jobs.values()}
+                for folder in {job.folder, *_others(job.folder)} - mine:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def interrupt(self, slot: int | None = None) -> None:
