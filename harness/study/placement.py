@@ -86,8 +86,8 @@ def _on_ray(device: str, options: Options) -> Placement:
     """The slots that the nodes of a cluster have together."""
     from harness.runs.ray import nodes
 
-    found = nodes(options.ray_address)
-    cpus = [int(node.get("CPU", 0)) for node in found]
+    found = [node for node in nodes(options.ray_address) if node.get("CPU", 0) >= 1]  # a head may have none to give
+    cpus = [int(node["CPU"]) for node in found]
     gpus = [int(node.get("GPU", 0)) for node in found]
     where = f"a Ray cluster of {len(found)} node{'s' * (len(found) != 1)}"
     if device != "cpu" and (any(gpus) or device != "auto"):

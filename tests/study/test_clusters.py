@@ -86,10 +86,11 @@ def test_a_node_of_a_ray_cluster_killed_mid_study_costs_an_attempt_and_changes_n
         killed: list[set[str]] = []
 
         def kill() -> None:
-            until = time.monotonic() + 120
+            until = time.monotonic() + 60
             while time.monotonic() < until:
-                under_way = {path.parent.name for path in (slow_study / "runs").glob(f"*/*/{NAME}")}
-                if len(under_way) >= 4:  # the second lot
+                over = {path.parent.name for path in (slow_study / "runs").glob("*/*/run.json")}
+                under_way = {path.parent.name for path in (slow_study / "runs").glob(f"*/*/{NAME}")} - over
+                if len(over) >= 2 and len(under_way) == 2:  # both slots are in the second lot
                     killed.append(under_way)
                     made.remove_node(sorted(made.worker_nodes, key=id)[0], allow_graceful=False)
                     return
