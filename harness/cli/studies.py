@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from harness.cli.launching import asked_of_slurm, launched
 from harness.cli.output import FILE, note, write
 from harness.errors import HarnessError, StudyError, nearest
-from harness.runs.launchers import LAUNCHERS
 from harness.spec import load
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
-    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
+    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4 (on Ray: of every node).",
 )
-@click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
+@launched
 @storage_option
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
 @click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
@@ -59,6 +59,9 @@ def ablate(
     pilot: int | None,
     slots: int | None,
     launch: str,
+    ray_address: str | None,
+    slots_per_gpu: int,
+    slurm: tuple[str, ...],
     storage: str,
     tracking_uri: str | None,
     no_reuse: bool,
@@ -82,6 +85,9 @@ def ablate(
         tracking_uri=tracking_uri,
         slots=slots,
         launch=launch,
+        ray_address=ray_address,
+        slots_per_gpu=slots_per_gpu,
+        slurm=asked_of_slurm(slurm),
         take_over=take_over,
         reuse=not no_reuse,
         retry=retry,

@@ -43,7 +43,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     store = StudyStore(options.storage, study_name(spec, plan))
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
-    recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
+    if not placement.away:  # else each machine prepares what its runs read
+        recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours and plan.waves:
@@ -84,7 +85,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         if diff := provenance.git_diff():
             tracker.text(tracker.parent, diff, "uncommitted.diff")
         status = "FAILED"
-        launcher = LAUNCHERS[options.launch](placement.slots)
+        launcher = LAUNCHERS[options.launch](placement.seats)
         try:
             outcome = Coordinator(
                 plan=plan,
