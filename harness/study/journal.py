@@ -1,7 +1,7 @@
 """What runs told, kept on this machine before anything else is done with it: runs/STUDY/events/KEY.jsonl.
 
-A line is an event with the time at which it came, in ms since 1970. Lines are only ever added. Who reads them on: Optuna
-is told by the coordinator, MLflow by the mirror.
+A line is an event with the time at which it came, in ms since 1970. Lines are only ever added. From here Optuna is told
+by the coordinator, and MLflow by the mirror.
 """
 
 from __future__ import annotations
@@ -128,11 +128,9 @@ class Journal:
 
     def read(self, key: str, start: int = 0) -> Iterator[Line]:
         """The events of a run from byte `start` on, which is where a line begins. A line in the writing is left out."""
-        try:
-            file = open(self.path(key), "rb")
-        except FileNotFoundError:
+        if not self.path(key).exists():
             return
-        with file:
+        with open(self.path(key), "rb") as file:
             file.seek(start)
             end = start
             for raw in file:

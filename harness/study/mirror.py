@@ -1,4 +1,4 @@
-"""MLflow brought up to what a study holds: journals of runs, in a thread of its own, so that nothing else waits for MLflow.
+"""MLflow brought up to the journals of a study's runs by a thread of its own, so that nothing else waits for MLflow.
 
 Whatever is sent may be sent again, after a failure or by the next process, and doubles nothing: MLflow takes a point of
 a journal once, and says in a tag of the run how far the journal is forwarded. After every failure the mirror looks anew

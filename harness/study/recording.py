@@ -20,8 +20,8 @@ from harness.study.tracking import FAILURE, REASON, Point
 class Record:
     """All that Optuna holds of a run that has ended: what MLflow gets of it where there is no journal.
 
-    `reused` is the study that it was taken over from, "" for a run of this study's own, `original` its MLflow run there.
-    `failures` are (attempt, why it failed) pairs. Times are in ms since 1970.
+    `reused` is the study that it was taken over from, "" for a run of this study's own, and `original` its MLflow run
+    there. `failures` are (attempt, why it failed) pairs. Times are in ms since 1970.
     """
 
     key: str
