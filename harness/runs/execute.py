@@ -18,6 +18,7 @@ from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted
 from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
+from harness.runs.preparing import prepare
 
 
 def execute(
@@ -52,6 +53,8 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     recipe = description.address.load()
     source = description.address.loaded_digest()
     device = description.device or "cpu"
+    if description.prepare:
+        prepare(recipe, description, lambda text: emit(Noted(text=text)))
     with ExitStack() as around:
         if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
             from harness.runs.leftovers import put_back  # loads torch
