@@ -62,6 +62,7 @@ _MYSQL = {
 _ERRNOS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
     errno.EIO: "the disk does not answer",
     errno.ESTALE: "the disk does not answer",
     errno.ETIMEDOUT: _LOST,
