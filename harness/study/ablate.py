@@ -50,7 +50,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     check_tracking(options.tracking_uri, note)
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
-    recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
+    if not placement.away:  # else each machine prepares what its runs read
+        recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours and plan.waves:
@@ -88,9 +89,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            mirror.start()
-            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.slots)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
             try:
+                mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
                 outcome = Coordinator(
                     plan=plan,
