@@ -89,9 +89,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            mirror.start()
             status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
             try:
+                mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
                 outcome = Coordinator(
                     plan=plan,

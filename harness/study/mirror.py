@@ -190,7 +190,7 @@ class Mirror:
     def _waits(self) -> str:
         with self._lock:
             runs = len(self._dirty)
-        what = f"{runs} run{'s' * (runs != 1)} and the answer wait" if runs else "the answer waits"
+        what = f"{runs} run{'s' * (runs != 1)} of this start wait{'s' * (runs == 1)}" if runs else "what it lacks waits"
         return f"MLflow ({self.uri}) does not answer{f': {self._why}' if self._why else ''}; {what}"
 
     # ------------------------------------------------------------------ the thread

@@ -76,8 +76,10 @@ class Tracker:
         # Whoever calls tries again; MLflow itself would for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+        for name in ("alembic", "mlflow.tracking"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Of a database that is locked it prints the traceback, which whoever calls has too.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
             self.client = MlflowClient(self.uri)
