@@ -17,7 +17,6 @@ from harness.measures import TRAIN_SECONDS
 from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
 from harness.runs.description import Launcher
-from harness.runs.folder import RUNS
 from harness.study.interrupts import Interrupts, counted
 from harness.study.looks import document, metrics, words
 from harness.study.placement import Placement, describe
@@ -127,7 +126,7 @@ class Coordinator:
         """Go on from where the runs stand; those of other studies are taken over."""
         self._tell()
         self.standing = standing
-        self._trainings = Trainings(self.store.name, standing)
+        self._trainings = Trainings(self.store.runs, standing)
         adopt(self.store, self.tracker, self.plan, standing.reused, dict(self.tags))
         self.display.stands(
             total=standing.plan.size, done=standing.done + len(standing.reused), failed=len(standing.spent)
@@ -158,7 +157,7 @@ class Coordinator:
 
     def _place(self, slot: int, claim: Claim) -> None:
         planned, cell = claim.run, claim.cell
-        directory = RUNS / self.store.name / planned.key
+        directory = self.store.runs / planned.key
         trained = self._trainings.folder(planned)
         if trained is None and self._trainings.holds(planned):
             self.store.fail(claim.number, Cause.WITHDRAWN, "waits for the training that it shares")

@@ -8,7 +8,6 @@ from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report, document, frames, page, text
 from harness.report.figures.interactive import interactive
 from harness.report.figures.pictures import pictures
-from harness.runs.folder import RUNS
 from harness.spec import label
 from harness.study.store import StudyStore
 from harness.study.tracking import Tracker
@@ -16,7 +15,7 @@ from harness.study.tracking import Tracker
 
 def publish(report: Report, store: StudyStore, tracker: Tracker) -> None:
     """The answer as metrics, files, notes and figures of the study's parent run and of its Optuna study."""
-    folder = RUNS / store.name
+    folder = store.runs
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(page.render(report), encoding="utf-8")
     tracker.artifact(tracker.parent, folder / "report.html")

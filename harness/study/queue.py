@@ -38,7 +38,7 @@ class Queue:
         """Queue what is to be trained now; where nothing is, no run of the standing is `pending` or `reused`."""
         plan = self._asked() if self.plan.waves else self.plan
         standing = self.store.reconcile(
-            plan, retry=self.retry, reuse=self.reuse, kept=lambda run: kept(self.store.name, run)
+            plan, retry=self.retry, reuse=self.reuse, kept=lambda run: kept(self.store.runs, run)
         )
         self.retry = False  # what fails again is not tried for ever
         self.store.remember(plan=plan_document(plan))

@@ -24,6 +24,7 @@ from harness.design.model import NOWHERE
 from harness.errors import StudyError
 from harness.measures import Measure, RunState
 from harness.recipes.events import Cause
+from harness.runs.folder import RUNS
 from harness.spec import Spec
 from harness.study.store import outcomes, records, searching
 from harness.study.store.address import exists, without_password
@@ -45,6 +46,8 @@ class StudyStore:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.storage = storage
         self.name = name
+        self.runs = RUNS / name
+        """The folder of its runs; see `study.places`."""
         self._study: optuna.Study | None = None
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
