@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 import yaml
