@@ -382,7 +382,7 @@ class Run:
         with self.untimed():
             folders = [self.directory, *([self.trained] if self.trained else [])]
             found, folder = checkpoint.newest(folders, identity=identity, note=self.note)
-            if found is not None and folder == self.trained:
+            if folder is not None and folder != self.directory:
                 self.trained_from = folder.name
             return found
 
