@@ -98,7 +98,7 @@ def test_a_node_of_a_ray_cluster_killed_mid_study_costs_an_attempt_and_changes_n
 
         killer = threading.Thread(target=kill)
         killer.start()
-        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address)
+        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address, slots=None)
         got, _ = finish(there)
         killer.join()
     assert killed
