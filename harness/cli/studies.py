@@ -1,4 +1,4 @@
-"""ablate, report, compare and studies: studies run, reported at any time, held against each other, and listed."""
+"""ablate, report, sync, compare and studies: studies run, reported, brought to MLflow, held side by side, listed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from harness.study.store.listing import Stored
 
 storage_option = click.option(
-    "--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL."
+    "--storage",
+    default="sqlite:///optuna.db",
+    show_default=True,
+    envvar="HARNESS_STORAGE",
+    show_envvar=True,
+    help="Any Optuna storage URL; a password belongs into the environment or ~/.pgpass.",
+)
+tracking_option = click.option(
+    "--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db."
 )
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 
@@ -42,7 +50,7 @@ _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="
 )
 @launched
 @storage_option
-@click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@tracking_option
 @click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
 @click.option("--retry", is_flag=True, help="Try again the runs that have failed too often to be tried once more.")
 @click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
@@ -213,6 +221,20 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
         click.echo(comparison.markdown(table), nl=False)
     else:
         Console().print(comparison.render(table))
+
+
+@click.command()
+@click.argument("study", metavar="SPEC|STUDY")
+@storage_option
+@tracking_option
+def sync(study: str, storage: str, tracking_uri: str | None) -> None:
+    """Bring MLflow to what a study holds, where it was away, locked or deleted: SPEC is its file, STUDY its name.
+
+    Every start of the study does the same. Again adds nothing.
+    """
+    from harness.study.sync import sync as brought
+
+    brought(storage, named(study, ()), tracking_uri, note)
 
 
 @click.command()

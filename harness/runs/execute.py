@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import DivergedError
+from harness.files import locks
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory
 from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
 from harness.recipes import Interrupted, Run
@@ -29,9 +30,12 @@ def execute(
     slot, and whatever it raises is the end of this run alone. KeyboardInterrupt goes on to the caller after that.
     """
     try:
-        last: Event = _train(description, emit, should_stop)
+        with locks.held(Path(description.directory), lambda text: emit(Noted(text=text)), should_stop):
+            last: Event = _train(description, emit, should_stop)
     except Interrupted as stop:
         last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
+    except locks.HeldError as held:
+        last = Failed(kind=Cause.LOST, reason=str(held))
     except DivergedError as outcome:
         last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
     except KeyboardInterrupt as error:

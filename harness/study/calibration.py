@@ -277,10 +277,10 @@ class _Stage:
     @contextmanager
     def _noting(self, cell: Cell, folder: Path) -> Iterator[None]:
         """Note at the end whether the cell's run in `folder` left a checkpoint."""
-        from harness.recipes.checkpoint import NAME  # loads torch
+        from harness.recipes import checkpoint  # loads torch
 
         yield
-        if (folder / NAME).exists():
+        if checkpoint.kept(folder):
             self.kept.add(cell.name)
 
     def _known(self, seen: _Watched) -> bool:
