@@ -59,6 +59,9 @@ def connected(address: str | None = None) -> Any:
     Raises StudyError where Ray is not installed, or no cluster is found.
     """
     with _signals_kept():
+        # Ray prints whole logs of a node that died among the answer: what happened is said by events.
+        os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"(?s).*")
         try:
             import ray
         except ImportError:
