@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,16 +87,23 @@ def _open(folder: Path, identity: str) -> Prepared | None:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         groups = np.load(folder / "groups.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        skipped = [Skipped(**entry) for entry in about["skipped"]]
+        found = Prepared(images, groups, identity, about["names"], skipped)
+        sound = about["identity"] == identity and about["digest"] == _digest(found)
+    except Exception:  # whatever numpy raises for a file that is none of its own
         return None
-    if about.get("identity") != identity or _digest(images) != about.get("digest") or len(images) != groups[-1]:
-        return None
-    skipped = [Skipped(**entry) for entry in about["skipped"]]
-    return Prepared(images, groups, identity, about["names"], skipped)
+    return found if sound else None
 
 
-def _digest(images: np.ndarray[Any, Any]) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
+def _digest(found: Prepared) -> str:
+    """Of all that a cache entry holds."""
+    digest = hashlib.blake2b(digest_size=16)
+    facts = [found.names, [astuple(entry) for entry in found.skipped]]
+    for array in (found.images, found.groups):
+        facts.append([array.dtype.str, *array.shape])
+        digest.update(np.ascontiguousarray(array).data)
+    digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
@@ -108,16 +115,22 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
     grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(cut) for _, cut in kept] if grouped else [1] * len(images)
-    array = np.stack(images)
+    made = Prepared(
+        images=np.stack(images),
+        groups=np.cumsum([0, *sizes], dtype=np.int64),
+        fingerprint=identity,
+        names=[name for name, cut in kept for _ in cut],
+        skipped=skipped,
+    )
     about = {
         "identity": identity,
-        "digest": _digest(array),
-        "names": [name for name, cut in kept for _ in cut],
+        "digest": _digest(made),
+        "names": made.names,
         "skipped": [asdict(entry) for entry in skipped],
     }
     with filled(folder, sound=lambda: _open(folder, identity) is not None) as scratch:
-        np.save(scratch / "images.npy", array)
-        np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
+        np.save(scratch / "images.npy", made.images)
+        np.save(scratch / "groups.npy", made.groups)
         (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +130,43 @@ def test_a_changed_photo_is_another_data_set(tmp_path: Path) -> None:
     assert not np.array_equal(first.images, second.images)
 
 
-def test_a_damaged_cache_entry_is_made_anew(tmp_path: Path) -> None:
-    photo(tmp_path, "a")
-    first = prepare(dogs(tmp_path), cache=tmp_path / "cache")
-    pixels = np.array(first.images)
-    (stored,) = (tmp_path / "cache").glob("prepared/*/images.npy")
-    content = bytearray(stored.read_bytes())
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
     content[-1] ^= 255
-    stored.write_bytes(content)
-    assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+    path.write_bytes(content)
+
+
+def told(path: Path, **other: object) -> None:
+    about = json.loads((path.parent / "about.json").read_text())
+    (path.parent / "about.json").write_text(json.dumps(about | other))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flipped,
+        lambda path: flipped(path.with_name("groups.npy")),
+        lambda path: np.save(path.with_name("groups.npy"), np.array([0, 3, 8])),
+        lambda path: path.with_name("groups.npy").write_bytes(b"PK\x03\x04"),
+        lambda path: told(path, names=["other"] * 8),
+        lambda path: told(path, skipped=[{"path": "a", "reason": "b"}]),
+        lambda path: told(path, skipped=[{"a": 1}]),
+        lambda path: (path.parent / "about.json").write_text("[]"),
+        lambda path: (path.parent / "about.json").write_text("[" * 100_000),
+    ],
+)
+def test_a_damaged_cache_entry_is_made_anew(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        photo(tmp_path, name)
+    settings = dogs(tmp_path, crop="all")
+    first = prepare(settings, cache=tmp_path / "cache")
+    pixels, groups = np.array(first.images), np.array(first.groups)
+    (stored,) = (tmp_path / "cache").glob("prepared/*/images.npy")
+    damage(stored)
+    again = prepare(settings, cache=tmp_path / "cache")
+    assert np.array_equal(again.images, pixels)
+    assert np.array_equal(again.groups, groups)
+    assert (again.names, again.skipped) == (first.names, first.skipped)
 
 
 def _prepare(root: Path, start: object, results: object) -> None:
