@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,14 +103,21 @@ def _save(found: Reference, folder: Path) -> None:
             "memorization_baseline": found.memorization_baseline,
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
+        manifest["itself"] = _digest(manifest)
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """Of all that a manifest says but its own digest."""
+    told = {name: value for name, value in manifest.items() if name != "itself"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | None:
     """The entry in `folder`, or None where there is none or any of its files is not what was written."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
+        if manifest["itself"] != _digest(manifest) or manifest["fingerprint"] != fingerprint:
             return None
         if any(file_sha256(folder / f"{name}.npy") != manifest["sha256"][name] for name in _ARRAYS):
             return None
@@ -126,6 +133,6 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
             "kernel_sums": tensors["kernel_sums"].cpu(),
             "memorization_baseline": float(manifest["memorization_baseline"]),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found

@@ -116,7 +116,20 @@ def listed(folder):
     (folder / "manifest.json").write_text("[]")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed])
+def retold(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["memorization_baseline"] /= 2
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def renamed(folder):
+    text = (folder / "manifest.json").read_text()
+    manifest = json.loads(text)
+    manifest["names"] = manifest["names"][::-1]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed, retold, renamed])
 def test_a_damaged_or_foreign_entry_is_rebuilt(tmp_path, photos, damage):
     extractor = Means()
     before = reference(photos, extractor, cache=tmp_path)
