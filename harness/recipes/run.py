@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness.recipes.streams import Streams
 
 _EVERY = 0.5  # seconds between reports of progress
+_NO_STATE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+"""What comes of a checkpoint that holds other things than a run keeps."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
@@ -302,20 +304,26 @@ class Run:
         self._looks_after_stops = True
         with self.untimed():
             saved = checkpoint.load(self.directory / checkpoint.NAME, identity=self.identity)
-            if saved is not None:
-                self.trained_from = saved["run"].get("trained_from", "")
-            elif self.trained is not None:
+            place, trained_from = self.directory, ""
+            if saved is None and self.trained is not None:
+                place, trained_from = self.trained, self.trained.name
                 saved = checkpoint.load(self.trained / checkpoint.NAME, identity=self.identity)
-                self.trained_from = self.trained.name if saved is not None else ""
             if saved is None:
                 return None
-            ours = saved["run"]
-            self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
-            self._seconds += self._earlier
-            if ours["streams"] is not None:
-                self._random.restore(ours["streams"])
-            randomness.restore(ours["global"], self.device)
-            state: dict[str, Any] = saved["state"]
+            try:
+                ours = saved["run"]
+                self.trained_from = trained_from or ours.get("trained_from", "")
+                self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
+                self._seconds += self._earlier
+                if ours["streams"] is not None:
+                    self._random.restore(ours["streams"])
+                randomness.restore(ours["global"], self.device)
+                state: dict[str, Any] = saved["state"]
+            except _NO_STATE as error:
+                raise RecipeError(
+                    f"{place / checkpoint.NAME} holds no state of a run ({type(error).__name__}: {error}); delete it, "
+                    "and the run starts anew"
+                ) from error
             return state
 
 
