@@ -95,15 +95,23 @@ def sample(directory: Path, model: type[DcganSettings], *, count: int, seed: int
 
     Those of the run's own seed are those that it was scored by. Raises StudyError where there is no such run.
     """
-    about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-    if "settings" not in about:
-        raise StudyError(f"{directory} is of a run of an earlier version, without its settings; train it again")
-    settings = model.model_validate(about["settings"])
-    network = Generator(settings, about["size"])
-    network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
-    network.to(device=resolve_device(device or "auto"), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train(about["training"])
-    return draw(network, settings, latents(count, settings, seed)).cpu()
+    try:
+        about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
+        if "settings" not in about:
+            raise StudyError(f"{directory} is of a run of an earlier version, without its settings; train it again")
+        settings = model.model_validate(about["settings"])
+        network = Generator(settings, about["size"])
+        network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
+        network.to(device=resolve_device(device or "auto"), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.train(bool(about["training"]))
+        return draw(network, settings, latents(count, settings, seed)).cpu()
+    except StudyError:
+        raise
+    except Exception as error:  # torch raises many kinds for what is no state of this network
+        said = str(error).partition("\n")[0][:200]
+        raise StudyError(
+            f"{directory}: its generator cannot be used ({type(error).__name__}: {said}); train the run again"
+        ) from error
 
 
 def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:

@@ -252,6 +252,27 @@ def test_what_is_kept_of_the_generator_is_the_runs_settings_as_they_are(tmp_path
         Dcgan().sample(tmp_path, count=4, seed=0)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "generator.pt").unlink(),
+        lambda folder: (folder / "generator.pt").write_bytes(b"PK"),
+        lambda folder: torch.save({"a": torch.zeros(2)}, folder / "generator.pt"),
+        lambda folder: torch.save([1], folder / "generator.pt"),
+        lambda folder: (folder / "generator.json").write_text("["),
+        lambda folder: (folder / "generator.json").write_text('{"settings": []}'),
+        lambda folder: (folder / "generator.json").write_text('{"settings": {"width": "x"}}'),
+        lambda folder: (folder / "generator.json").write_text('{"settings": {}, "size": -1}'),
+    ],
+)
+def test_samples_of_a_damaged_run_are_refused_in_one_line(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    damage(tmp_path)
+    with pytest.raises(StudyError, match=r"its generator cannot be used .*; train the run again$") as refused:
+        Dcgan().sample(tmp_path, count=4, seed=0)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("changes", [{"truncation": 0.5}, {"sample_bn": "running"}, {"ema_beta": 0.5}], ids=str)
 def test_a_run_that_is_only_sampled_otherwise_is_scored_from_the_others_training(
     tmp_path: Path, changes: dict[str, Any]
