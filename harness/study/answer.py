@@ -7,7 +7,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -141,18 +143,27 @@ def _grids(study: str, runs: pd.DataFrame) -> dict[str, Picture]:
 def _nearest(study: str, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
     folders = [_folder(study, run) for _, run in runs.iterrows() if run["state"] == RunState.COMPLETE]
-    kept = [folder for folder in folders if (folder / "nearest.png").exists() and (folder / "nearest.json").exists()]
-    read = [(json.loads((folder / "nearest.json").read_text(encoding="utf-8")), folder) for folder in kept]
-    found = [each for each in read if isinstance(each[0], dict)]  # runs of before left distances that say not of what
-    if not found:
+    told = [(about, folder) for folder in folders if (about := _nearest_in(folder))]
+    for about, folder in sorted(told, key=lambda each: min(each[0]["distances"], default=math.inf)):
+        with suppress(OSError, ValueError):  # a picture that is gone or damaged: the next closest then
+            pairs = zip(load_pairs(folder / "nearest.png"), about["distances"], strict=True)
+            return Nearest(
+                title=about["title"],
+                reading=about["reading"],
+                pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
+            )
+    return None
+
+
+def _nearest_in(folder: Path) -> dict[str, Any] | None:
+    """What a run left of its nearest pairs; None where that is nothing, damaged, or of before it said of what."""
+    try:
+        about = json.loads((folder / "nearest.json").read_text(encoding="utf-8"))
+        words = isinstance(about["title"], str) and isinstance(about["reading"], str)
+        numbers = all(isinstance(each, float) and math.isfinite(each) for each in about["distances"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    about, folder = min(found, key=lambda each: min(each[0]["distances"], default=math.inf))
-    pairs = zip(load_pairs(folder / "nearest.png"), about["distances"], strict=True)
-    return Nearest(
-        title=about["title"],
-        reading=about["reading"],
-        pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
-    )
+    return about if words and numbers and isinstance(about["distances"], list) else None
 
 
 def made_with(store: StudyStore) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Tracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-            self.client = MlflowClient(self.uri)
+            self.client = _Answered(MlflowClient(self.uri))
             self.client.search_experiments(max_results=1)
         self._buffers: dict[str, list[Metric]] = {}
         self.experiment = ""
@@ -160,6 +160,26 @@ class Tracker:
         """Close a run as FINISHED, FAILED or KILLED."""
         self.flush(run)
         self.client.set_terminated(run, status)
+
+
+class _Answered:
+    """MLflow's client, but that every answer it cannot read is an MlflowException: a server may answer anything."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def asked(*args: Any, **more: Any) -> Any:
+            try:
+                return call(*args, **more)
+            except MlflowException:
+                raise
+            except Exception as error:  # of the parser of its messages, which has many
+                raise MlflowException(f"{name}: no answer of MLflow ({type(error).__name__}: {error})") from error
+
+        return asked
 
 
 def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:
