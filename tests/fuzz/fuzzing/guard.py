@@ -6,6 +6,7 @@ What Python itself does is told by its audit events; what is against the rules i
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import resource
@@ -36,8 +37,15 @@ _FORBIDDEN = frozenset(
 _CODE = tuple(str(Path(place).resolve()) + os.sep for place in {sys.prefix, sys.base_prefix, str(ROOT), os.__file__})
 _CODE += (str(Path(os.__file__).resolve().parent) + os.sep,)
 
-Inside = str | None
-_box: Inside = None  # the folder of the input that is tried now, None between inputs
+_SOURCES = [ROOT / "harness/settings.py", *ROOT.glob("harness/recipes/**/*.py")]
+_ANNOTATIONS = {
+    ast.unparse(node.annotation)
+    for file in _SOURCES
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    if isinstance(node, ast.AnnAssign)
+}
+
+_box: str | None = None  # the folder of the input that is tried now, None between inputs
 _seen: list[str] = []  # what was against the rules
 
 
@@ -124,9 +132,18 @@ def _must_be_inside(event: str, path: object, folder: int) -> None:
 def _must_be_installed(code: object) -> None:
     name = code.co_filename if isinstance(code, CodeType) else "?"
     real = os.path.realpath(name)
-    if name.startswith("<frozen") or real.startswith((*_CODE, _box or "")) or _importing():
+    if name.startswith("<frozen") or real.startswith((*_CODE, _box or "")) or _importing() or _is_annotation():
         return
     _stop(f"exec of {name}")
+
+
+def _is_annotation() -> bool:
+    """Whether what is evaluated is the text of a type that stands in the source of the settings, as pydantic does."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_evaluate":
+        frame = frame.f_back
+    reference = frame.f_locals.get("self") if frame is not None else None
+    return getattr(reference, "__forward_arg__", None) in _ANNOTATIONS
 
 
 def _importing() -> bool:

@@ -121,8 +121,11 @@ def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return memory.getvalue()
 
 
-def _images() -> tuple[bytes, ...]:
-    """Small images of every kind that is read, and of some that are not, but may come under such a name."""
+def _images() -> tuple[tuple[bytes, ...], int]:
+    """Small images of every kind that is read, and of some that are not, but may come under such a name.
+
+    And how many of them are of the first kind.
+    """
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     colour = Image.fromarray(pixels)
     grey, clear, few = colour.convert("L"), colour.convert("RGBA"), colour.convert("P")
@@ -133,6 +136,7 @@ def _images() -> tuple[bytes, ...]:
     found += [_encoded(colour, "JPEG", progressive=True, exif=b"Exif\0\0II*\0\x08\0\0\0\0\0", comment=b"c")]
     found += [_encoded(image, "BMP") for image in (colour, grey, few, clear, colour.convert("1"))]
     found += [_encoded(colour, "WEBP"), _encoded(clear, "WEBP", lossless=True)]
+    sound = len(found)
     others = (
         "GIF",
         "TIFF",
@@ -155,10 +159,10 @@ def _images() -> tuple[bytes, ...]:
             found.append(_encoded(colour.convert("1") if kind == "MSP" else grey if kind == "SPIDER" else colour, kind))
         except (OSError, KeyError, ValueError):
             continue  # this Pillow has no such writer
-    return tuple(found)
+    return tuple(found), sound
 
 
-_IMAGES = _images()
+_IMAGES, _SOUND = _images()
 _PIXELS = (
     *(
         b"\x89PNG\r\n\x1a\n",
@@ -332,7 +336,9 @@ TARGETS = (
     ),
     Target(
         name="images",
-        inputs=st.tuples(st.integers(0, len(_IMAGES) - 1), EDITS, st.booleans()),
+        inputs=st.tuples(
+            st.one_of(*[st.integers(0, _SOUND - 1)] * 4, st.integers(_SOUND, len(_IMAGES) - 1)), EDITS, st.booleans()
+        ),
         prepare=_pixels,
         documented=(OSError, ValueError),
         megabytes=1024,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -108,7 +108,7 @@ def _printed(folder: Path) -> Callable[[tuple[list[int], list[int], int]], str]:
         lines.end()
         printed.flush()
         for event in events:
-            assert pickle.loads(pickle.dumps(event)) == event
+            json.dumps(asdict(event), allow_nan=False).encode()
         summary = checked({**printed.last}, "a command", _ACCURACY)
         json.loads(json.dumps(summary, allow_nan=False))
         return f"{len(events)} events"
