@@ -131,8 +131,8 @@ def _must_be_inside(event: str, path: object, folder: int) -> None:
 
 def _must_be_installed(code: object) -> None:
     name = code.co_filename if isinstance(code, CodeType) else "?"
-    real = os.path.realpath(name)
-    if name.startswith("<frozen") or real.startswith((*_CODE, _box or "")) or _importing() or _is_annotation():
+    ours = not name.startswith("<") and os.path.realpath(name).startswith((*_CODE, _box or ""))
+    if ours or name.startswith("<frozen") or _importing() or _is_annotation():
         return
     _stop(f"exec of {name}")
 

@@ -377,6 +377,7 @@ TARGETS = (
         inputs=st.tuples(st.sampled_from(_REFERENCE), st.booleans(), EDITS),
         prepare=_references,
         documented=(),
+        few=100,
     ),
     Target(
         name="run-folders",
@@ -388,5 +389,6 @@ TARGETS = (
         ),
         prepare=_folders,
         documented=(StudyError, HarnessError),
+        few=100,
     ),
 )

@@ -327,6 +327,7 @@ TARGETS = (
         inputs=st.tuples(_NAME, _NAME, st.lists(_LEVEL, min_size=2, max_size=4)),
         prepare=_names,
         documented=(SpecError,),
+        few=100,
         megabytes=512,
     ),
 )

@@ -291,7 +291,13 @@ TARGETS = (
         prepare=_printed,
         documented=(RecipeError, DivergedError),
     ),
-    Target(name="others-studies", inputs=st.tuples(EDITS, EDITS, EDITS), prepare=_studies, documented=(HarnessError,)),
+    Target(
+        name="others-studies",
+        inputs=st.tuples(EDITS, EDITS, EDITS),
+        prepare=_studies,
+        documented=(HarnessError,),
+        few=100,
+    ),
     Target(
         name="server-answers",
         inputs=st.tuples(
@@ -299,5 +305,6 @@ TARGETS = (
         ),
         prepare=_server,
         documented=(HarnessError,),
+        few=100,
     ),
 )
