@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from PIL import Image
 
 from fuzzing.mutation import CANARY, EDITS, PATHS, SHELL, edited, edited_document
 from fuzzing.target import Target
-from harness.data.prepared import prepare
+from harness.data import prepared
 from harness.data.settings import DataSettings
 from harness.errors import HarnessError, StudyError
 from harness.measures import Measure
-from harness.metrics.reference import stored
+from harness.metrics import reference
 from harness.recipes import Run, checkpoint
 from harness.recipes.dcgan.networks import Generator
 from harness.recipes.dcgan.recipe import Dcgan
@@ -196,36 +195,47 @@ _NPY = (
 
 
 def _prepared(folder: Path) -> Callable[[tuple[str, bool, list[int]]], str]:
-    """A damaged cache gives the data that a sound one gives, in whatever way it is damaged."""
+    """A damaged cache holds nothing, or what it held before: another test has it made anew then."""
     (folder / "photos").mkdir()
     for index in range(3):
         pixels = np.random.default_rng(index).integers(0, 256, (9, 9, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "photos" / f"{index}.png")
     settings = DataSettings(source="folder", root=folder / "photos", size=32, crop="resize")
-    truth = prepare(settings, cache=folder / "cache")
+    truth = prepared.prepare(settings, cache=folder / "cache")
     (entry,) = (folder / "cache" / "prepared").iterdir()
-    real = {path.name: path.read_bytes() for path in entry.iterdir()}
+    damaged = _damaging(entry)
 
     def read(value: tuple[str, bool, list[int]]) -> str:
-        shutil.rmtree(entry, ignore_errors=True)
-        entry.mkdir()
-        for name, content in real.items():
-            (entry / name).write_bytes(content)
-        which, as_document, edits = value
-        content = real[which]
-        if as_document and which.endswith(".json"):
-            changed = json.dumps(edited_document(json.loads(content), edits)).encode()
-        else:
-            changed = edited(content, edits, _NPY)
-        (entry / which).write_bytes(changed)
-        found = prepare(settings, cache=folder / "cache")
+        damaged(*value)
+        found = prepared._open(entry, truth.fingerprint)
+        if found is None:
+            return "made anew"
         assert np.array_equal(found.images, truth.images)
         assert np.array_equal(found.groups, truth.groups)
         assert (found.names, found.skipped, found.fingerprint) == (truth.names, truth.skipped, truth.fingerprint)
-        assert [path.name for path in entry.parent.iterdir()] == [entry.name]
-        return "as it was" if (entry / which).read_bytes() == changed else "made anew"
+        return "as it was"
 
     return read
+
+
+def _damaging(entry: Path, tokens: Sequence[bytes] = _NPY) -> Callable[[str, bool, list[int]], None]:
+    """What damages one file of a folder, and puts back the one that was damaged before."""
+    real = {path.name: path.read_bytes() for path in entry.iterdir()}
+    before = next(iter(real))
+
+    def damage(which: str, as_document: bool, edits: list[int]) -> None:
+        nonlocal before
+        (entry / before).write_bytes(real[before])
+        before, content = which, real[which]
+        if as_document and which.endswith(".json"):
+            content = json.dumps(edited_document(json.loads(content), edits)).encode()
+        elif as_document and which.endswith(".pt"):
+            content = _repacked(content, edits)
+        else:
+            content = edited(content, edits, tokens)
+        (entry / which).write_bytes(content)
+
+    return damage
 
 
 class _Features:
@@ -238,44 +248,29 @@ def _references(folder: Path) -> Callable[[tuple[str, bool, list[int]]], str]:
     features = torch.from_numpy(np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32))
     names = [f"{row // 2}.png" for row in range(12)]
 
-    def get() -> Any:
-        return stored("images", _Features(), lambda: (features, names), cache=folder / "references")  # type: ignore[arg-type]
-
-    truth = get()
-    numbers = (
-        truth.memorization_baseline,
-        truth.moments.cov.tolist(),
-        truth.radii.tolist(),
-        truth.kernel_sums.tolist(),
+    truth = reference.stored(
+        "images",
+        _Features(),  # type: ignore[arg-type]
+        lambda: (features, names),
+        cache=folder / "references",
     )
     (entry,) = (folder / "references").iterdir()
-    real = {path.name: path.read_bytes() for path in entry.iterdir()}
-    assert json.loads(real["manifest.json"])["names"] == names
+    damaged = _damaging(entry)
+
+    def numbers(found: reference.Reference) -> list[object]:
+        tensors = (found.features, found.moments.mean, found.moments.cov, found.moments.factor, found.radii)
+        return [*(each.tolist() for each in (*tensors, found.kernel_sums)), found.memorization_baseline, found.names]
+
+    known = numbers(truth)
+    assert names == truth.names
 
     def read(value: tuple[str, bool, list[int]]) -> str:
-        shutil.rmtree(entry, ignore_errors=True)
-        entry.mkdir()
-        for name, content in real.items():
-            (entry / name).write_bytes(content)
-        which, as_document, edits = value
-        content = real[which]
-        if as_document and which.endswith(".json"):
-            changed = json.dumps(edited_document(json.loads(content), edits)).encode()
-        else:
-            changed = edited(content, edits, _NPY)
-        (entry / which).write_bytes(changed)
-        found = get()
-        assert torch.equal(found.features, features)
-        assert found.names == names
-        assert numbers == (
-            *(
-                found.memorization_baseline,
-                found.moments.cov.tolist(),
-                found.radii.tolist(),
-                found.kernel_sums.tolist(),
-            ),
-        )
-        return "as it was" if (entry / which).read_bytes() == changed else "made anew"
+        damaged(*value)
+        found = reference._load(entry, truth.fingerprint, _Features.device)
+        if found is None:
+            return "made anew"
+        assert numbers(found) == known
+        return "as it was"
 
     return read
 
@@ -318,21 +313,12 @@ def _folders(folder: Path) -> Callable[[tuple[str, str, bool, list[int]]], str]:
     for name, document in written.items():
         (home / name).write_text(json.dumps(document))
     Image.new("RGB", (16, 16)).save(home / "nearest.png")
-    real = {path.name: path.read_bytes() for path in home.iterdir()}
+    damaged = _damaging(home, (*_opcodes(), *_NPY))
     runs = pd.DataFrame([{"key": key, "state": "complete", "cell": "baseline", "seed": 0}])
 
     def read(value: tuple[str, str, bool, list[int]]) -> str:
         named, which, as_document, edits = value
-        for name, content in real.items():
-            (home / name).write_bytes(content)
-        content = real[which]
-        if as_document and which.endswith(".json"):
-            changed = json.dumps(edited_document(json.loads(content), edits)).encode()
-        elif as_document and which.endswith(".pt"):
-            changed = _repacked(content, edits)
-        else:
-            changed = edited(content, edits, (*_opcodes(), *_NPY))
-        (home / which).write_bytes(changed)
+        damaged(which, as_document, edits)
         match which:
             case "run.json":
                 found = run_folder(named)

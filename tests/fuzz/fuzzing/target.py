@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from fuzzing.guard import guarded, watch
 
 _BATCH = 5_000  # inputs that hypothesis remembers at a time, so as not to try one twice
-_LONGEST = 100_000  # characters of an error: one that is longer is no message
+_LONGEST = 1_000_000  # characters of an error, which has a line for each of many mistakes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from fuzzing.target import Target
 from harness.errors import DivergedError, HarnessError, RecipeError
 from harness.measures import Direction, Measure
 from harness.recipes import Run
-from harness.recipes.events import Event
+from harness.recipes.events import DataUsed, Event
 from harness.recipes.printed import Printed
 from harness.recipes.process import _Lines
 from harness.runs.boundary import checked, guarded
@@ -228,15 +228,15 @@ _HEADERS: tuple[dict[str, str], ...] = (
 )
 
 
-def _server(folder: Path) -> Callable[[tuple[int, int, bool, list[int]]], str]:
-    """A tracking server that answers anything: one of its answers is damaged, the others are sound."""
+def _server(folder: Path) -> Callable[[tuple[int, tuple[int, int, bool, list[int]]]], str]:
+    """A tracking server that answers anything: one of the answers to a call is damaged, the others are sound."""
     import requests
     from mlflow.exceptions import MlflowException
     from requests.adapters import HTTPAdapter
 
     from harness.study.tracking import Tracker
 
-    bad: tuple[int, int, bool, list[int]] = (0, 200, True, [])
+    bad: tuple[int, int, bool, list[int]] = (99, 200, True, [])
     count = 0
 
     def answer(self: HTTPAdapter, request: Any, **more: Any) -> requests.Response:
@@ -248,10 +248,11 @@ def _server(folder: Path) -> Callable[[tuple[int, int, bool, list[int]]], str]:
         found.headers.update(_HEADERS[0])
         found._content = json.dumps(sound).encode()
         if count == bad[0]:
-            found.status_code = bad[1]
-            edits = bad[3]
+            _, found.status_code, as_document, edits = bad
             found._content = (
-                json.dumps(edited_document(sound, edits)).encode() if bad[2] else edited(found._content, edits, _JSON)
+                json.dumps(edited_document(sound, edits)).encode()
+                if as_document
+                else edited(found._content, edits, _JSON)
             )
             if edits:
                 found.headers.clear()
@@ -261,23 +262,36 @@ def _server(folder: Path) -> Callable[[tuple[int, int, bool, list[int]]], str]:
 
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
-    def read(value: tuple[int, int, bool, list[int]]) -> str:
-        nonlocal bad, count
-        bad, count = value, 0
-        with mock.patch.object(HTTPAdapter, "send", answer), mock.patch.dict(os.environ, quick):
-            return talk()
+    def new() -> Tracker:
+        return Tracker("http://127.0.0.1:9")
 
-    def talk() -> str:
-        try:
-            tracker = Tracker("http://127.0.0.1:9")
-            tracker.open_study("harness", "tricks-1a2b3c", tags={"a": "b"})
-            run = tracker.start("a run", parameters={"seed": 0}, tags={"harness.key": "k"}, resume=None)
-            tracker.start("a run", parameters={}, tags={}, resume=run)
-            tracker.log(run, [("mifid", 1.0, 1)])
-            tracker.finish(run, "FINISHED")
-        except MlflowException:
-            return "MLflow's own exception"
-        return "told"
+    def opened(tracker: Tracker) -> None:
+        tracker.open_study("harness", "tricks-1a2b3c", tags={"a": "b"})
+
+    calls: tuple[Callable[[Tracker], object], ...] = (
+        lambda tracker: new(),
+        opened,
+        lambda tracker: tracker.start("a run", parameters={"seed": 0}, tags={"harness.key": "k"}, resume=None),
+        lambda tracker: tracker.start("a run", parameters={}, tags={}, resume="0" * 32),
+        lambda tracker: tracker.finish("0" * 32, "FINISHED"),
+        lambda tracker: tracker.set_tags("0" * 32, {"a": "b"}),
+        lambda tracker: tracker.inputs("0" * 32, [DataUsed(name="a", digest="b", source="c", role="training")]),
+    )
+    with mock.patch.object(HTTPAdapter, "send", answer), mock.patch.dict(os.environ, quick):
+        tracker = new()
+        for call in calls:  # what they import is imported now
+            call(tracker)
+
+    def read(value: tuple[int, tuple[int, int, bool, list[int]]]) -> str:
+        nonlocal bad, count
+        call, bad = value
+        count = 0
+        with mock.patch.object(HTTPAdapter, "send", answer), mock.patch.dict(os.environ, quick):
+            try:
+                calls[call % len(calls)](tracker)
+            except MlflowException:
+                return "MLflow's own exception"
+        return f"told in {count} calls"
 
     return read
 
@@ -301,7 +315,13 @@ TARGETS = (
     Target(
         name="server-answers",
         inputs=st.tuples(
-            st.integers(0, 9), st.sampled_from((200, 200, 200, 201, 302, 404, 429, 500)), st.booleans(), EDITS
+            st.integers(0, 6),
+            st.tuples(
+                st.sampled_from((0, 0, 0, 1, 2, 3)),
+                st.sampled_from((200, 200, 200, 201, 302, 404, 429, 500)),
+                st.booleans(),
+                EDITS,
+            ),
         ),
         prepare=_server,
         documented=(HarnessError,),
