@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,33 @@ class Prepared:
     skipped: list[Skipped]
 
 
-def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int = 1) -> Prepared:
+def prepare(
+    settings: DataSettings,
+    *,
+    cache: Path | None = None,
+    workers: int = 1,
+    note: Callable[[str], None] = lambda text: None,
+) -> Prepared:
     """The prepared data of `settings`, made where the cache has it not. Raises DataError and CacheError.
 
-    Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept.
+    Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept. All
+    bytes of the cache are checked at each opening (0.1 s for 12,000 images of 64 px); `note` is told where they are
+    damaged and made anew.
     """
     check(settings)
     cache = cache or cache_folder()
     root = settings.root
     if SOURCES[settings.source].drawn:
-        root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
+        root = synthetic.drawn(
+            cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers, note=note
+        )
     found = photos(settings, root)
     facts = [_VERSION, fingerprint(found), settings.crop, settings.size]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     folder = cache / "prepared" / identity[:24]
     ready = _open(folder, identity)
+    if ready is None and folder.exists():
+        note(f"the prepared data in {folder} are damaged, or of an earlier version: they are made anew")
     for _ in range(3):  # again where another process took it for the damaged one that it replaced
         if ready is None:
             _make(settings, found, folder, identity, workers)
@@ -85,24 +98,23 @@ def _open(folder: Path, identity: str) -> Prepared | None:
     """What the cache holds, or None where that is nothing, or damaged."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        given = about.pop("digest")
+        if about["identity"] != identity or given != _digest(folder, about):
+            return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         groups = np.load(folder / "groups.npy", allow_pickle=False)
-        skipped = [Skipped(**entry) for entry in about["skipped"]]
-        found = Prepared(images, groups, identity, about["names"], skipped)
-        sound = about["identity"] == identity and about["digest"] == _digest(found)
-    except Exception:  # whatever numpy raises for a file that is none of its own
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return found if sound else None
+    skipped = [Skipped(**entry) for entry in about["skipped"]]
+    return Prepared(images, groups, identity, about["names"], skipped)
 
 
-def _digest(found: Prepared) -> str:
-    """Of all that a cache entry holds."""
-    digest = hashlib.blake2b(digest_size=16)
-    facts = [found.names, [astuple(entry) for entry in found.skipped]]
-    for array in (found.images, found.groups):
-        facts.append([array.dtype.str, *array.shape])
-        digest.update(np.ascontiguousarray(array).data)
-    digest.update(json.dumps(facts).encode())
+def _digest(folder: Path, about: Mapping[str, Any]) -> str:
+    """SHA-256 of all that an entry holds: what is said of its images, and its files to the last byte."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in ("images.npy", "groups.npy"):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -115,22 +127,16 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
     grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(cut) for _, cut in kept] if grouped else [1] * len(images)
-    made = Prepared(
-        images=np.stack(images),
-        groups=np.cumsum([0, *sizes], dtype=np.int64),
-        fingerprint=identity,
-        names=[name for name, cut in kept for _ in cut],
-        skipped=skipped,
-    )
+    array = np.stack(images)
     about = {
         "identity": identity,
-        "digest": _digest(made),
-        "names": made.names,
+        "names": [name for name, cut in kept for _ in cut],
         "skipped": [asdict(entry) for entry in skipped],
     }
     with filled(folder, sound=lambda: _open(folder, identity) is not None) as scratch:
-        np.save(scratch / "images.npy", made.images)
-        np.save(scratch / "groups.npy", made.groups)
+        np.save(scratch / "images.npy", array)
+        np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
+        about["digest"] = _digest(scratch, about)
         (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-from collections.abc import Callable
+import random
 from pathlib import Path
 
 import numpy as np
@@ -130,43 +129,66 @@ def test_a_changed_photo_is_another_data_set(tmp_path: Path) -> None:
     assert not np.array_equal(first.images, second.images)
 
 
-def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 255
-    path.write_bytes(content)
-
-
-def told(path: Path, **other: object) -> None:
-    about = json.loads((path.parent / "about.json").read_text())
-    (path.parent / "about.json").write_text(json.dumps(about | other))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        flipped,
-        lambda path: flipped(path.with_name("groups.npy")),
-        lambda path: np.save(path.with_name("groups.npy"), np.array([0, 3, 8])),
-        lambda path: path.with_name("groups.npy").write_bytes(b"PK\x03\x04"),
-        lambda path: told(path, names=["other"] * 8),
-        lambda path: told(path, skipped=[{"path": "a", "reason": "b"}]),
-        lambda path: told(path, skipped=[{"a": 1}]),
-        lambda path: (path.parent / "about.json").write_text("[]"),
-        lambda path: (path.parent / "about.json").write_text("[" * 100_000),
-    ],
-)
-def test_a_damaged_cache_entry_is_made_anew(damage: Callable[[Path], object], tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        photo(tmp_path, name)
-    settings = dogs(tmp_path, crop="all")
-    first = prepare(settings, cache=tmp_path / "cache")
-    pixels, groups = np.array(first.images), np.array(first.groups)
+def test_a_damaged_cache_entry_is_made_anew(tmp_path: Path) -> None:
+    photo(tmp_path, "a")
+    first = prepare(dogs(tmp_path), cache=tmp_path / "cache")
+    pixels = np.array(first.images)
     (stored,) = (tmp_path / "cache").glob("prepared/*/images.npy")
-    damage(stored)
-    again = prepare(settings, cache=tmp_path / "cache")
-    assert np.array_equal(again.images, pixels)
-    assert np.array_equal(again.groups, groups)
-    assert (again.names, again.skipped) == (first.names, first.skipped)
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 255
+    stored.write_bytes(content)
+    assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+
+
+def test_every_bit_that_turns_in_the_cache_is_noticed_and_said(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        photo(tmp_path, name)
+    photo(tmp_path, "d", annotation="not XML")
+    settings, said, draw = dogs(tmp_path, max_skipped=0.5), list[str](), random.Random(0)
+    first = prepare(settings, cache=tmp_path / "cache", note=said.append)
+    pixels = np.array(first.images)  # the others are those of the file
+    assert not said
+    (folder,) = (tmp_path / "cache" / "prepared").iterdir()
+    for name in ("images.npy", "groups.npy", "about.json"):
+        size = (folder / name).stat().st_size
+        for at in draw.sample(range(size), min(60, size)):
+            content = bytearray((folder / name).read_bytes())
+            content[at] ^= 1 << draw.randrange(8)
+            (folder / name).write_bytes(content)
+            again = prepare(settings, cache=tmp_path / "cache", note=said.append)
+            assert (
+                said.pop() == f"the prepared data in {folder} are damaged, or of an earlier version: they are made anew"
+            )
+            assert np.array_equal(again.images, pixels)
+            assert np.array_equal(again.groups, first.groups)
+            assert (again.names, again.skipped) == (first.names, first.skipped)
+    prepare(settings, cache=tmp_path / "cache", note=said.append)
+    assert not said
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "[" * 100_000, '{"digest": [], "identity": {}}', "\ufeff{}"])
+def test_what_a_cache_says_of_itself_may_be_anything_and_it_is_made_anew(content: str, tmp_path: Path) -> None:
+    photo(tmp_path, "a")
+    pixels = np.array(prepare(dogs(tmp_path), cache=tmp_path / "cache").images)
+    (about,) = (tmp_path / "cache").glob("prepared/*/about.json")
+    about.write_text(content)
+    assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+
+
+def test_drawn_photos_in_which_a_bit_turned_are_drawn_anew_and_stay_the_same_data(tmp_path: Path) -> None:
+    settings, said = DataSettings(count=16, size=32), list[str]()
+    first = prepare(settings, cache=tmp_path, note=said.append)
+    (folder,) = (tmp_path / "synthetic").iterdir()
+    for path in sorted(folder.rglob("*"))[-3:]:
+        if path.is_file():
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 4
+            path.write_bytes(content)
+            assert prepare(settings, cache=tmp_path, note=said.append).fingerprint == first.fingerprint
+            assert (
+                said.pop() == f"the drawn photos in {folder} are damaged, or of an earlier version: they are drawn anew"
+            )
+    assert not said
 
 
 def _prepare(root: Path, start: object, results: object) -> None:

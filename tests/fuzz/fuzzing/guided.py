@@ -27,7 +27,9 @@ def main() -> None:
     target = TARGETS[name]
     with tempfile.TemporaryDirectory(prefix=f"guided-{name}-") as folder:
         one = prepared(target, Path(folder), Tried())
-        test = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))(given(target.inputs)(one))
+        test = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))(
+            given(target.inputs)(one)
+        )
         atheris.Setup([sys.argv[0], *options], lambda data: test.hypothesis.fuzz_one_input(data) and None)
         atheris.Fuzz()
 

@@ -21,6 +21,7 @@ from fuzzing.target import Target
 from harness.data import prepared
 from harness.data.settings import DataSettings
 from harness.errors import HarnessError, StudyError
+from harness.files import sealed
 from harness.measures import Measure
 from harness.metrics import reference
 from harness.recipes import Run, checkpoint
@@ -104,15 +105,18 @@ def _run(folder: Path) -> Run:
 
 
 def _checkpoints(folder: Path) -> Callable[[tuple[str, list[int]]], str]:
+    """A checkpoint that is damaged is done without; one that is sealed and holds anything else is refused in words."""
     first = _run(folder)
     first.generator("order")
-    state = {"model": {"weight": torch.arange(64.0).reshape(8, 8), "steps": torch.tensor(3)}, "epoch": 3, "best": 0.5}
-    first.checkpoint(state)
+    states = [
+        {"model": {"weight": torch.arange(64.0).reshape(8, 8), "steps": torch.tensor(3)}, "epoch": epoch, "best": 0.5}
+        for epoch in (2, 3)
+    ]
+    for state in states:
+        first.checkpoint(state)
     place = folder / checkpoint.NAME
     real = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     whole = checkpoint.load(place, identity="mine")
-    assert whole is not None
-    kept = torch.load(io.BytesIO(real[place.name]), weights_only=True)
 
     def read(value: tuple[str, list[int]]) -> str:
         for each in folder.iterdir():
@@ -120,23 +124,24 @@ def _checkpoints(folder: Path) -> Callable[[tuple[str, list[int]]], str]:
         for name, content in real.items():
             (folder / name).write_bytes(content)
         way, edits = value
-        match way:
-            case "bytes":
-                place.write_bytes(edited(real[place.name], edits, _opcodes()))
-            case "pickle":
-                place.write_bytes(_repacked(real[place.name], edits))
-            case "document":  # what is saved so has sound checksums
-                checkpoint.save(edited_document(whole, edits, _HOSTILE), place)
-            case _:
-                torch.save(edited_document(kept, edits, _HOSTILE), place)
+        if way == "bytes":
+            place.write_bytes(edited(real[place.name], edits, _opcodes()))
+        elif way == "pickle":
+            with sealed.sealing(place) as file:
+                file.write(_repacked(real[place.name], edits))
+                file.seal()
+        else:
+            with sealed.sealing(place) as file:
+                torch.save(edited_document(whole, edits, _HOSTILE), file)
+                file.seal()
         again = _run(folder)
         found = again.restore()
         if found is None:
             return "starts anew"
         again.generator("order")
-        same = str(found) == str(state)
-        assert same or way != "bytes", "a damaged checkpoint is gone on with"
-        return "the same" if same else "another, which says it is sound"
+        which = [str(found) == str(state) for state in states]
+        assert any(which) or way != "bytes", "a damaged checkpoint is gone on with"
+        return "the one before" if which[0] else "the last" if which[1] else "another, which is sealed"
 
     return read
 
@@ -348,7 +353,7 @@ _RUNS = ("0123", "0123456789abcdef", "runs/tricks-1a2b3c/0123456789abcdef", "", 
 TARGETS = (
     Target(
         name="checkpoints",
-        inputs=st.tuples(st.sampled_from(("bytes", "pickle", "document", "foreign")), EDITS),
+        inputs=st.tuples(st.sampled_from(("bytes", "pickle", "document")), EDITS),
         prepare=_checkpoints,
         documented=(HarnessError,),
     ),

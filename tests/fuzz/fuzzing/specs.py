@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,8 +251,15 @@ _NAME = st.one_of(
 _LEVEL = st.one_of(_NAME, st.sampled_from([value for value in SCALARS if not isinstance(value, str)]))
 
 
+def _stored_text(text: str) -> None:
+    """Of what a database of any kind holds."""
+    text.encode()
+    assert "\0" not in text, "PostgreSQL holds no zero byte"
+
+
 def _names(folder: Path) -> Callable[[tuple[str, str, list[Any]]], str]:
     """What is planned under such names fits into folders, locks, Optuna and MLflow, by their own rules."""
+    from mlflow.entities import Param, Run, RunData, RunInfo, RunTag
     from mlflow.utils import validation
     from optuna.distributions import CategoricalDistribution, distribution_to_json
 
@@ -262,21 +269,32 @@ def _names(folder: Path) -> Callable[[tuple[str, str, list[Any]]], str]:
     case = _beside(folder)
     runs = folder / "runs"
 
+    class Server:
+        """A tracking server that takes what MLflow's own rules and tables take."""
+
+        def create_run(self, experiment: str, start_time: int, run_name: str, tags: Mapping[str, str]) -> Run:
+            assert len(run_name) <= 250, "the name of a run in MLflow's table"
+            self.log_batch("", tags=[RunTag(*each) for each in tags.items()])
+            return Run(RunInfo("0" * 32, "1", "", "RUNNING", start_time, None, "active"), RunData())
+
+        def log_batch(
+            self, run: str, metrics: Any = (), params: Sequence[Param] = (), tags: Sequence[RunTag] = ()
+        ) -> None:
+            validation._validate_batch_log_data(metrics, params, tags)
+            validation._validate_batch_log_limits(metrics, params, tags)
+            for each in (*params, *tags):
+                _stored_text(each.value)
+
+    tracker = tracking.Tracker.__new__(tracking.Tracker)
+    tracker.client, tracker.experiment, tracker.parent = Server(), "1", "0" * 32  # type: ignore[assignment]
+
     def stored(made: Plan, study: str) -> None:
         for cell, run in zip(made.cells, made.runs, strict=False):
-            params: Mapping[str, object] = recording.parameters(made, cell, run)
-            for key, text in params.items():
-                validation._validate_param(key, str(text)[:6000])
+            name = recording.title(cell, run)
             tags = recording.identity(study, cell, run, "0" * 16)
-            for key, text in tags.items():
-                validation._validate_tag(tracking._named(key), text[: tracking._LONGEST])
-            for text in (
-                recording.title(cell, run),
-                recording.note(cell, run, 1, "0" * 32),
-                *map(str, params.values()),
-            ):
-                text.encode()
-                assert "\0" not in text, "PostgreSQL holds no zero byte"
+            child = tracker.make(run.key, name, at=1, tags=tags)
+            tracker.send(child.identity, parameters=recording.parameters(made, cell, run), tags=tags)
+            _stored_text(recording.note(cell, run, 1))
 
     def read(value: tuple[str, str, list[Any]]) -> str:
         study, factor, levels = value

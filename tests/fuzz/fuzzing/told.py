@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,19 @@ from fuzzing.target import Target
 from harness.errors import DivergedError, HarnessError, RecipeError
 from harness.measures import Direction, Measure
 from harness.recipes import Run
-from harness.recipes.events import DataUsed, Event
+from harness.recipes.address import Address
+from harness.recipes.events import (
+    Artifact,
+    Cause,
+    DataUsed,
+    Event,
+    Failed,
+    Finished,
+    Noted,
+    Progress,
+    Scored,
+    Started,
+)
 from harness.recipes.printed import Printed
 from harness.recipes.process import _Lines
 from harness.runs.boundary import checked, guarded
@@ -112,6 +124,81 @@ def _printed(folder: Path) -> Callable[[tuple[list[int], list[int], int]], str]:
         summary = checked({**printed.last}, "a command", _ACCURACY)
         json.loads(json.dumps(summary, allow_nan=False))
         return f"{len(events)} events"
+
+    return read
+
+
+# ---------------------------------------------------------------------- journals, and slots on other machines
+
+_TOLD: tuple[Event, ...] = (
+    Started(facts={"device.name": "cpu"}, data=(DataUsed(name="a", digest="0", source="b", role="training"),)),
+    Progress(step=1, train_seconds=0.5, rate=2.0, fraction=0.5, curves={"loss": [(1, 0.5), (2, 0.25)]}),
+    Scored(step=2, train_seconds=1.0, scores={"accuracy": 0.5, "loss": 0.25}),
+    Artifact(step=2, path="grid-000000002.png", kind="grid"),
+    Noted(text="no sign of life for 30 s"),
+    Finished(step=2, summary={"accuracy": 0.5, "train_seconds": 1.0}),
+    Failed(kind=Cause.LOST, reason="its process died", details="..."),
+)
+
+
+def _damaged(lines: Sequence[str], which: list[int], as_documents: bool, edits: list[int]) -> bytes:
+    """Some of the lines, one after the other, damaged as JSON or as bytes."""
+    chosen = [lines[each % len(lines)] for each in which]
+    if as_documents:
+        changed = edited_document([json.loads(each) for each in chosen], edits)
+        return b"".join(
+            json.dumps(each).encode() + b"\n" for each in (changed if isinstance(changed, list) else [changed])
+        )
+    return edited("".join(f"{each}\n" for each in chosen).encode(), edits, _JSON)
+
+
+def _journals(folder: Path) -> Callable[[tuple[list[int], bool, list[int]]], str]:
+    from harness.study.journal import Began, Journal
+
+    os.chdir(folder)
+    first = Journal("tricks-1a2b3c")
+    for at, event in enumerate((Began(attempt=1, trial=0, name="a run"), *_TOLD), 1):
+        first.append("real", event, at)
+    first.close()
+    lines = first.path("real").read_text().splitlines()
+
+    def read(value: tuple[list[int], bool, list[int]]) -> str:
+        content = _damaged(lines, *value)
+        said: list[str] = []
+        journal = Journal("tricks-1a2b3c", said.append)
+        journal.path("key").write_bytes(content)
+        found = list(journal.read("key"))
+        for line in found:
+            json.dumps(asdict(line.kept))
+        journal.last("key"), journal.born("key"), journal.ended("key", 1), journal.scored("key", 1)
+        journal.append("key", _TOLD[2], 9)
+        journal.append("key", _TOLD[5], 10)
+        journal.close()
+        assert journal.last("key") == _TOLD[5]
+        assert len(list(journal.read("key"))) >= len(found)
+        return f"{len(found)} events"
+
+    return read
+
+
+def _slots(folder: Path) -> Callable[[tuple[list[int], bool, list[int]]], str]:
+    from harness.runs import wire
+    from harness.runs.description import RunDescription
+
+    described = mock.Mock(spec=RunDescription, address=Address("dcgan"), objective=_ACCURACY)
+    lines = [wire.written(event) for event in _TOLD]
+
+    def read(value: tuple[list[int], bool, list[int]]) -> str:
+        good = 0
+        for line in _damaged(lines, *value).splitlines():
+            try:
+                event = wire.read(line, described)
+            except ValueError as error:
+                assert not isinstance(error, HarnessError)
+                continue
+            json.dumps(asdict(event), allow_nan=isinstance(event, Failed | Noted | Artifact | Started))
+            good += 1
+        return f"{good} events"
 
     return read
 
@@ -215,6 +302,8 @@ _ANSWERS = {
     "runs/log-batch": {},
     "runs/log-inputs": {},
     "runs/set-tag": {},
+    "runs/delete-tag": {},
+    "metrics/get-history": {"metrics": [{"key": "m", "value": 1.0, "timestamp": 1, "step": 0}]},
 }
 _HEADERS: tuple[dict[str, str], ...] = (
     {"content-type": "application/json"},
@@ -268,14 +357,20 @@ def _server(folder: Path) -> Callable[[tuple[int, tuple[int, int, bool, list[int
     def opened(tracker: Tracker) -> None:
         tracker.open_study("harness", "tricks-1a2b3c", tags={"a": "b"})
 
+    run, points = "0" * 32, [("mifid", 1.0, 1, 1)]
+    data = [DataUsed(name="a", digest="b", source="c", role="training")]
     calls: tuple[Callable[[Tracker], object], ...] = (
         lambda tracker: new(),
         opened,
-        lambda tracker: tracker.start("a run", parameters={"seed": 0}, tags={"harness.key": "k"}, resume=None),
-        lambda tracker: tracker.start("a run", parameters={}, tags={}, resume="0" * 32),
-        lambda tracker: tracker.finish("0" * 32, "FINISHED"),
-        lambda tracker: tracker.set_tags("0" * 32, {"a": "b"}),
-        lambda tracker: tracker.inputs("0" * 32, [DataUsed(name="a", digest="b", source="c", role="training")]),
+        Tracker.children,
+        lambda tracker: tracker.make("k", "a run", at=1, tags={"harness.key": "k"}),
+        lambda tracker: tracker.send(run, points=points, parameters={"seed": "0"}, tags={"a": "b"}),
+        lambda tracker: tracker.absent(run, points),
+        lambda tracker: tracker.unmark(run),
+        lambda tracker: tracker.inputs(run, data),
+        lambda tracker: tracker.copy(run, original=run, study="b", key="k", tags={}),
+        lambda tracker: tracker.numbers(run, [("mifid", 1.0, 1)]),
+        lambda tracker: tracker.finish(run, "FINISHED"),
     )
     with mock.patch.object(HTTPAdapter, "send", answer), mock.patch.dict(os.environ, quick):
         tracker = new()
@@ -306,6 +401,18 @@ TARGETS = (
         documented=(RecipeError, DivergedError),
     ),
     Target(
+        name="journals",
+        inputs=st.tuples(st.lists(st.integers(0, 7), min_size=1, max_size=8), st.booleans(), EDITS),
+        prepare=_journals,
+        documented=(),
+    ),
+    Target(
+        name="slots-answers",
+        inputs=st.tuples(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.booleans(), EDITS),
+        prepare=_slots,
+        documented=(),
+    ),
+    Target(
         name="others-studies",
         inputs=st.tuples(EDITS, EDITS, EDITS),
         prepare=_studies,
@@ -315,7 +422,7 @@ TARGETS = (
     Target(
         name="server-answers",
         inputs=st.tuples(
-            st.integers(0, 6),
+            st.integers(0, 10),
             st.tuples(
                 st.sampled_from((0, 0, 0, 1, 2, 3)),
                 st.sampled_from((200, 200, 200, 201, 302, 404, 429, 500)),
