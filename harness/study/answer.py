@@ -7,7 +7,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -143,22 +145,27 @@ def _grids(store: StudyStore, runs: pd.DataFrame) -> dict[str, Picture]:
 def _nearest(store: StudyStore, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
     folders = _folders(store, runs.loc[runs["state"] == RunState.COMPLETE])
-    kept = [
-        directory
-        for directory in folders
-        if (directory / "nearest.png").exists() and (directory / "nearest.json").exists()
-    ]
-    read = [(json.loads((directory / "nearest.json").read_text(encoding="utf-8")), directory) for directory in kept]
-    found = [each for each in read if isinstance(each[0], dict)]  # runs of before left distances that say not of what
-    if not found:
+    told = [(about, directory) for directory in folders if (about := _nearest_in(directory))]
+    for about, directory in sorted(told, key=lambda each: min(each[0]["distances"], default=math.inf)):
+        with suppress(OSError, ValueError):  # a picture that is gone or damaged: the next closest then
+            pairs = zip(load_pairs(directory / "nearest.png"), about["distances"], strict=True)
+            return Nearest(
+                title=about["title"],
+                reading=about["reading"],
+                pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
+            )
+    return None
+
+
+def _nearest_in(directory: Path) -> dict[str, Any] | None:
+    """What a run left of its nearest pairs; None where that is nothing, damaged, or of before it said of what."""
+    try:
+        about = json.loads((directory / "nearest.json").read_text(encoding="utf-8"))
+        words = isinstance(about["title"], str) and isinstance(about["reading"], str)
+        numbers = all(isinstance(each, float) and math.isfinite(each) for each in about["distances"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    about, directory = min(found, key=lambda each: min(each[0]["distances"], default=math.inf))
-    pairs = zip(load_pairs(directory / "nearest.png"), about["distances"], strict=True)
-    return Nearest(
-        title=about["title"],
-        reading=about["reading"],
-        pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
-    )
+    return about if words and numbers and isinstance(about["distances"], list) else None
 
 
 def made_with(store: StudyStore) -> dict[str, str]:
