@@ -174,15 +174,14 @@ def slots_from(waiting: list[_Waiting]) -> None:
 
 def start(
     folder: Path,
-    arguments: Sequence[str],
+    *commands: Sequence[str],
     out: Path,
-    *,
     environment: dict[str, str],
     slots: int = 0,
     in_slot: Callable[[], None] = lambda: None,
     before: Callable[[], None] = lambda: None,
 ) -> int:
-    """Fork a process that runs `harness` with the arguments in `folder`; its process number.
+    """Fork a process that runs `harness` in `folder`, once with each list of arguments; its process number.
 
     `slots` are prepared, in each of which `in_slot` is called first; `before` is called in the process itself, when
     they are.
@@ -200,7 +199,7 @@ def start(
         for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
             signal.signal(each, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.argv = ["harness", *arguments]
+        sys.argv = ["harness", *commands[0]]
         random.seed()
         waiting: list[_Waiting] = []
         for _ in range(slots):
@@ -208,7 +207,7 @@ def start(
         if slots:
             slots_from(waiting)
         before()
-        code = _command_line(arguments)
+        code = max(map(_command_line, commands))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -51,26 +51,32 @@ class Told:
 # ---------------------------------------------------------------------- kills
 
 
-def kills_of(phase: str, seed: int, census: dict[str, int]) -> Iterator[Kill]:
-    """The kills that one study gets, drawn by the seed: each later one among fewer calls, since less is left to do."""
+_WHOLE = ("start", "preparing", "publishing")  # phases that every start comes to anew
+
+
+def kills_of(phase: str, seed: int, census: dict[str, int], left: Callable[[], float]) -> Iterator[Kill]:
+    """The kills that one study gets, drawn by the seed; `left` is the share of its runs that is not done yet.
+
+    They come early in what is left, so that there is something to kill after them.
+    """
     drawn = random.Random(f"{phase}/{seed}")
     points = [point for point in POINTS if point.phase == phase]
     slots_killed = 0
-    for turn in range(_A_STUDY * 3):
+    for turn in range(_A_STUDY * 2):
         point = drawn.choice(points)
-        calls = census[point.name]
-        left = max(1, math.ceil(calls * max(0.15, 1 - turn / _A_STUDY)))
+        share = 1.0 if phase in _WHOLE else left() * (0.4 if turn else 0.8)
+        calls = max(1, round(census[point.name] * share))
         among: list[Victims] = ["coordinator", "coordinator", "both", "group"]
         if slots_killed < _SLOTS_KILLED and (point.process == "slot" or phase not in ("start", "preparing", "publishing")):
             among += ["slot"] * (3 if point.process == "slot" else 1)
         victims = drawn.choice(among)
         slots_killed += victims == "slot"
-        yield Kill(point=point, n=drawn.randint(1, left), when=drawn.choice(point.when), victims=victims)
+        yield Kill(point=point, n=drawn.randint(1, calls), when=drawn.choice(point.when), victims=victims)
 
 
 def killed(study: Study, phase: str, seed: int, census: dict[str, int], told: Told) -> None:
     """A study that is killed again and again in one phase, until it is done or has had its kills."""
-    for kill in kills_of(phase, seed, census):
+    for kill in kills_of(phase, seed, census, study.left):
         ended = study.start([kill])
         if ended.fired:
             told.faults += 1

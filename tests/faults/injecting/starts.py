@@ -103,7 +103,7 @@ class Study:
         pid = prepared.start(
             self.folder,
             arguments,
-            self.out,
+            out=self.out,
             environment=self._around(),
             slots=slots,
             in_slot=in_slot,
@@ -134,27 +134,29 @@ class Study:
             retry = ended.code == 1
         self.wrong.append(f"the study is not done after {_MOST} starts without a fault; the last ended with {ended.code}")
 
-    def report(self, *arguments: str) -> str:
-        """What `harness report` prints."""
-        out = self.base / "report.txt"
-        out.unlink(missing_ok=True)
-        storage = [each for each in self.options if each.startswith("--storage=")]
-        pid = prepared.start(
-            self.folder, ["report", self.spec, *storage, *arguments], out, environment=self._around()
-        )
-        _, status = os.waitpid(pid, 0)
-        text = out.read_text()
-        if status:
-            self.wrong.append(f"harness report ended with {os.waitstatus_to_exitcode(status)}: {text[-300:]}")
-        return text
+    def left(self) -> float:
+        """The share of the study's runs that Optuna does not hold as complete."""
+        trials = held.of_folder(self.folder, {}).trials
+        return 1 - sum("COMPLETE" in states for states in trials.values()) / max(1, len(trials))
 
     def held(self) -> Held:
-        """What the study's stores hold now."""
-        tables = {
-            "effects": self.report("--format", "csv"),
-            "runs": self.report("--format", "csv", "--table", "runs"),
-        }
-        return held.of_folder(self.folder, tables)
+        """What the study's stores hold now, and the tables that `harness report` makes of it."""
+        storage = [each for each in self.options if each.startswith("--storage=")]
+        command = ["report", self.spec, *storage, "--format", "csv"]
+        tables = {name: self.base / f"{name}.csv" for name in ("effects", "runs")}
+        for path in tables.values():
+            path.unlink(missing_ok=True)
+        out = self.base / "report.txt"
+        commands = [
+            [*command, "--output", str(tables["effects"])],
+            [*command, "--table", "runs", "--output", str(tables["runs"])],
+        ]
+        pid = prepared.start(self.folder, *commands, out=out, environment=self._around())
+        _, status = os.waitpid(pid, 0)
+        if status:
+            self.wrong.append(f"harness report ended with {os.waitstatus_to_exitcode(status)}: {out.read_text()[-300:]}")
+        texts = {name: path.read_text() if path.exists() else "" for name, path in tables.items()}
+        return held.of_folder(self.folder, texts)
 
     def judged(self, truth: Held) -> Verdict:
         """What is amiss with the study, by what an undisturbed one holds."""
