@@ -85,7 +85,7 @@ def test_a_name_is_never_cut_off_or_wrapped(harness: Callable[..., Result], own:
 
 def test_runs_that_are_tried_again_count_once(own: Path) -> None:
     factor = "bn: {baseline: false, levels: [true]}"
-    studied("again", "toy", factor, [Cause.ERROR, 0.8])
+    studied("again", "toy", factor, [Cause.LOST, 0.8])
     studied("again", "toy", factor, [0.7, 0.6, 0.9])  # the failed one waits again, behind the others
     (found,) = stored(STORAGE)
     assert (found.complete, found.size, found.failed, found.best) == (4, 4, 0, 0.9)
@@ -112,16 +112,22 @@ def _of_someone_else(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("make", [_of_someone_else, lambda path: path.write_text("no database")])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_of_someone_else, "holds no study of Optuna's; run `harness ablate` first"),
+        (lambda path: path.write_text("no database" * 100), "the file is no SQLite database, or is damaged; restore"),
+    ],
+)
 def test_a_file_that_is_no_storage_is_refused_and_stays_as_it_is(
-    harness: Callable[..., Result], project: Path, make: Callable[[Path], object]
+    harness: Callable[..., Result], project: Path, make: Callable[[Path], object], said: str
 ) -> None:
     make(Path("other.db"))
     before = hashlib.sha256(Path("other.db").read_bytes()).hexdigest()
     done = harness("studies", "--storage", "sqlite:///other.db")
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "sqlite:///other.db: cannot be read as an Optuna storage" in done.stderr
+    assert f"sqlite:///other.db: {said}" in done.stderr
     assert hashlib.sha256(Path("other.db").read_bytes()).hexdigest() == before
 
 

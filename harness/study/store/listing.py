@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
-from optuna.exceptions import OptunaError
-from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
-from harness.errors import StudyError
 from harness.measures import RunState
 from harness.study.store import outcomes
-from harness.study.store.address import exists, without_password
+from harness.study.store.opening import opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +32,8 @@ class Stored:
 
 def stored(storage: str) -> list[Stored]:
     """The studies of a storage, the one that ran last first. Makes nothing. Raises StudyError."""
-    place = without_password(storage)
-    if not exists(storage):
-        raise StudyError(f"--storage {place}: the file does not exist; run `harness ablate` first, or name another")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        opened = RDBStorage(storage, skip_table_creation=True)  # a file of someone else's stays as it is
-        found = [
-            _stored(optuna.load_study(study_name=name, storage=opened)) for name in optuna.get_all_study_names(opened)
-        ]
-    except (OptunaError, SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error.__cause__ or error).partition("\n")[0].split())
-        raise StudyError(
-            f"--storage {place}: cannot be read as an Optuna storage ({reason}); name one, like sqlite:///optuna.db"
-        ) from None
+    held = opened(storage)
+    found = [_stored(optuna.load_study(study_name=name, storage=held)) for name in optuna.get_all_study_names(held)]
     return sorted(found, key=lambda each: (each.last or datetime.min, each.name), reverse=True)
 
 
