@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.design import Plan, PlannedRun
 from harness.measures import RunState
+from harness.runs import retelling
 from harness.runs.folder import RUNS
 from harness.study.store import Standing
 
@@ -89,6 +90,7 @@ class Trainings:
             for run in group:
                 if run.key in self._complete:
                     checkpoint.remove(_folder(self._study, run))
+                    retelling.remove(_folder(self._study, run))
 
 
 def kept(study: str, run: PlannedRun) -> bool:
