@@ -52,7 +52,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
 
     from harness.measures import COSTS
     from harness.recipes import checkpoint
-    from harness.recipes.events import Failed, Finished, Scored
+    from harness.recipes.events import Failed, Finished, Noted, Scored
     from harness.runs.execute import execute
     from harness.runs.single import describe
 
@@ -67,6 +67,8 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
             score = event.scores[objective.name]
             unit = trainer.unit if event.step != 1 else trainer.unit.removesuffix("s")
             note(f"{event.step:,} {unit}, {event.train_seconds:.0f} s: {objective.title} {score:.4g}")
+        if isinstance(event, Noted):
+            note(event.text)
         ended.append(event)
 
     note(", ".join(filter(None, (run.name, str(run.budget), f"seed {seed}"))))
@@ -77,7 +79,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
         sys.exit(1)
     assert isinstance(last, Finished)
     Console().print(_measured(last.summary, (objective, *trainer.measures(run.evaluate), *COSTS)))
-    (output / checkpoint.NAME).unlink(missing_ok=True)
+    checkpoint.remove(output)
     if left := sorted(each.name for each in output.iterdir()):
         note(f"in {output}: {', '.join(left)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -51,21 +52,33 @@ class Prepared:
     skipped: list[Skipped]
 
 
-def prepare(settings: DataSettings, *, cache: Path | None = None, workers: int = 1) -> Prepared:
+def prepare(
+    settings: DataSettings,
+    *,
+    cache: Path | None = None,
+    workers: int = 1,
+    note: Callable[[str], None] = lambda text: None,
+) -> Prepared:
     """The prepared data of `settings`, made where the cache has it not. Raises DataError and CacheError.
 
-    Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept.
+    Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept. All
+    bytes of the cache are checked at each opening (0.1 s for 12,000 images of 64 px); `note` is told where they are
+    damaged and made anew.
     """
     check(settings)
     cache = cache or cache_folder()
     root = settings.root
     if SOURCES[settings.source].drawn:
-        root = synthetic.drawn(cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers)
+        root = synthetic.drawn(
+            cache / "synthetic", count=settings.count, seed=settings.seed, workers=workers, note=note
+        )
     found = photos(settings, root)
     facts = [_VERSION, fingerprint(found), settings.crop, settings.size]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     folder = cache / "prepared" / identity[:24]
     ready = _open(folder, identity)
+    if ready is None and folder.exists():
+        note(f"the prepared data in {folder} are damaged, or of an earlier version: they are made anew")
     for _ in range(3):  # again where another process took it for the damaged one that it replaced
         if ready is None:
             _make(settings, found, folder, identity, workers)
@@ -85,18 +98,24 @@ def _open(folder: Path, identity: str) -> Prepared | None:
     """What the cache holds, or None where that is nothing, or damaged."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        given = about.pop("digest")
+        if about["identity"] != identity or given != _digest(folder, about):
+            return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         groups = np.load(folder / "groups.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if about.get("identity") != identity or _digest(images) != about.get("digest") or len(images) != groups[-1]:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
         return None
     skipped = [Skipped(**entry) for entry in about["skipped"]]
     return Prepared(images, groups, identity, about["names"], skipped)
 
 
-def _digest(images: np.ndarray[Any, Any]) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
+def _digest(folder: Path, about: Mapping[str, Any]) -> str:
+    """SHA-256 of all that an entry holds: what is said of its images, and its files to the last byte."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in ("images.npy", "groups.npy"):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
@@ -111,13 +130,13 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
     array = np.stack(images)
     about = {
         "identity": identity,
-        "digest": _digest(array),
         "names": [name for name, cut in kept for _ in cut],
         "skipped": [asdict(entry) for entry in skipped],
     }
     with filled(folder, sound=lambda: _open(folder, identity) is not None) as scratch:
         np.save(scratch / "images.npy", array)
         np.save(scratch / "groups.npy", np.cumsum([0, *sizes], dtype=np.int64))
+        about["digest"] = _digest(scratch, about)
         (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

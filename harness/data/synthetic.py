@@ -6,6 +6,8 @@ Every photo is drawn from a generator seeded by (seed, index), so that a set is 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from harness.files.caching import filled
 
 _VERSION = 2  # of the drawing; a change of it is another data set
 _CHUNK = 50
+_CHECKSUM = "sha256"  # the file that holds it
 _SIZES = ((500, 375), (500, 333), (375, 500), (480, 360), (450, 400))
 _GROUNDS = ((92, 140, 62), (168, 140, 98), (120, 110, 104), (196, 186, 170), (70, 110, 78), (150, 96, 70))
 _SKIES = ((158, 198, 232), (206, 214, 220), (230, 214, 190), (112, 132, 120), (186, 174, 200), (238, 236, 228))
@@ -34,13 +37,38 @@ class Drawn:
     boxes: list[Box]
 
 
-def drawn(cache: Path, *, count: int, seed: int, workers: int = 1) -> Path:
-    """The folder of a drawn set in the cache, drawn where it is missing. Raises CacheError."""
+def drawn(
+    cache: Path, *, count: int, seed: int, workers: int = 1, note: Callable[[str], None] = lambda text: None
+) -> Path:
+    """The folder of a drawn set in the cache, drawn where it is missing. Raises CacheError.
+
+    One that does not match its checksum is drawn anew, and `note` told: other pixels would be another data set.
+    """
     folder = cache / f"v{_VERSION}-{count}-{seed}"
-    if not folder.is_dir():
-        with filled(folder, sound=folder.is_dir) as scratch:
+    if not _sound(folder):
+        if folder.exists():
+            note(f"the drawn photos in {folder} are damaged, or of an earlier version: they are drawn anew")
+        with filled(folder, sound=lambda: _sound(folder)) as scratch:
             synthesize(scratch, count=count, seed=seed, workers=workers)
+            (scratch / _CHECKSUM).write_text(_digest(scratch), encoding="utf-8")
     return folder
+
+
+def _sound(folder: Path) -> bool:
+    """Whether a drawn set is what was drawn, to the last byte."""
+    try:
+        return (folder / _CHECKSUM).read_bytes() == _digest(folder).encode()
+    except OSError:
+        return False
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of the names and contents of all photos and annotations."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUM):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def synthesize(destination: Path, *, count: int, seed: int = 0, workers: int = 1) -> None:

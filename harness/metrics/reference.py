@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 7
+_FORMAT = 8
 _MANIFEST = "manifest.json"
 _ARRAYS = {  # a file's name -> the attribute of a Reference that is in it
     "features": "features",
@@ -52,7 +52,13 @@ class Reference(RealSide):
         self.fingerprint = fingerprint
 
 
-def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = None) -> Reference:
+def reference(
+    prepared: Prepared,
+    extractor: Extractor,
+    *,
+    cache: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Reference:
     """The reference of a prepared data set; see `stored`. Raises MetricError where it holds fewer than 2 images."""
 
     def compute() -> tuple[torch.Tensor, list[str]]:
@@ -62,7 +68,7 @@ def reference(prepared: Prepared, extractor: Extractor, *, cache: Path | None = 
         parts = (np.array(prepared.images[start : start + 1024]) for start in range(0, len(prepared.images), 1024))
         return torch.cat([extractor(torch.from_numpy(part)) for part in parts]), list(prepared.names)
 
-    return stored(prepared.fingerprint, extractor, compute, cache=cache)
+    return stored(prepared.fingerprint, extractor, compute, cache=cache, note=note)
 
 
 def stored(
@@ -71,18 +77,21 @@ def stored(
     compute: Callable[[], tuple[torch.Tensor, list[str]]],
     *,
     cache: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Reference:
     """The reference of the images with fingerprint `images`, from the cache where it holds a sound one, else computed.
 
     `compute` gives the features [N, D] and a name per row (or none). `cache` is the folder of all references (default:
     under $HARNESS_CACHE). Entries are written aside and moved into place whole, so processes may share them; one whose
-    files do not match their checksums is computed anew.
+    files do not match their checksums is computed anew, and `note` told.
     """
     fingerprint = hashlib.sha256(f"{_FORMAT}|{images}|{extractor.fingerprint}".encode()).hexdigest()
     folder = (cache or cache_folder() / "references") / fingerprint[:32]
     found = _load(folder, fingerprint, extractor.device)
     if found is not None:
         return found
+    if folder.exists():
+        note(f"the reference features in {folder} are damaged: they are computed anew")
     features, names = compute()
     computed = Reference(features, fingerprint, names)
     try:
@@ -103,6 +112,7 @@ def _save(found: Reference, folder: Path) -> None:
             "memorization_baseline": found.memorization_baseline,
             "sha256": {name: file_sha256(aside / f"{name}.npy") for name in _ARRAYS},
         }
+        manifest["checksum"] = _checksum(manifest)
         (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
@@ -110,6 +120,8 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
     """The entry in `folder`, or None where there is none or any of its files is not what was written."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest.pop("checksum") != _checksum(manifest):
+            return None
         if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
             return None
         if any(file_sha256(folder / f"{name}.npy") != manifest["sha256"][name] for name in _ARRAYS):
@@ -126,6 +138,10 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
             "kernel_sums": tensors["kernel_sums"].cpu(),
             "memorization_baseline": float(manifest["memorization_baseline"]),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

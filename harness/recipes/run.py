@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DivergedError, RecipeError, SpecError
 from harness.measures import Measure
-from harness.recipes.events import Artifact, Event, Progress, Scored, Started
+from harness.recipes.events import Artifact, Event, Noted, Progress, Scored, Started
 from harness.settings import Budget
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Run:
         """Whether the recipe has been told to stop: what it returns then is not the result of a whole run."""
         self.step = 0
         """The last step that was reported."""
+        self.saved: int | None = None
+        """The step of the last checkpoint on the disk."""
         self.budget_used = False
         """Whether the recipe has asked for its budget: one that it does not ask for has no effect."""
         self.fraction = 0.0
@@ -84,6 +86,10 @@ class Run:
         self._count = 0
         self._looks_after_stops = False  # it asks whether to stop, or keeps checkpoints to stop at
         self._proven = False  # a checkpoint of this run's was read back
+        self._unsaved = ""  # why the last one is not there
+        self._unpictured = False  # it was said that a picture is not there
+        self._begun = False  # an event was sent
+        self._notes: list[str] = []  # that wait for it
         self._seconds = 0.0  # of training before the clock was last started
         self._earlier = 0.0  # of training in earlier attempts
         self._training = False  # whether counts have begun
@@ -209,6 +215,16 @@ class Run:
             self.step = event.step
         with self.untimed():
             self._emit(event)
+            self._begun = True
+            while self._notes:
+                self._emit(Noted(text=self._notes.pop(0)))
+
+    def note(self, text: str) -> None:
+        """A word for whoever watches the study; one that comes before the run begins is sent with its beginning."""
+        self._notes.append(text)
+        if self._begun:
+            with self.untimed():
+                self._emit(Noted(text=self._notes.pop(0)))
 
     def start(self, facts: Mapping[str, str] | None = None) -> None:
         """Say that training begins, with facts to be kept beside the run's numbers."""
@@ -256,8 +272,20 @@ class Run:
 
         with self.untimed():
             path = self.directory / f"{name}-{self.step:09d}.png"
-            save_picture(name, image, path, whose=f"recipe '{self.recipe}'")
-            self.emit(Artifact(step=self.step, path=str(path), kind=name))
+            self.picture(path, name, lambda: save_picture(name, image, path, whose=f"recipe '{self.recipe}'"))
+
+    def picture(self, path: Path, kind: str, write: Callable[[], None]) -> None:
+        """Let `write` make the picture at `path` and tell of it. A disk that does not take it is said once: training
+        goes on without."""
+        with self.untimed():
+            try:
+                write()
+            except OSError as error:
+                if not self._unpictured:
+                    self._unpictured = True
+                    self.note(f"{path.name} cannot be written ({error.strerror or error}): it goes on without pictures")
+            else:
+                self.emit(Artifact(step=self.step, path=str(path), kind=kind))
 
     # ------------------------------------------------------------------ going on later
 
@@ -271,7 +299,6 @@ class Run:
         from harness.recipes import checkpoint, randomness
 
         with self.untimed():
-            path = self.directory / checkpoint.NAME
             ours = {
                 "count": self._count,
                 "step": self.step,
@@ -287,36 +314,77 @@ class Run:
                     "lists and mappings of them, like model.state_dict()"
                 )
             self._proven = True
-            checkpoint.save(whole, path)
-            self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
+            self.save(whole)
         if self.should_stop:
-            raise Interrupted(f"stopped after {self.step:,}; a checkpoint is saved")
+            raise self.stopped(f"{self.step:,}")
+
+    def save(self, whole: Mapping[str, Any]) -> None:
+        """Write `whole`, which has the run's identity, as its checkpoint, where a recipe keeps and restores its own.
+
+        A disk that does not take it is said once: the last good one stays, and the next is tried.
+        """
+        from harness.recipes import checkpoint
+
+        with self.untimed():
+            try:
+                checkpoint.save(whole, self.directory)
+            except OSError as error:
+                said, self._unsaved = bool(self._unsaved), error.strerror or str(error)
+                if not said:
+                    kept = "there is none yet" if self.saved is None else f"that after {self.saved:,} stays"
+                    self.note(
+                        f"the checkpoint after {self.step:,} {self.unit} cannot be saved ({self._unsaved}): {kept}, "
+                        "training goes on, and the next one is tried"
+                    )
+            else:
+                if self._unsaved:
+                    self.note(f"checkpoints are saved again, after {self.step:,} {self.unit}")
+                self.saved, self._unsaved = self.step, ""
+                self.emit(Artifact(step=self.step, path=str(self.directory / checkpoint.NAME), kind="checkpoint"))
+
+    def stopped(self, after: str) -> Interrupted:
+        """What ends a run that is asked to stop and has just saved, or could not: `after` says how far it came."""
+        if not self._unsaved:
+            return Interrupted(f"stopped after {after}; a checkpoint is saved")
+        lost = "all progress" if self.saved is None else f"what was trained since {self.saved:,}"
+        return Interrupted(f"stopped after {after}; no checkpoint could be saved ({self._unsaved}): {lost} is lost")
 
     def restore(self) -> dict[str, Any] | None:
         """What the run's last checkpoint holds, or that of the run that trained for it; None where it starts anew.
 
         Call it once, when everything is made and before training: generators go on where the checkpoint was taken.
         """
-        from harness.recipes import checkpoint, randomness
+        from harness.recipes import randomness
 
         self._looks_after_stops = True
         with self.untimed():
-            saved = checkpoint.load(self.directory / checkpoint.NAME, identity=self.identity)
-            if saved is not None:
-                self.trained_from = saved["run"].get("trained_from", "")
-            elif self.trained is not None:
-                saved = checkpoint.load(self.trained / checkpoint.NAME, identity=self.identity)
-                self.trained_from = self.trained.name if saved is not None else ""
+            saved = self.last_saved(self.identity)
             if saved is None:
                 return None
             ours = saved["run"]
+            self.trained_from = self.trained_from or ours.get("trained_from", "")
             self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
+            self.saved = self.step
             self._seconds += self._earlier
             if ours["streams"] is not None:
                 self._random.restore(ours["streams"])
             randomness.restore(ours["global"], self.device)
             state: dict[str, Any] = saved["state"]
             return state
+
+    def last_saved(self, identity: str) -> dict[str, Any] | None:
+        """The last sound checkpoint that was saved with `identity`: the run's, or of the run that trained for it.
+
+        What is damaged or another's is passed over and said. `trained_from` names the other run where it is that one's.
+        """
+        from harness.recipes import checkpoint
+
+        with self.untimed():
+            folders = [self.directory, *([self.trained] if self.trained else [])]
+            found, folder = checkpoint.newest(folders, identity=identity, note=self.note)
+            if found is not None and folder == self.trained:
+                self.trained_from = folder.name
+            return found
 
 
 def number(value: Any, what: str) -> float:

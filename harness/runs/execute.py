@@ -10,13 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import DivergedError
+from harness.files import locks
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory
 from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
 from harness.recipes import Interrupted, Run
-from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Started
+from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Started
 from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
+from harness.runs.preparing import prepare
 
 
 def execute(
@@ -28,9 +30,12 @@ def execute(
     slot, and whatever it raises is the end of this run alone. KeyboardInterrupt goes on to the caller after that.
     """
     try:
-        last: Event = _train(description, emit, should_stop)
+        with locks.held(Path(description.directory), lambda text: emit(Noted(text=text)), should_stop):
+            last: Event = _train(description, emit, should_stop)
     except Interrupted as stop:
         last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
+    except locks.HeldError as held:
+        last = Failed(kind=Cause.LOST, reason=str(held))
     except DivergedError as outcome:
         last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
     except KeyboardInterrupt as error:
@@ -48,6 +53,8 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     recipe = description.address.load()
     source = description.address.loaded_digest()
     device = description.device or "cpu"
+    if description.prepare:
+        prepare(recipe, description, lambda text: emit(Noted(text=text)))
     with ExitStack() as around:
         if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
             from harness.runs.leftovers import put_back  # loads torch

@@ -31,6 +31,14 @@ def describe(description: RunDescription, recipe: str, summary: Mapping[str, flo
     write_text(Path(description.directory, _ABOUT), json.dumps(about, indent=2))
 
 
+def settle(directory: Path, address: Address) -> None:
+    """Say of a finished run that was trained elsewhere where its recipe is found here."""
+    found = about(directory)
+    if found:
+        here = {"address": address.text, "folder": str(Path(address.folder).resolve())}
+        write_text(directory / _ABOUT, json.dumps(found | here, indent=2))
+
+
 def about(directory: Path) -> dict[str, Any]:
     """What `describe` left in a run's folder; empty where it has not ended well."""
     try:

@@ -167,6 +167,12 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
 
 def load_study(storage: str, name_or_spec: str | Spec, *, pictures: bool = False) -> tuple[Spec, Report]:
     """A stored study's spec and report, by its spec or by its name. Raises StudyError where there is none."""
+    store, spec, plan = stored_spec(storage, name_or_spec)
+    return spec, gather(store, spec, plan, pictures=pictures)
+
+
+def stored_spec(storage: str, name_or_spec: str | Spec) -> tuple[StudyStore, Spec, Plan]:
+    """A stored study, its spec and its plan, by its spec or by its name. Raises StudyError where there is none."""
     if isinstance(name_or_spec, Spec):
         spec = name_or_spec
         plan = make_plan(spec)
@@ -176,11 +182,11 @@ def load_study(storage: str, name_or_spec: str | Spec, *, pictures: bool = False
         document = store.recall("spec")
         if document is None:
             raise StudyError(
-                f"study '{store.name}' in {without_password(storage)} was not made by harness; report one that was"
+                f"study '{store.name}' in {without_password(storage)} was not made by harness; name one that was"
             )
         spec = from_document(document, origin=f"study {store.name}", folder=store.recall("folder") or ".")
         plan = make_plan(spec)
-    return spec, gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
+    return store, spec, decided(plan, spec, store) or plan
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

@@ -37,7 +37,7 @@ class Trainings:
         """The folder of a finished run that was trained as `run` is, and still has its checkpoint."""
         for other in self._group[run.training]:
             if other is not run and other.key in self._complete and kept(self._study, other):
-                return RUNS / self._study / other.key
+                return _folder(self._study, other)
         return None
 
     def holds(self, run: PlannedRun) -> bool:
@@ -83,21 +83,23 @@ class Trainings:
 
     def _sweep(self, group: list[PlannedRun]) -> None:
         """Delete the checkpoints of finished runs that nobody needs any more."""
+        from harness.recipes import checkpoint  # loads torch
+
         if not any(run.key in self._open for run in group):
             for run in group:
                 if run.key in self._complete:
-                    _checkpoint(self._study, run).unlink(missing_ok=True)
+                    checkpoint.remove(_folder(self._study, run))
 
 
 def kept(study: str, run: PlannedRun) -> bool:
     """Whether the checkpoint of a run that is done is still there."""
-    return _checkpoint(study, run).exists()
+    from harness.recipes import checkpoint  # loads torch, which a report does without
+
+    return checkpoint.kept(_folder(study, run))
 
 
-def _checkpoint(study: str, run: PlannedRun) -> Path:
-    from harness.recipes.checkpoint import NAME  # loads torch, which a report does without
-
-    return RUNS / study / run.key / NAME
+def _folder(study: str, run: PlannedRun) -> Path:
+    return RUNS / study / run.key
 
 
 def leaders(plan: Plan) -> dict[str, str]:

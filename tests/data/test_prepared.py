@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,48 @@ def test_a_damaged_cache_entry_is_made_anew(tmp_path: Path) -> None:
     content[-1] ^= 255
     stored.write_bytes(content)
     assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+
+
+def test_every_bit_that_turns_in_the_cache_is_noticed_and_said(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        photo(tmp_path, name)
+    photo(tmp_path, "d", annotation="not XML")
+    settings, said, draw = dogs(tmp_path, max_skipped=0.5), list[str](), random.Random(0)
+    first = prepare(settings, cache=tmp_path / "cache", note=said.append)
+    pixels = np.array(first.images)  # the others are those of the file
+    assert not said
+    (folder,) = (tmp_path / "cache" / "prepared").iterdir()
+    for name in ("images.npy", "groups.npy", "about.json"):
+        size = (folder / name).stat().st_size
+        for at in draw.sample(range(size), min(60, size)):
+            content = bytearray((folder / name).read_bytes())
+            content[at] ^= 1 << draw.randrange(8)
+            (folder / name).write_bytes(content)
+            again = prepare(settings, cache=tmp_path / "cache", note=said.append)
+            assert (
+                said.pop() == f"the prepared data in {folder} are damaged, or of an earlier version: they are made anew"
+            )
+            assert np.array_equal(again.images, pixels)
+            assert np.array_equal(again.groups, first.groups)
+            assert (again.names, again.skipped) == (first.names, first.skipped)
+    prepare(settings, cache=tmp_path / "cache", note=said.append)
+    assert not said
+
+
+def test_drawn_photos_in_which_a_bit_turned_are_drawn_anew_and_stay_the_same_data(tmp_path: Path) -> None:
+    settings, said = DataSettings(count=16, size=32), list[str]()
+    first = prepare(settings, cache=tmp_path, note=said.append)
+    (folder,) = (tmp_path / "synthetic").iterdir()
+    for path in sorted(folder.rglob("*"))[-3:]:
+        if path.is_file():
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 4
+            path.write_bytes(content)
+            assert prepare(settings, cache=tmp_path, note=said.append).fingerprint == first.fingerprint
+            assert (
+                said.pop() == f"the drawn photos in {folder} are damaged, or of an earlier version: they are drawn anew"
+            )
+    assert not said
 
 
 def _prepare(root: Path, start: object, results: object) -> None:

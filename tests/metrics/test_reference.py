@@ -116,14 +116,27 @@ def listed(folder):
     (folder / "manifest.json").write_text("[]")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed])
+def baseline(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    other = manifest | {"memorization_baseline": manifest["memorization_baseline"] * 2}
+    (folder / "manifest.json").write_text(json.dumps(other))
+
+
+def renamed(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"names": [*manifest["names"], "another"]}))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed, baseline, renamed])
 def test_a_damaged_or_foreign_entry_is_rebuilt(tmp_path, photos, damage):
     extractor = Means()
     before = reference(photos, extractor, cache=tmp_path)
     damage(entry(tmp_path))
-    after = reference(photos, extractor, cache=tmp_path)
+    said = []
+    after = reference(photos, extractor, cache=tmp_path, note=said.append)
     assert extractor.calls == 2
     assert torch.equal(before.features, after.features)
+    assert said == [f"the reference features in {entry(tmp_path)} are damaged: they are computed anew"]
     reference(photos, extractor, cache=tmp_path)
     assert extractor.calls == 2
     assert len(list(tmp_path.iterdir())) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,19 +40,27 @@ class Evaluator:
     """Scores generated images under every yardstick of a study.
 
     `evaluate` names extractors, `references` the data of each reference set; the first pair is the objective, whose
-    metrics are logged under their bare names, the others as `metric/extractor/reference`.
+    metrics are logged under their bare names, the others as `metric/extractor/reference`. `note` is told where what is
+    cached of them was damaged.
     """
 
-    def __init__(self, evaluate: EvaluateSettings, references: Mapping[str, DataSettings], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        evaluate: EvaluateSettings,
+        references: Mapping[str, DataSettings],
+        device: str = "cpu",
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.evaluate = evaluate
         self.yardsticks: list[Yardstick] = []
-        self._sets = {name: harness.data.prepare(data) for name, data in references.items()}
+        self._sets = {name: harness.data.prepare(data, note=note) for name, data in references.items()}
         for extractor_name in evaluate.extractors:
             network = extractor(extractor_name, precision=evaluate.precision, device=device)
             tau = evaluate.tau_of(extractor_name)
             for reference_name, prepared in self._sets.items():
                 name = f"{extractor_name}/{reference_name}"
-                self.yardsticks.append(Yardstick(name, network, reference(prepared, network), tau, prepared.images))
+                stored = reference(prepared, network, note=note)
+                self.yardsticks.append(Yardstick(name, network, stored, tau, prepared.images))
 
     @property
     def objective(self) -> Yardstick:

@@ -80,7 +80,7 @@ class Dcgan(Recipe):
     ) -> None:
         """Prepare every data set once, so that slots only map it. Raises DataError and CacheError."""
         for settings in data:
-            prepared = harness.data.prepare(settings, workers=workers)
+            prepared = harness.data.prepare(settings, workers=workers, note=note)
             line = f"data: {settings.source}, crop {settings.crop}, {settings.size} px: {len(prepared.images):,} images"
             note(line + (f" ({len(prepared.skipped)} skipped)" if prepared.skipped else ""))
 

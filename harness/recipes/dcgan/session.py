@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import harness.data
 from harness.errors import DataError, StudyError
-from harness.files.atomic import write_text
+from harness.files.atomic import write_text, written
 from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
-from harness.recipes import Interrupted, Run, checkpoint
+from harness.recipes import Run
 from harness.recipes.dcgan.evaluation import Evaluator
 from harness.recipes.dcgan.measures import AVERAGED, MIFID
 from harness.recipes.dcgan.networks import Generator
@@ -38,13 +40,13 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = resolve_device(run.device or settings.device)
-    prepared = harness.data.prepare(run.data)
+    prepared = harness.data.prepare(run.data, note=run.note)
     if len(prepared.groups) - 1 < settings.batch:
         raise DataError(
             f"train.batch is {settings.batch}, but the data has {len(prepared.groups) - 1} photos; "
             "give a smaller batch or more photos"
         )
-    evaluator = Evaluator(run.evaluate, run.references, device)
+    evaluator = Evaluator(run.evaluate, run.references, device, run.note)
     trainer = Trainer(
         settings,
         torch.from_numpy(prepared.images[:].copy()),
@@ -59,14 +61,10 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     facts = [run.identity, version, trained_by, run.budget.model_dump(), run.seed]
     facts += [prepared.fingerprint, trainer.device.type]
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    saved = run.directory / checkpoint.NAME
-    state = checkpoint.load(saved, identity=identity)
-    if state is None and run.trained is not None:
-        state = checkpoint.load(run.trained / checkpoint.NAME, identity=identity)
-        run.trained_from = run.trained.name if state is not None else ""
-    session = _Session(run, trainer, evaluator, saved, identity)
-    if state is not None:
+    session = _Session(run, trainer, evaluator, identity)
+    if (state := run.last_saved(identity)) is not None:
         trainer.restore(state["trainer"])
+        run.saved = trainer.images_shown
         session.peak, session.scored = state["peak"], state["scored"]
         session.late = [
             _Point(**{**point, "scores": {} if run.trained_from else point["scores"]}) for point in state["late"]
@@ -93,17 +91,46 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
 def sample(directory: Path, model: type[DcganSettings], *, count: int, seed: int, device: str | None = None) -> Tensor:
     """uint8 [count, 3, size, size] images of the finished run in `directory`, whose settings are a `model`.
 
-    Those of the run's own seed are those that it was scored by. Raises StudyError where there is no such run.
+    Those of the run's own seed are those that it was scored by. Raises StudyError where there is no such run, or what
+    it left is damaged.
     """
-    about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-    if "settings" not in about:
-        raise StudyError(f"{directory} is of a run of an earlier version, without its settings; train it again")
+    about = _generator(directory)
     settings = model.model_validate(about["settings"])
     network = Generator(settings, about["size"])
     network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
     network.to(device=resolve_device(device or "auto"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.train(about["training"])
     return draw(network, settings, latents(count, settings, seed)).cpu()
+
+
+def _generator(directory: Path) -> dict[str, Any]:
+    """What a run says of its generator, both sound to the last bit. Raises StudyError."""
+    files = "generator.json and generator.pt"
+    try:
+        about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
+        given = about.pop("sha256", None)
+        made = _checksum(about, directory / "generator.pt")
+    except (ValueError, AttributeError):
+        raise StudyError(f"{directory}: generator.json is damaged: no JSON; train the run again") from None
+    except OSError as error:
+        raise StudyError(
+            f"{directory}: {files} are no more to be read ({error.strerror}); train the run again"
+        ) from None
+    if given is None:
+        raise StudyError(f"{directory} is of a run of an earlier version, without a checksum; train it again")
+    if given != made:
+        raise StudyError(
+            f"{directory}: {files} are damaged: they do not match their checksum; train the run again, or take both "
+            "from the artifacts of its MLflow run"
+        )
+    return dict(about)
+
+
+def _checksum(about: Mapping[str, Any], generator: Path) -> str:
+    """SHA-256 of what is said of a generator and of its file."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(generator.read_bytes())
+    return digest.hexdigest()
 
 
 def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
@@ -141,7 +168,6 @@ class _Session:
     run: Run
     trainer: Trainer
     evaluator: Evaluator
-    saved: Path
     identity: str
     peak: float = 0.0
     scored: int = 0
@@ -161,7 +187,7 @@ class _Session:
                     self._progress(means)
                 if self.trainer.fraction < part / times and self.run.should_stop:
                     self._checkpoint()
-                    raise Interrupted(f"stopped after {self.trainer.images_shown:,} images; a checkpoint is saved")
+                    raise self.run.stopped(f"{self.trainer.images_shown:,} images")
                 self.peak = max(self.peak, peak_memory_mb(device))
             point = self._point()
             if part > early and len(self.late) < part - early:
@@ -194,8 +220,8 @@ class _Session:
     def _checkpoint(self) -> None:
         late = [vars(point) for point in self.late]
         state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored, "late": late}
-        checkpoint.save({"identity": self.identity, **state}, self.saved)
-        self.run.emit(Artifact(step=self.trainer.images_shown, path=str(self.saved), kind="checkpoint"))
+        self.run.step = self.trainer.images_shown
+        self.run.save({"identity": self.identity, **state})
 
     def _score(self, point: _Point, *, late: bool = False, final: bool = False) -> dict[str, float]:
         """Scores of the generator at `point`, which are kept there where it lies `late`, in the window.
@@ -207,8 +233,8 @@ class _Session:
         count = evaluate.samples if late else evaluate.interim_samples
         images = self.trainer.sample(max(count, evaluate.grid**2), point.weights)
         grid = self.run.directory / f"grid-{point.images:09d}.png"
-        save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid)
-        self.run.emit(Artifact(step=point.images, path=str(grid), kind="grid"))
+        self.run.step = point.images
+        self.run.picture(grid, "grid", lambda: save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid))
         features = evaluator.features(images[:count])
         scores = curve = evaluator.score(features, full=final)
         if late:
@@ -228,7 +254,6 @@ class _Session:
     def _keep_closest(self, images: Tensor) -> None:
         found = self.evaluator.closest(images, _PAIRS)
         path = self.run.directory / "nearest.png"
-        save_pairs(found.generated, found.real, path)
         yardstick = self.evaluator.objective
         about = {
             "title": "Nearest reference images",
@@ -239,20 +264,26 @@ class _Session:
             ),
             "distances": found.distances,
         }
-        write_text(self.run.directory / "nearest.json", json.dumps(about))
-        self.run.emit(Artifact(step=self.trainer.images_shown, path=str(path), kind="nearest"))
+
+        def write() -> None:
+            save_pairs(found.generated, found.real, path)
+            write_text(path.with_suffix(".json"), json.dumps(about))
+
+        self.run.picture(path, "nearest", write)
 
 
 def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None:
     network = trainer.sampling_generator()
     path = run.directory / "generator.pt"
-    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, path)
+    with written(path) as file:
+        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, file)
     about = {
         "recipe": run.recipe,
         "training": network.training,  # whether samples are normalised by their own batch
         "settings": settings.model_dump(mode="json"),
         "size": int(trainer.data.shape[-1]),
     }
+    about["sha256"] = _checksum(about, path)
     write_text(run.directory / "generator.json", json.dumps(about, indent=2))
     for name in ("generator.pt", "generator.json"):
         run.emit(Artifact(step=trainer.images_shown, path=str(run.directory / name), kind="generator"))

@@ -9,7 +9,7 @@ import random
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +21,11 @@ from harness.design import Cell, Plan, PlannedRun, Search
 from harness.design.model import NOWHERE
 from harness.errors import StudyError
 from harness.measures import Measure, RunState
-from harness.recipes.events import Cause, Failed, Finished
+from harness.recipes.events import Cause, Failed, Finished, Scored
 from harness.spec import Spec
 from harness.study.store import opening, outcomes, records, searching
 from harness.study.store.address import exists, without_password
+from harness.study.store.attempts import Attempt, attempts
 from harness.study.store.freshness import highest_seed, refuse_used_seeds
 from harness.study.store.index import Index
 from harness.study.store.ownership import owned
@@ -35,6 +36,7 @@ from harness.study.store.reuse import reusable as reusable_of
 from harness.study.store.standing import RETRIED, Standing, spent, standing
 
 _MAX_SEED = 2**31 - 1
+_TAIL = 4000  # characters of a run's output that its trial keeps
 
 
 class StudyStore:
@@ -144,6 +146,10 @@ class StudyStore:
         """Hold the study as its only coordinator. Raises StudyError where another one lives."""
         return owned(self.study, take_over=take_over, hurried=self._storage().patience.hurried)
 
+    def hurried(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Inside, calls give up after so many seconds and tell nobody: this process is about to end."""
+        return self._storage().patience.hurried(seconds)
+
     # ------------------------------------------------------------------ queue
 
     def reconcile(
@@ -154,17 +160,18 @@ class StudyStore:
         reuse: bool = True,
         kept: Callable[[PlannedRun], bool] = lambda run: False,
         ended: Callable[[str, int], Finished | Failed | None] = lambda key, attempt: None,
+        scored: Callable[[str, int], Sequence[Scored]] = lambda key, attempt: (),
     ) -> Standing:
         """Make the queue hold every run of the plan that can be trained now; say where all of them stand.
 
         Needs ownership: a trial that is RUNNING now was left by a coordinator that died. `retry` tries runs again that
         failed too often, without `reuse` other studies are not looked into, `kept` says whether a complete run's
-        checkpoint is still there. `ended` says, by a run's key and attempt, how the run ended where that is known
-        though its trial was not told.
+        checkpoint is still there. `ended` and `scored` say, by a run's key and attempt, how the run ended where that is
+        known though its trial was not told, and what it was scored.
         """
         stale = 0
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            stale += not self._close(trial, ended)
+            stale += not self._close(trial, ended, scored)
         trials = self.study.get_trials(deepcopy=False)
         self._index = Index.of(trials)
         found = self._standing(plan, trials, retry=retry, reuse=reuse, kept=kept)
@@ -173,18 +180,28 @@ class StudyStore:
             self._enqueue(cells[run.cell], run, plan.search)
         return replace(found, stale=stale)
 
-    def _close(self, trial: FrozenTrial, ended: Callable[[str, int], Finished | Failed | None]) -> bool:
+    def _close(
+        self,
+        trial: FrozenTrial,
+        ended: Callable[[str, int], Finished | Failed | None],
+        scored: Callable[[str, int], Sequence[Scored]],
+    ) -> bool:
         """Tell a trial that was left RUNNING how its run ended, else that it failed; whether that was known."""
-        key = trial.user_attrs.get("key")
-        match ended(key, int(trial.user_attrs.get("attempt", 1))) if key is not None else None:
-            case Finished() as event:
-                if event.trained_from:
-                    self.attach(trial.number, trained_from=event.trained_from)
-                self.complete(trial.number, event.summary)
-            case Failed() as event:
-                self.fail(trial.number, event.kind, event.reason)
+        key, attempt = trial.user_attrs.get("key"), int(trial.user_attrs.get("attempt", 1))
+        self._trials[trial.number] = optuna.Trial(self.study, self._identity(trial.number))
+        for event in scored(key, attempt) if key is not None else ():
+            if (objective := self._objectives[0].name) in event.scores:
+                self.report(trial.number, event.step, event.scores[objective])
+        match ended(key, attempt) if key is not None else None:
+            case Finished() as end:
+                if end.trained_from:
+                    self.attach(trial.number, trained_from=end.trained_from)
+                self.complete(trial.number, end.summary)
+            case Failed() as end:
+                self.fail(trial.number, end.kind, end.reason, end.details)
             case None:
                 self.study.tell(trial.number, state=TrialState.FAIL)
+                self._trials.pop(trial.number, None)
                 return False
         return True
 
@@ -422,9 +439,10 @@ class StudyStore:
             self.study.tell(number, [summary[objective.name] for objective in self._objectives])
         self._trials.pop(number, None)
 
-    def fail(self, number: int, cause: Cause, reason: str) -> None:
-        """The run ended badly."""
-        self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time())
+    def fail(self, number: int, cause: Cause, reason: str, output: str = "") -> None:
+        """The run ended badly; the tail of what its process printed, or a traceback, is kept where there is one."""
+        kept = {"output": output[-_TAIL:]} if output else {}
+        self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time(), **kept)
         with self._telling(number):
             self.study.tell(number, state=TrialState.PRUNED if cause is Cause.PRUNED else TrialState.FAIL)
         self._trials.pop(number, None)
@@ -466,6 +484,10 @@ class StudyStore:
             if began is not None and ended is not None and "reused_from" not in trial.user_attrs:
                 found[key] = found.get(key, 0.0) + ended - began
         return found
+
+    def attempts(self) -> dict[str, list[Attempt]]:
+        """Key -> the attempts at that run that have ended, the last one last."""
+        return attempts(self.study.get_trials(deepcopy=False))
 
     @property
     def settled(self) -> int:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ from harness.recipes import Interrupted, Recipe, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Likeness, Yardstick
 from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.dcgan.settings import DcganBudget, DcganSettings, EvaluateSettings
-from harness.recipes.events import Artifact, Event, Progress, Scored, Started
+from harness.recipes.events import Artifact, Event, Noted, Progress, Scored, Started
 
 torch.set_num_threads(1)
 
 SETTINGS = DcganSettings(width=2, latent=8, batch=4, precision="fp32", averaging="ema", sample_bn="batch", device="cpu")
+
+
+Full = Callable[[int], AbstractContextManager[None]]
 
 
 @dataclass
@@ -89,6 +93,7 @@ def run(
         evaluate=evaluate,
         objective=Dcgan.objective,
         recipe="dcgan",
+        unit="images",
         budget=DcganBudget(images=images, seconds=seconds),
         emit=events.append,
         stop=stop,
@@ -214,14 +219,87 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_from(tmp
     assert events[0].resumed_at == 0
 
 
-def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save({"identity": "a", "x": torch.ones(2)}, path)
-    with pytest.raises(Exception):  # noqa: B017 - whatever pickling raises
-        checkpoint.save({"identity": "a", "x": lambda: None}, path)
-    state = checkpoint.load(path, identity="a")
-    assert state is not None
-    assert torch.equal(state["x"], torch.ones(2))
+def flipped(path: Path, *, at: int, bit: int = 0) -> None:
+    """Turn one bit of a file, `at` a byte."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["a bit of its largest tensor", "cut short", "empty"])
+def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before_to_the_very_same_end(
+    tmp_path: Path, damage: str
+) -> None:
+    whole = Dcgan().train(SETTINGS, run(tmp_path / "whole", times=6)[0])
+    calls = iter(range(10**6))
+    context, _ = run(tmp_path / "parts", stop=lambda: next(calls) > 90, times=6)
+    with pytest.raises(Interrupted, match="stopped after 340 images; a checkpoint is saved"):
+        Dcgan().train(SETTINGS, context)
+    newest = tmp_path / "parts" / checkpoint.NAME
+    size = newest.stat().st_size
+    if damage.startswith("a bit"):
+        flipped(newest, at=size // 2)
+    else:
+        newest.write_bytes(newest.read_bytes()[: size // 2 if damage == "cut short" else 0])
+
+    context, events = run(tmp_path / "parts", times=6)
+    resumed = Dcgan().train(SETTINGS, context)
+    assert isinstance(events[0], Started)
+    assert events[0].resumed_at == 320
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert noted.startswith("checkpoint.pt is ")
+    assert noted.endswith(", and is thrown away: going on from checkpoint-before.pt, the last good one")
+    assert outcome(resumed) == outcome(whole)
+    a, b = kept(tmp_path / "whole"), kept(tmp_path / "parts")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_follower_of_a_damaged_training_says_so_and_has_the_same_scores(tmp_path: Path, both: bool) -> None:
+    whole = Dcgan().train(SETTINGS, run(tmp_path / "leader")[0])
+    flipped(tmp_path / "leader" / checkpoint.NAME, at=20_000)
+    if both:
+        flipped(tmp_path / "leader" / checkpoint.BEFORE, at=20_000)
+    context, events = run(tmp_path / "follower", trained=tmp_path / "leader")
+    assert outcome(Dcgan().train(SETTINGS, context)) == outcome(whole)
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert "leader/checkpoint.pt is damaged: its content does not match its checksum, and is thrown away" in noted
+    assert noted.endswith("training starts anew" if both else "from leader/checkpoint-before.pt, the last good one")
+    assert context.trained_from == ("" if both else "leader")
+
+
+def test_a_disk_that_fills_up_costs_checkpoints_and_pictures_and_not_the_run(
+    tmp_path: Path, files_of_at_most: Full
+) -> None:
+    whole = Dcgan().train(SETTINGS, run(tmp_path / "whole", times=4)[0])
+    context, events = run(tmp_path / "full", times=4)
+    with files_of_at_most(1000):
+        left = iter(range(10**6))
+        context._stop = lambda: next(left) > 100
+        with pytest.raises(Interrupted, match=r"no checkpoint could be saved \(File too large\): all progress is lost"):
+            Dcgan().train(SETTINGS, context)
+    noted = [event.text for event in events if isinstance(event, Noted)]
+    assert noted == [
+        "the checkpoint after 120 images cannot be saved (File too large): there is none yet, training goes on, and "
+        "the next one is tried",
+        "grid-000000120.png cannot be written (File too large): it goes on without pictures",
+    ]
+    assert outcome(Dcgan().train(SETTINGS, run(tmp_path / "full", times=4)[0])) == outcome(whole)
+
+
+@pytest.mark.parametrize("name", ["generator.pt", "generator.json"])
+def test_a_damaged_generator_is_not_sampled(tmp_path: Path, name: str) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    path = tmp_path / name
+    if name == "generator.pt":
+        flipped(path, at=path.stat().st_size // 2)
+    else:
+        path.write_text(path.read_text().replace('"batch": 4', '"batch": 5'))
+    with pytest.raises(StudyError, match="are damaged: they do not match their checksum; train the run again"):
+        Dcgan().sample(tmp_path, count=2, seed=0)
+    (tmp_path / "generator.pt").unlink()
+    with pytest.raises(StudyError, match="no more to be read"):
+        Dcgan().sample(tmp_path, count=2, seed=0)
 
 
 def test_samples_of_a_finished_run_follow_the_seed(tmp_path: Path) -> None:
@@ -248,7 +326,7 @@ def test_what_is_kept_of_the_generator_is_the_runs_settings_as_they_are(tmp_path
     assert DcganSettings(**about["settings"]) == SETTINGS
     assert about["size"] == 32
     (tmp_path / "generator.json").write_text(json.dumps({"recipe": "dcgan", "network": {"width": 2}}))
-    with pytest.raises(StudyError, match="earlier version, without its settings; train it again"):
+    with pytest.raises(StudyError, match="earlier version, without a checksum; train it again"):
         Dcgan().sample(tmp_path, count=4, seed=0)
 
 
@@ -283,7 +361,7 @@ def test_without_a_checkpoint_of_its_own_training_it_trains_itself(tmp_path: Pat
     context.seed += why == "another seed"
     Dcgan().train(led, context)
     if why == "no checkpoint":
-        (tmp_path / "leader" / "checkpoint.pt").unlink()
+        checkpoint.remove(tmp_path / "leader")
     context, events = run(tmp_path / "follower", images=40, trained=tmp_path / "leader")
     assert outcome(Dcgan().train(own, context)) == outcome(whole)
     assert context.trained_from == ""
