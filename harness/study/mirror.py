@@ -18,7 +18,6 @@ from pathlib import Path
 
 from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
-from harness.runs.folder import RUNS
 from harness.study.journal import Began, Journal, Line
 from harness.study.recording import Record, failure_tags, status_of
 from harness.study.store.patience import passing
@@ -190,7 +189,7 @@ class Mirror:
     def _waits(self) -> str:
         with self._lock:
             runs = len(self._dirty)
-        what = f"{runs} run{'s' * (runs != 1)} and the answer wait" if runs else "the answer waits"
+        what = f"{runs} run{'s' * (runs != 1)} of this start wait{'s' * (runs == 1)}" if runs else "what it lacks waits"
         return f"MLflow ({self.uri}) does not answer{f': {self._why}' if self._why else ''}; {what}"
 
     # ------------------------------------------------------------------ the thread
@@ -325,7 +324,7 @@ class Mirror:
         if key not in self._live:
             del self._readers[key]
         if isinstance(ended, Failed) and ended.kind in (Cause.DIVERGED, Cause.PRUNED):
-            shutil.rmtree(RUNS / self.study / key, ignore_errors=True)  # its pictures are in MLflow now
+            shutil.rmtree(self._journal.runs / key, ignore_errors=True)  # its pictures are in MLflow now
         return type(ended)
 
     def _end(self, tracker: Tracker, child: Child, status: str, at: int | None) -> None:
