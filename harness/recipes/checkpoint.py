@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -32,7 +32,7 @@ def save(state: Mapping[str, Any], folder: Path) -> None:
     """
     path = folder / NAME
     with sealed.sealing(path) as file:
-        torch.save(dict(state), file)
+        torch.save(dict(state), cast(IO[bytes], file))  # which only writes and flushes
         file.seal()
         _keep(path, folder / BEFORE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from harness.errors import RecipeError, SpecError, nearest
+from harness.files.atomic import write_text
 from harness.machine.provenance import processor
 from harness.measures import PEAK_MEMORY, TRAIN_SECONDS, Measure
 from harness.recipes import Recipe
@@ -116,8 +118,8 @@ class CommandRecipe(Recipe):
         run.start({"command": shlex.join(command), "device.name": _device_name(run)})
         printed = Printed(run)
         earlier = folder / _EARLIER
-        if earlier.exists():
-            run.go_on(step=0, seconds=json.loads(earlier.read_text())["seconds"])
+        if (seconds := _seconds(earlier)) is not None:
+            run.go_on(step=0, seconds=seconds)
         ended = run_command(
             command,
             folder=self._folder,
@@ -133,7 +135,7 @@ class CommandRecipe(Recipe):
         earlier.unlink(missing_ok=True)
         if ended.stopped:
             if ended.code == 0:  # it caught the signal and saved: its next start goes on
-                earlier.write_text(json.dumps({"seconds": run.seconds}))
+                write_text(earlier, json.dumps({"seconds": run.seconds}))
             raise Interrupted(f"stopped after {run.step:,} {self.unit}")
         self._refuse_end(ended, run, printed, output)
         return {PEAK_MEMORY.name: ended.peak_memory_mb, TRAIN_SECONDS.name: run.seconds, **printed.last}
@@ -302,6 +304,15 @@ def _written(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _seconds(earlier: Path) -> float | None:
+    """The seconds of earlier attempts; None where there were none, or the file is damaged."""
+    try:
+        seconds = json.loads(earlier.read_text(encoding="utf-8"))["seconds"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else None
 
 
 def _interpreted(command: list[str]) -> list[str]:

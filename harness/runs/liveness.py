@@ -57,9 +57,13 @@ class Watch:
         self._news = now
         self._told.discard("news")
 
+    def silence(self, now: float) -> float:
+        """How long it has given no sign of life."""
+        return now - self._sign
+
     def due(self, now: float) -> Noted | Failed | None:
         """What is to be said of the slot now; Failed where it is to be killed and its run given up."""
-        limits, silent, quiet = self.limits, now - self._sign, now - self._news
+        limits, silent, quiet = self.limits, self.silence(now), now - self._news
         if silent >= limits.lost:
             return self._hung(f"its slot gave no sign of life for {spoken(silent)} ({self.phase})")
         if limits.news is not None and quiet >= limits.news:

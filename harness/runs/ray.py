@@ -59,6 +59,9 @@ def connected(address: str | None = None) -> Any:
     Raises StudyError where Ray is not installed, or no cluster is found.
     """
     with _signals_kept():
+        # Ray prints whole logs of a node that died among the answer: what happened is said by events.
+        os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"(?s).*")
         try:
             import ray
         except ImportError:
@@ -97,8 +100,12 @@ def _refuse_dead(where: str) -> None:
 
 
 def _none(where: str, why: str) -> StudyError:
-    told = f"at {where}" if where != "auto" else "on this machine, and RAY_ADDRESS names none"
-    return StudyError(f"--launch ray: there is no Ray cluster {told} ({why}); {_START}")
+    told = (
+        f"at {where} ({why})"
+        if where != "auto"
+        else "on this machine, and neither --ray-address nor RAY_ADDRESS is given"
+    )
+    return StudyError(f"--launch ray: there is no Ray cluster {told}; {_START}")
 
 
 def nodes(address: str | None = None) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from harness.report import Report
 from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
-from harness.study import notes
+from harness.study import notes, places
 from harness.study.answer import decided, gather, made_with, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
@@ -59,7 +59,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         elif spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
         lay_down(store, plan)
-        journal = Journal(store.name, note)
+        elsewhere = places.find(store)
+        journal = Journal(store.runs, note)
         queue = Queue(
             plan=plan,
             store=store,
@@ -72,6 +73,10 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
         store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
+        if standing.pending:
+            places.settle(store)
+            if elsewhere:
+                note(elsewhere)
         for line in _greeting(store, standing, placement, queue):
             note(line)
         if not options.reuse and standing.taken_before:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
-from harness.runs.folder import RUNS
 from harness.study.journal import Began, Journal, Line
 from harness.study.recording import Record, failure_tags, status_of
 from harness.study.store.patience import passing
@@ -333,7 +332,7 @@ class Mirror:
         if key not in self._live:
             del self._readers[key]
         if isinstance(ended, Failed) and ended.kind in (Cause.DIVERGED, Cause.PRUNED):
-            shutil.rmtree(RUNS / self.study / key, ignore_errors=True)  # its pictures are in MLflow now
+            shutil.rmtree(self._journal.runs / key, ignore_errors=True)  # its pictures are in MLflow now
         return type(ended)
 
     def _end(self, tracker: Tracker, child: Child, status: str, at: int | None) -> None:

@@ -496,6 +496,18 @@ def test_a_command_that_saves_on_sigterm_goes_on_where_it_is_started_again(tmp_p
     assert (tmp_path / "run" / OUTPUT).read_text().count("loss") == 2  # both attempts' output is kept
 
 
+@pytest.mark.parametrize(
+    "left", ["", "{", "[]", '{"seconds": "1"}', '{"seconds": NaN}', '{"seconds": -1.0}', "[" * 100_000]
+)
+def test_a_damaged_note_of_earlier_seconds_costs_the_seconds_and_not_the_run(tmp_path: Path, left: str) -> None:
+    script(tmp_path, """print('{"step": 1, "accuracy": 1}')""")
+    run = run_of(tmp_path)
+    (tmp_path / "run" / "earlier.json").write_text(left)
+    found = train(tmp_path, {"command": ["python", "train.py"]}, run)
+    assert found["accuracy"] == 1
+    assert 0 < found["train_seconds"] < 60
+
+
 def test_the_time_of_an_attempt_that_saved_nothing_is_not_counted(tmp_path: Path) -> None:
     script(tmp_path, "import time; print('ready', flush=True); time.sleep(60)")
     run = run_of(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import threading
 import time
 from dataclasses import replace
@@ -98,15 +99,15 @@ def test_a_node_of_a_ray_cluster_killed_mid_study_costs_an_attempt_and_changes_n
 
         killer = threading.Thread(target=kill)
         killer.start()
-        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address)
+        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address, slots=None)
         got, _ = finish(there)
         killer.join()
     assert killed
     assert got == want
-    attempts = pd.read_sql(
-        "select value_json from trial_user_attributes where key like '%cause%'", f"sqlite:///{slow_study}/there.db"
+    failures = pd.read_sql(
+        "select value_json from trial_user_attributes where key = 'failure'", f"sqlite:///{slow_study}/there.db"
     )
-    assert list(attempts["value_json"]) == ['"lost"']
+    assert [json.loads(each)["kind"] for each in failures["value_json"]] == ["lost"]
 
 
 @pytest.mark.slow

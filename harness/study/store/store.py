@@ -22,6 +22,7 @@ from harness.design.model import NOWHERE
 from harness.errors import StudyError
 from harness.measures import Measure, RunState
 from harness.recipes.events import Cause, Failed, Finished, Scored
+from harness.runs.folder import RUNS
 from harness.spec import Spec
 from harness.study.store import opening, outcomes, records, searching
 from harness.study.store.address import exists, without_password
@@ -52,6 +53,8 @@ class StudyStore:
         self.name = name
         self.while_waiting = while_waiting
         self._opened: Patient | None = None
+        self.runs = RUNS / name
+        """The folder of its runs; see `study.places`."""
         self._study: optuna.Study | None = None
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
