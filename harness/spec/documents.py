@@ -204,7 +204,7 @@ class _Loader(yaml.SafeLoader):
             raise _Beyond(mark, f"here the spec has more than {MOST_VALUES:,} values; {_LESS}")
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self.counted(mark)
         self._depth += 1
         if self._depth > DEEPEST:
