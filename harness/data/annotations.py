@@ -7,6 +7,9 @@ from pathlib import Path
 
 from harness.data.crops import Box
 
+MOST_BYTES = 2**20
+"""Of one annotation; those of Stanford Dogs have less than a thousandth."""
+
 
 class BadAnnotation(ValueError):  # noqa: N818 - a reason to skip a photo, told by name
     """An annotation without a usable box; the text says why."""
@@ -15,9 +18,14 @@ class BadAnnotation(ValueError):  # noqa: N818 - a reason to skip a photo, told 
 def read_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
     """The boxes of an annotation for an image of `size` (width, height). Raises BadAnnotation."""
     try:
-        text = path.read_bytes()
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise BadAnnotation("annotation is no file")
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise BadAnnotation(f"no annotation: {error.strerror}") from None
+    if len(text) > MOST_BYTES:
+        raise BadAnnotation(f"annotation has more than {MOST_BYTES:,} bytes")
     # Boxes need no entities, and those are how XML blows up.
     if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
         raise BadAnnotation("annotation declares entities")
@@ -34,7 +42,7 @@ def read_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
 def _box(node: ElementTree.Element, size: tuple[int, int]) -> Box:
     try:
         box = Box(*(round(float(node.findtext(name, ""))) for name in Box._fields))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadAnnotation("box has a corner that is not a number") from None
     if box.width < 1 or box.height < 1:
         raise BadAnnotation(f"box {tuple(box)} is empty")
