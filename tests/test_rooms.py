@@ -60,7 +60,10 @@ def test_every_room_has_its_step() -> None:
 
 @pytest.mark.parametrize(
     ("service", "own"),
-    [("optuna", "study/store"), ("optuna_dashboard", "study/store"), ("mlflow", "study/tracking.py")],
+    [
+        *(("optuna", "study/store"), ("optuna_dashboard", "study/store"), ("mlflow", "study/tracking.py")),
+        *(("ray", "runs/ray.py"), ("submitit", "runs/slurm.py")),
+    ],
 )
 def test_one_room_alone_imports_an_outside_service(service: str, own: str) -> None:
     users = [
@@ -119,7 +122,7 @@ def test_the_list_of_commands_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_help_of_a_command_loads_neither_networks_nor_stores(tmp_path: Path, command: str) -> None:
     found = loaded(tmp_path, command, "--help")
     assert "click" in found
-    assert not {"torch", "pandas", "optuna", "mlflow", "matplotlib", "plotly"} & found
+    assert not {"torch", "pandas", "optuna", "mlflow", "matplotlib", "plotly", "ray", "submitit"} & found
 
 
 _REPORT = """

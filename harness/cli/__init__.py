@@ -22,6 +22,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("studies", "What each trick of a study is worth, at any time."),
         "confirm": ("confirm", "Test the best that a search found, on fresh seeds."),
         "compare": ("studies", "The same tricks in two studies or more."),
+        "sync": ("studies", "Bring MLflow to what a study holds."),
         "studies": ("studies", "The studies of a storage, and how far they are."),
     },
     "Single runs": {

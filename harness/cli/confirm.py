@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from harness.cli.launching import asked_of_slurm, launched
 from harness.cli.output import FILE, note, write
 from harness.cli.studies import carry_out, named, storage_option
 from harness.errors import HarnessError
-from harness.runs.launchers import LAUNCHERS
 
 
 @click.command()
@@ -18,7 +18,7 @@ from harness.runs.launchers import LAUNCHERS
 @click.option("--output", type=FILE, help="Write the spec of the study into this new file; run nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, its time and what it can show; run and write nothing.")
 @click.option("--slots", type=click.IntRange(min=1), help="Runs at a time, as of ablate.")
-@click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
+@launched
 @storage_option
 @click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
 def confirm(
@@ -28,6 +28,9 @@ def confirm(
     dry_run: bool,
     slots: int | None,
     launch: str,
+    ray_address: str | None,
+    slots_per_gpu: int,
+    slurm: tuple[str, ...],
     storage: str,
     tracking_uri: str | None,
 ) -> None:
@@ -49,7 +52,15 @@ def confirm(
         note(f"run it: harness ablate {output}")
         return
     click.echo(written(document, search, Path()))
-    options = Options(storage=storage, tracking_uri=tracking_uri, slots=slots, launch=launch)
+    options = Options(
+        storage=storage,
+        tracking_uri=tracking_uri,
+        slots=slots,
+        launch=launch,
+        ray_address=ray_address,
+        slots_per_gpu=slots_per_gpu,
+        slurm=asked_of_slurm(slurm),
+    )
     found = spec_of(document, search)
     if dry_run:
         preview.dry_run(found, options, note)

@@ -1,4 +1,4 @@
-"""ablate, report, compare and studies: studies run, reported at any time, held against each other, and listed."""
+"""ablate, report, sync, compare and studies: studies run, reported, brought to MLflow, held side by side, listed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from harness.cli.launching import asked_of_slurm, launched
 from harness.cli.output import FILE, note, write
 from harness.errors import HarnessError, StudyError, nearest
-from harness.runs.launchers import LAUNCHERS
 from harness.spec import load
 
 if TYPE_CHECKING:
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from harness.study.store.listing import Stored
 
 storage_option = click.option(
-    "--storage", default="sqlite:///optuna.db", show_default=True, help="Any Optuna storage URL."
+    "--storage",
+    default="sqlite:///optuna.db",
+    show_default=True,
+    envvar="HARNESS_STORAGE",
+    show_envvar=True,
+    help="Any Optuna storage URL; a password belongs into the environment or ~/.pgpass.",
+)
+tracking_option = click.option(
+    "--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db."
 )
 _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override a key of the spec.")
 
@@ -38,11 +46,11 @@ _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
-    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4.",
+    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4 (on Ray: of every node).",
 )
-@click.option("--launch", type=click.Choice([*LAUNCHERS]), default="processes", show_default=True)
+@launched
 @storage_option
-@click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@tracking_option
 @click.option("--no-reuse", is_flag=True, help="Train anew what another study of the storage has trained already.")
 @click.option("--retry", is_flag=True, help="Try again the runs that have failed too often to be tried once more.")
 @click.option("--take-over", is_flag=True, help="Take the study from a coordinator on another host that is dead.")
@@ -54,6 +62,9 @@ def ablate(
     pilot: int | None,
     slots: int | None,
     launch: str,
+    ray_address: str | None,
+    slots_per_gpu: int,
+    slurm: tuple[str, ...],
     storage: str,
     tracking_uri: str | None,
     no_reuse: bool,
@@ -77,6 +88,9 @@ def ablate(
         tracking_uri=tracking_uri,
         slots=slots,
         launch=launch,
+        ray_address=ray_address,
+        slots_per_gpu=slots_per_gpu,
+        slurm=asked_of_slurm(slurm),
         take_over=take_over,
         reuse=not no_reuse,
         retry=retry,
@@ -207,6 +221,20 @@ def compare(studies: tuple[str, ...], storage: str, kind: str) -> None:
         click.echo(comparison.markdown(table), nl=False)
     else:
         Console().print(comparison.render(table))
+
+
+@click.command()
+@click.argument("study", metavar="SPEC|STUDY")
+@storage_option
+@tracking_option
+def sync(study: str, storage: str, tracking_uri: str | None) -> None:
+    """Bring MLflow to what a study holds, where it was away, locked or deleted: SPEC is its file, STUDY its name.
+
+    Every start of the study does the same. Again adds nothing.
+    """
+    from harness.study.sync import sync as brought
+
+    brought(storage, named(study, ()), tracking_uri, note)
 
 
 @click.command()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from harness.data.crops import Box
 
-MOST_BYTES = 2**20
-"""Of one annotation; those of Stanford Dogs have less than a thousandth."""
+_LARGEST = 1 << 20  # bytes: thousands of boxes
 
 
 class BadAnnotation(ValueError):  # noqa: N818 - a reason to skip a photo, told by name
@@ -21,18 +20,23 @@ def read_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise BadAnnotation("annotation is no file")
         with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
+            content = file.read(_LARGEST + 1)
     except OSError as error:
         raise BadAnnotation(f"no annotation: {error.strerror}") from None
-    if len(text) > MOST_BYTES:
-        raise BadAnnotation(f"annotation has more than {MOST_BYTES:,} bytes")
+    if len(content) > _LARGEST:
+        raise BadAnnotation(f"annotation has more than {_LARGEST:,} bytes")
+    # As text, whatever encoding it declares: in another one entities would be spelled so that they are not seen.
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
     # Boxes need no entities, and those are how XML blows up.
-    if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise BadAnnotation("annotation declares entities")
     try:
         root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise BadAnnotation(f"annotation is not XML: {error}") from None
+    except (ElementTree.ParseError, ValueError) as error:
+        raise BadAnnotation(f"annotation is not XML in UTF-8: {error}") from None
     found = root.findall("./object/bndbox")
     if not found:
         raise BadAnnotation("annotation has no box")

@@ -329,7 +329,7 @@ def _earlier(path: Path, run: Run) -> float | None:
             return float(found["seconds"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         pass
     run.note(f"{path.name} is damaged: the seconds of training before this start are not counted")
     return None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from harness.files import locks
 from harness.recipes import supervisor
 
 GRACE = 30.0
@@ -100,15 +101,16 @@ def run_command(
     does where `tell` raises, and where this process dies.
     """
     told, result = os.pipe()
+    ours = (result, *locks.handed_on())  # while the command saves at its end, nobody else works in the run's folder
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(result), str(grace), *command],
+            [sys.executable, "-I", "-S", supervisor.__file__, ",".join(map(str, ours)), str(grace), *command],
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(result,),
+            pass_fds=ours,
             start_new_session=True,
         )
     finally:
@@ -131,14 +133,14 @@ def run_command(
     stopped, found = False, b""
     try:
         with output.open("ab") as file, selectors.DefaultSelector() as selector:
-            for ours in (*streams, told):
-                os.set_blocking(ours, False)
-                selector.register(ours, selectors.EVENT_READ)
+            for each in (*streams, told):
+                os.set_blocking(each, False)
+                selector.register(each, selectors.EVENT_READ)
             while told in selector.get_map():
                 ready = [key.fd for key, _ in selector.select(_POLL)]
-                for ours in (each for each in ready if each != told):
-                    if _read(ours, streams[ours], file) == 0:
-                        selector.unregister(ours)
+                for each in ready:
+                    if each != told and _read(each, streams[each], file) == 0:
+                        selector.unregister(each)
                 if told in ready:
                     chunk = os.read(told, 1 << 16)
                     found += chunk
@@ -149,9 +151,9 @@ def run_command(
                     process.stdin.close()
             # All that it wrote before its end is in the pipes; a daemon of its own may hold them open, and print, for
             # ever.
-            for ours, lines in streams.items():
+            for each, lines in streams.items():
                 left = _DRAINED
-                while left > 0 and (got := _read(ours, lines, file)):
+                while left > 0 and (got := _read(each, lines, file)):
                     left -= got
                 lines.end()
     finally:

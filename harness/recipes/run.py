@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness.recipes.streams import Streams
 
 _EVERY = 0.5  # seconds between reports of progress
+_NO_STATE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+"""What comes of a checkpoint that holds other things than a run keeps."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
@@ -368,15 +370,21 @@ class Run:
             saved = self.last_saved(self.identity)
             if saved is None:
                 return None
-            ours = saved["run"]
-            self.trained_from = self.trained_from or ours.get("trained_from", "")
-            self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
-            self.saved = self.step
-            self._seconds += self._earlier
-            if ours["streams"] is not None:
-                self._random.restore(ours["streams"])
-            randomness.restore(ours["global"], self.device)
-            state: dict[str, Any] = saved["state"]
+            try:
+                ours = saved["run"]
+                self.trained_from = self.trained_from or ours.get("trained_from", "")
+                self._count, self.step, self._earlier = ours["count"], ours["step"], ours["seconds"]
+                self.saved = self.step
+                self._seconds += self._earlier
+                if ours["streams"] is not None:
+                    self._random.restore(ours["streams"])
+                randomness.restore(ours["global"], self.device)
+                state: dict[str, Any] = saved["state"]
+            except _NO_STATE as error:
+                raise RecipeError(
+                    f"the checkpoint of {self.directory} is sound and holds no state of a run ({type(error).__name__}: "
+                    f"{error}); delete it, and the run starts anew"
+                ) from error
             return state
 
     def last_saved(self, identity: str) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ It stands between a slot and its command for two reasons. Where its standard inp
 died by whatever signal, the command gets SIGTERM and, GRACE seconds later, SIGKILL. And the peak memory of a child
 counts what its parent had when it was started: here that is next to nothing.
 
-Lines of JSON go to the file descriptor RESULT: at the start the `child`, whose process group it is, so that the slot
+RESULT is a file descriptor; others may follow it, after commas, which are held until the command has ended. Lines of
+JSON go to RESULT: at the start the `child`, whose process group it is, so that the slot
 can end it where this script is killed; at the end the `error` that kept the command from starting, or its exit `code`
 (a signal's, negative) and its `peak` memory in MiB.
 """
@@ -24,8 +25,10 @@ import time
 
 def main() -> None:
     """Run the command that the arguments name."""
-    result, grace, command = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
-    os.set_inheritable(result, False)
+    given, grace, command = [int(each) for each in sys.argv[1].split(",")], float(sys.argv[2]), sys.argv[3:]
+    result = given[0]
+    for each in given:
+        os.set_inheritable(each, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which tells the slots
     wake, woken = os.pipe()
     os.set_blocking(woken, False)

@@ -19,6 +19,11 @@ from harness.recipes.run import number
 
 TRACEBACK = "traceback.txt"
 """What a run's folder calls the traceback of the fault that ended it."""
+LOWER = (
+    "lower the batch size, the width of networks or whatever else of its settings takes memory, or train fewer runs at "
+    "a time (--slots)"
+)
+"""What to do where memory is not enough."""
 _LAST = 2**31 - 1  # the highest step that every storage of Optuna takes
 _LONGEST = 300  # characters of an exception's message in a reason
 
@@ -122,12 +127,23 @@ def fault(error: BaseException, address: Address, directory: str | Path) -> Fail
         place.write_text(details, encoding="utf-8")
     if isinstance(error, HarnessError):
         return Failed(kind=Cause.ERROR, reason=_text(error), details=details)
+    if _of_memory(error):
+        said = _text(error).partition("\n")[0][:_LONGEST]
+        reason = f"{whose(address)} needs more memory than there is{f' ({said})' if said else ''}; {LOWER}"
+        return Failed(kind=Cause.MEMORY, reason=reason, details=details)
     said = _text(error).partition("\n")[0][:_LONGEST]
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, SystemExit):
         what += ": a recipe returns its measures or raises, and ends no process"
     reason = f"{whose(address)}: {what}{_where(error, address)}; the whole traceback is in {place}"
     return Failed(kind=Cause.ERROR, reason=reason, details=details)
+
+
+def _of_memory(error: BaseException) -> bool:
+    """Whether it says that memory is not enough: Python's, a GPU's by torch, and torch's on the CPU."""
+    out_of = any(each.__name__ == "OutOfMemoryError" for each in type(error).__mro__)
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in _text(error)
+    return isinstance(error, MemoryError) or out_of or on_cpu
 
 
 def whose(address: Address) -> str:

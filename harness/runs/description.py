@@ -22,7 +22,8 @@ class RunDescription:
     """All that a slot needs to train one run: validated settings, which cross processes and machines as plain data.
 
     `train`, `data`, `evaluate`, `budget` and `references` are instances of the recipe's models. `identity` tells
-    trainings apart: a checkpoint is of one. `trained` is the folder of a finished run of that same training.
+    trainings apart: a checkpoint is of one. `trained` is the folder of a finished run of that same training. `prepare`
+    names the start of a study whose data each machine prepares for itself; None where the coordinator has done it.
     """
 
     key: str
@@ -40,17 +41,23 @@ class RunDescription:
     trained: str | None = None
     device: str | None = None
     threads: int | None = None
+    prepare: str | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def plain(self) -> dict[str, Any]:
+        """Its fields by name, settings and data as JSON has them: `of_plain` makes it again."""
         # The models of a recipe of one's own may be classes that no other process can import: they are made there.
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
         for section in SECTIONS:
             plain[section] = plain[section].model_dump(mode="json")
         plain["references"] = {name: each.model_dump(mode="json") for name, each in self.references.items()}
-        return _read, (plain,)
+        return plain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return of_plain, (self.plain(),)
 
 
-def _read(plain: dict[str, Any]) -> RunDescription:
+def of_plain(plain: dict[str, Any]) -> RunDescription:
+    """The description that `plain` was made of; its recipe is loaded here. Raises SpecError."""
     recipe = plain["address"].load()
     for section, member in SECTIONS.items():
         plain[section] = getattr(recipe, member).model_validate(plain[section])

@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import DivergedError
+from harness.files import locks
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory
 from harness.measures import COSTS, PEAK_MEMORY, TRAIN_SECONDS
 from harness.recipes import Interrupted, Run
-from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Started
+from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Started
 from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
+from harness.runs.preparing import prepare
+from harness.runs.retelling import Retelling
 
 
 def execute(
@@ -28,9 +31,12 @@ def execute(
     slot, and whatever it raises is the end of this run alone. KeyboardInterrupt goes on to the caller after that.
     """
     try:
-        last: Event = _train(description, emit, should_stop)
+        with locks.held(Path(description.directory), lambda text: emit(Noted(text=text)), should_stop):
+            last: Event = _train(description, emit, should_stop)
     except Interrupted as stop:
         last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
+    except locks.HeldError as held:
+        last = Failed(kind=Cause.LOST, reason=str(held))
     except DivergedError as outcome:
         last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
     except KeyboardInterrupt as error:
@@ -48,6 +54,8 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     recipe = description.address.load()
     source = description.address.loaded_digest()
     device = description.device or "cpu"
+    if description.prepare:
+        prepare(recipe, description, lambda text: emit(Noted(text=text)))
     with ExitStack() as around:
         if not description.address.is_command:  # a command draws and computes elsewhere, and knows its own peak
             from harness.runs.leftovers import put_back  # loads torch
@@ -55,6 +63,9 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             around.enter_context(put_back())
             _settle(description)
             reset_peak_memory(device)
+        # What was begun by another source is not gone on with.
+        identity = f"{description.identity or description.key}{f'-{source}' if source else ''}"
+        tell = Retelling(description, identity, emit)
         run = Run(
             seed=description.seed,
             directory=directory,
@@ -67,13 +78,13 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             budget=description.budget,
             device=description.device,
             threads=description.threads,
-            # What was begun by another source is not gone on with.
-            identity=f"{description.identity or description.key}{f'-{source}' if source else ''}",
+            identity=identity,
             trained=Path(description.trained) if description.trained else None,
-            emit=guarded(_opening(emit, source, device), recipe.name, description.objective),
+            emit=guarded(_opening(tell, source, device), recipe.name, description.objective),
             stop=should_stop,
         )
         returned = recipe.train(description.train, run)
+    tell.tell_again()
     if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run
         raise Interrupted(f"stopped after {run.step:,} {recipe.unit}")
     summary = checked(returned, recipe.name, description.objective)

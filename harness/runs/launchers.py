@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from harness.recipes.events import Event
 from harness.runs.description import Launcher, RunDescription
@@ -54,8 +55,37 @@ class InlineLauncher:
             self._thread.join(timeout=30)
 
 
-LAUNCHERS: dict[str, Callable[[int], Launcher]] = {
-    "inline": lambda slots: InlineLauncher(),
-    "processes": ProcessLauncher,
+@dataclass(frozen=True, kw_only=True)
+class Seats:
+    """What a launcher is made with: how many slots, and what a slot elsewhere has.
+
+    `cpus` and `gpu` are a slot's share of its node on the Ray cluster at `cluster`; `slurm` is what a job asks for,
+    None where slots are no jobs.
+    """
+
+    slots: int
+    cpus: int = 1
+    gpu: float = 0
+    cluster: str | None = None
+    slurm: Mapping[str, str] | None = None
+
+
+def _ray(seats: Seats) -> Launcher:
+    from harness.runs.ray import RayLauncher
+
+    return RayLauncher(seats.slots, cpus=seats.cpus, gpu=seats.gpu, address=seats.cluster)
+
+
+def _slurm(seats: Seats) -> Launcher:
+    from harness.runs.slurm import SlurmLauncher
+
+    return SlurmLauncher(seats.slots, options=seats.slurm or {})
+
+
+LAUNCHERS: dict[str, Callable[[Seats], Launcher]] = {
+    "inline": lambda seats: InlineLauncher(),
+    "processes": lambda seats: ProcessLauncher(seats.slots),
+    "ray": _ray,
+    "slurm": _slurm,
 }
-"""By name, made with a number of slots; `--launch` takes its values from here."""
+"""By name; `--launch` takes its values from here."""

@@ -1,42 +1,68 @@
-"""Slots as long-lived child processes: a crash, or the system's out-of-memory killer, costs one run, not the study."""
+"""Slots as long-lived child processes: a crash, a hang or the system's out-of-memory killer costs one run alone.
+
+Each slot leads a session of its own and takes no signals: its coordinator alone answers those, and tells it. Where the
+coordinator dies, `guard` ends the slots with all that they started.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
-from dataclasses import dataclass
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as Flag
 
 from harness.recipes.address import Address
 from harness.recipes.events import Cause, Event, Failed, Finished
-from harness.runs.boundary import fault, whose
+from harness.runs import guard
+from harness.runs.boundary import LOWER, fault, whose
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
+from harness.runs.inbox import Inbox, post
+from harness.runs.liveness import BEAT, Limits, Watch
 
 _SPAWN = multiprocessing.get_context("spawn")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BEAT = None  # what a slot sends where it has nothing else to say
+_TAIL = 4000  # bytes of a slot's output that are remembered
 
-Order = tuple[Address, str, bytes]
-"""A recipe's address, the run's folder, and its pickled description, whose recipe may fail to load in a slot."""
+Order = tuple[int, Address, str, bytes]
+"""The how manieth run of the slot, a recipe's address, the run's folder, and its pickled description, whose recipe may
+fail to load in a slot."""
 
 
-def _serve(connection: Connection, stop: Flag, threads: int | None) -> None:
-    """Train what comes down the pipe until it closes. The coordinator alone answers Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _serve(connection: Connection, output: Connection, stop: Flag, threads: int | None, beat: float) -> None:
+    """Train what comes down the pipe until it closes."""
+    _stand_apart(output)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
+    sending, busy = threading.Lock(), threading.Event()
 
-    def emit(event: Event) -> None:
+    def send(what: tuple[int, Event] | None) -> None:
         try:
-            connection.send(event)
+            with sending:
+                post(connection, what)
         except OSError:
             # The coordinator is gone: its successor starts from the checkpoint, so nobody needs this process.
             os._exit(1)
 
+    def give_signs() -> None:
+        while busy.wait():
+            send(_BEAT)
+            time.sleep(beat)
+
+    threading.Thread(target=give_signs, daemon=True).start()
     while True:
         try:
             order: Order | None = connection.recv()
@@ -44,53 +70,156 @@ def _serve(connection: Connection, stop: Flag, threads: int | None) -> None:
             return
         if order is None:
             return
-        address, directory, pickled = order
+        number, address, directory, pickled = order
+        emit = partial(_told, send, number)
+        busy.set()
         try:
             description: RunDescription = pickle.loads(pickled)
         except BaseException as error:  # the recipe cannot be loaded here: the end of this run, not of the slot
             emit(fault(error, address, directory))
-            continue
-        with contextlib.suppress(KeyboardInterrupt):  # raised by the recipe: the signal is ignored here
-            execute(description, emit, stop.is_set)
+        else:
+            with contextlib.suppress(KeyboardInterrupt):  # raised by the recipe: the signal is ignored here
+                execute(description, emit, stop.is_set)
+        busy.clear()
+
+
+def _told(send: Callable[[tuple[int, Event] | None], None], number: int, event: Event) -> None:
+    """Send an event with the number of its run: a thread that a recipe leaves behind may speak during the next one."""
+    send((number, event))
+
+
+def _stand_apart(output: Connection) -> None:
+    """Lead a session, leave signals to the coordinator, and print through it, which remembers the last lines."""
+    os.setsid()
+    for each in _SIGNALS:
+        # A handler rather than SIG_IGN: programs that a recipe starts have the usual behaviour again.
+        signal.signal(each, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    os.register_at_fork(after_in_child=_as_usual)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+
+
+def _as_usual() -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """A process that is started inside takes no signals until it asks for them: it takes seconds to load."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
     connection: Connection
+    inbox: Inbox
     stop: Flag
-    busy: bool = False
+    printed: _Printed
+    killed_before: int  # processes that the system had killed for want of memory when this one was started
+    runs: int = 0
+    watch: Watch | None = None
+    computed: float | None = None  # CPU time in seconds that it had used at the last look, since its last sign of life
     whose: str = ""
 
-    def take(self, order: Order) -> bool:
+    @property
+    def busy(self) -> bool:
+        return self.watch is not None
+
+    def take(self, address: Address, directory: str, pickled: bytes, watch: Watch) -> bool:
         """Hand the process a run; False where it has died since its last one."""
         self.stop.clear()
+        self.runs += 1
+        order: Order = (self.runs, address, directory, pickled)
         try:
             self.connection.send(order)
         except OSError:
             return False
-        self.busy = True
+        self.watch = watch
         return True
 
+    def end(self) -> None:
+        """Kill the process and all that it started; at once, without an event."""
+        assert self.process.pid is not None
+        with contextlib.suppress(OSError):  # it leads no group yet, or all of it has ended
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+        self.inbox.close()
 
-def _start(threads: int | None) -> _Worker:
-    ours, theirs = _SPAWN.Pipe()
-    stop = _SPAWN.Event()
-    process = _SPAWN.Process(target=_serve, args=(theirs, stop, threads), daemon=True)
-    process.start()
-    theirs.close()
-    return _Worker(process, ours, stop)
+
+class _Printed:
+    """What a slot prints: passed on as it comes, its end remembered."""
+
+    def __init__(self, output: Connection) -> None:
+        self._output, self._tail = output, b""
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+        self._thread.start()
+
+    def tail(self) -> str:
+        """The last lines, once the slot has died; a child of its may print on."""
+        self._thread.join(0.5)
+        lines = self._tail.decode("utf-8", "replace").splitlines()
+        return "\n".join(lines[1:] if len(self._tail) >= _TAIL else lines).strip()
+
+    def _pass_on(self) -> None:
+        ours = self._output.fileno()
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 1 << 16):
+                self._tail = (self._tail + chunk)[-_TAIL:]
+                with contextlib.suppress(OSError):  # nobody reads what this process prints
+                    left = chunk
+                    while left:
+                        left = left[os.write(2, left) :]
+        self._output.close()
+
+
+@dataclass
+class _Guard:
+    """The process that ends slots where this one dies; it is told which live."""
+
+    process: subprocess.Popen[bytes] = field(
+        default_factory=lambda: subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, start_new_session=True
+        )
+    )
+
+    def tell(self, change: str, pid: int | None) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # someone killed it; slots that idle end by themselves even so
+            self.process.stdin.write(f"{change}{pid}\n".encode())
+            self.process.stdin.flush()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.process.wait()
 
 
 class ProcessLauncher:
     """`slots` child processes, each with its share of the CPU's cores where it trains there."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, limits: Limits | None = None, beat: float = BEAT) -> None:
         if slots < 1:
             raise ValueError(f"slots must be at least 1, but got {slots}")
         self.slots = slots
+        self._limits, self._beat = limits or Limits(), beat
         self._workers: dict[int, _Worker] = {}
         self._refused: list[tuple[int, Event]] = []
+        self._guard: _Guard | None = None
+        self._looked = time.monotonic()
+        atexit.register(self._end_all)  # before Python waits for them for ever
 
     def submit(self, slot: int, description: RunDescription) -> None:
         try:
@@ -100,42 +229,109 @@ class ProcessLauncher:
             return
         order = (description.address, description.directory, pickled)
         worker = self._workers.get(slot)
-        if worker is None or not worker.process.is_alive() or not worker.take(order):
-            worker = self._workers[slot] = _start(description.threads)
-            worker.take(order)
+        if worker is None or not worker.process.is_alive() or not worker.take(*order, self._watch()):
+            if worker is not None:
+                self._drop(slot)
+            worker = self._workers[slot] = self._start(description.threads)
+            worker.take(*order, self._watch())
         worker.whose = whose(description.address)
+
+    def _watch(self) -> Watch:
+        return Watch(limits=self._limits, began=time.monotonic())
+
+    def _start(self, threads: int | None) -> _Worker:
+        ours, theirs = _SPAWN.Pipe()
+        read, write = _SPAWN.Pipe(duplex=False)
+        with _held_back():
+            stop = _SPAWN.Event()  # starts multiprocessing's tracker of resources, which asks for signals here
+        process = _SPAWN.Process(target=_serve, args=(theirs, write, stop, threads, self._beat))
+        killed = _killed_for_memory()
+        with _held_back():
+            process.start()
+        theirs.close()
+        write.close()
+        self._guard = self._guard or _Guard()
+        self._guard.tell("+", process.pid)
+        return _Worker(process, ours, Inbox(ours), stop, _Printed(read), killed)
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         if self._refused:
             refused, self._refused = self._refused, []
             return refused
-        busy = {slot: worker.connection for slot, worker in self._workers.items() if worker.busy}
-        ready = wait(list(busy.values()), timeout)
-        return [(slot, event) for slot, ours in busy.items() if ours in ready for event in self._read(slot)]
+        busy = {slot: worker for slot, worker in self._workers.items() if worker.busy}
+        # A child of a slot's may hold its end of the pipe open: the process itself is waited for too.
+        wait([each for worker in busy.values() for each in (worker.connection, worker.process.sentinel)], timeout)
+        found = [(slot, event) for slot in busy for event in self._read(slot)]
+        now, last = time.monotonic(), self._looked
+        self._looked = now
+        # Where it was this process that stood still, the slots have not had their say yet.
+        stood_still = now - last > self._limits.said
+        return found + [(slot, event) for slot in busy for event in self._late(slot, now, stood_still=stood_still)]
 
     def _read(self, slot: int) -> list[Event]:
         worker = self._workers[slot]
+        dead = not worker.process.is_alive()  # asked before the pipe is emptied: nothing comes after that
         found: list[Event] = []
-        try:
-            while worker.busy and worker.connection.poll():
-                event: Event = worker.connection.recv()
+        for message in worker.inbox.take():
+            if worker.watch is None:
+                break
+            if message is _BEAT:
+                worker.watch.sign(time.monotonic())
+            elif message[0] == worker.runs:
+                event: Event = message[1]
                 found.append(event)
-                worker.busy = not isinstance(event, Finished | Failed)
-        except (EOFError, OSError):
+                worker.watch.event(event, time.monotonic())
+                if isinstance(event, Finished | Failed):
+                    worker.watch = None
+        if worker.inbox.ended and not dead:
             worker.process.join(5)
-            code = worker.process.exitcode
-            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
-            found.append(Failed(kind=Cause.ERROR, reason=f"{worker.whose}: the slot's process died ({how}{hint})"))
-            del self._workers[slot]
+            dead = True
+        if dead and worker.watch is not None:
+            found.append(self._died(slot))
         return found
+
+    def _died(self, slot: int) -> Failed:
+        worker = self._workers[slot]
+        code = worker.process.exitcode
+        self._drop(slot)
+        tail = worker.printed.tail()
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if code is None:
+            how = "it closed its pipe to the coordinator"
+        if code == -signal.SIGKILL and _killed_for_memory() > worker.killed_before:
+            reason = f"{worker.whose}: the system ran out of memory and killed the slot's process; {LOWER}"
+            return Failed(kind=Cause.MEMORY, reason=reason, details=tail)
+        last = f": {tail.splitlines()[-1][:200]}" if tail and code != -signal.SIGKILL else ""
+        return Failed(kind=Cause.LOST, reason=f"{worker.whose}: the slot's process died ({how}){last}", details=tail)
+
+    def _late(self, slot: int, now: float, *, stood_still: bool) -> list[Event]:
+        """What the watch has to say of a slot; one that is given up is killed with all that it started."""
+        worker = self._workers.get(slot)
+        if worker is None or worker.watch is None:
+            return []
+        if stood_still or self._computes(worker, worker.watch.silence(now)):
+            worker.watch.sign(now)
+        said = worker.watch.due(now)
+        if isinstance(said, Failed):
+            self._drop(slot)
+            said = Failed(kind=said.kind, reason=f"{worker.whose}: {said.reason}", details=worker.printed.tail())
+        return [said] if said is not None else []
+
+    def _computes(self, worker: _Worker, silence: float) -> bool:
+        """Whether it uses CPU time, though silent: a long call into a library may let no thread of it speak."""
+        before = worker.computed
+        worker.computed = _cpu_seconds(worker.process.pid) if silence > self._limits.said / 2 else None
+        return before is not None and worker.computed is not None and worker.computed > before
+
+    def _drop(self, slot: int) -> None:
+        worker = self._workers.pop(slot)
+        worker.end()
+        if self._guard is not None:
+            self._guard.tell("-", worker.process.pid)
 
     def kill(self, slot: int) -> None:
         """End the run in `slot` at once, without an event."""
-        worker = self._workers.pop(slot)
-        worker.process.kill()
-        worker.process.join()
-        worker.connection.close()
+        self._drop(slot)
 
     def interrupt(self, slot: int | None = None) -> None:
         for which, worker in self._workers.items():
@@ -147,10 +343,34 @@ class ProcessLauncher:
             worker.stop.set()
             with contextlib.suppress(OSError):
                 worker.connection.send(None)
+        until = time.monotonic() + 10
         for worker in self._workers.values():
-            worker.process.join(10)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.connection.close()
-        self._workers.clear()
+            worker.process.join(max(0.0, until - time.monotonic()))
+        self._end_all()
+
+    def _end_all(self) -> None:
+        atexit.unregister(self._end_all)
+        for slot in list(self._workers):
+            self._drop(slot)
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+
+
+def _cpu_seconds(pid: int | None) -> float:
+    """CPU time that a process has used, 0 where the system does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _killed_for_memory() -> int:
+    """How many processes the system has killed for want of memory since it was started; 0 where it does not say."""
+    for place in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+        with contextlib.suppress(OSError, ValueError), open(place) as file:
+            for line in file:
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return 0

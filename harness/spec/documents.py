@@ -204,7 +204,7 @@ class _Loader(yaml.SafeLoader):
             raise _Beyond(mark, f"here the spec has more than {MOST_VALUES:,} values; {_LESS}")
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self.counted(mark)
         self._depth += 1
         if self._depth > DEEPEST:
@@ -333,6 +333,8 @@ class _Marker:
             raise SpecError(f"{here.place}: {_cut(node.value)} is too large a number: at most {LARGEST}, up or down")
         if value is not None and not isinstance(value, bool | int | float | str):
             raise SpecError(f"{here.place}: tag {node.tag} is not allowed; write plain values, lists and mappings")
+        if isinstance(value, str):
+            _refuse_no_text(value, here)
         return replace(here, value=value)
 
     def entries(self, node: yaml.MappingNode) -> dict[str, Marked]:
@@ -347,6 +349,7 @@ class _Marker:
             here = self.empty(key)
             if not isinstance(key, yaml.ScalarNode):
                 raise SpecError(f"{here.place}: a key must be a plain name, not a list or mapping")
+            _refuse_no_text(key.value, here)
             if key.value in seen and key.value != "<<":
                 where = f", first on line {seen[key.value]}" if self.numbered else ""
                 raise SpecError(f"{here.place}: key '{key.value}' is given twice{where}; keep one of them")
@@ -355,6 +358,12 @@ class _Marker:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _refuse_no_text(text: str, here: Marked) -> None:
+    """Escapes can write what no database, file name or argument holds: a zero byte, and half of a character's pair."""
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise SpecError(f"{here.place}: {text[:40]!a} is no text: it has a zero byte or a lone surrogate")
 
 
 def _one_line(text: str) -> str:

@@ -31,6 +31,7 @@ OWN = "x-"
 """What a key of the spec begins with that is the user's own: a place for YAML anchors, read by nobody."""
 LONGEST = 100
 FEWER = "keep those that the study is about"
+_MOST_BYTES = 200  # of a study's name in UTF-8, which folders and locks are called by
 NAME = re.compile(r"\w[\w.-]*")
 PRODUCT = re.compile(r"[*:×]|\s[xX]\s")
 INTERACTIONS = (
@@ -220,6 +221,9 @@ class _Check:
             self.refuse(("study",), f"{shown(study)} is not allowed: {rule}")
         elif len(study) > LONGEST:
             self.refuse(("study",), f"{shown(study)} has {len(study)} characters, at most {LONGEST} are allowed")
+        elif len(study.encode()) > _MOST_BYTES:
+            text = f"{shown(study)} has {len(study.encode())} bytes in UTF-8, at most {_MOST_BYTES} are allowed"
+            self.refuse(("study",), text)
         return str(study)
 
     def seeds(self) -> tuple[tuple[int, ...], Waves | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from collections.abc import Callable, Mapping
 
 from rich.console import Console
@@ -19,19 +19,24 @@ from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
 from harness.study import notes, places
-from harness.study.answer import decided, gather, made_with, plan_document, question, study_name
+from harness.study.answer import decided, gather, made_with, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.declared import lay_down, refuse_blind
+from harness.study.interrupts import counted
+from harness.study.journal import Journal
 from harness.study.looks import words
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import Display
 from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
-from harness.study.tracking import Tracker, origin
+from harness.study.store.patience import WhileWaiting
+from harness.study.sync import PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
+from harness.study.tracking import origin
 
 Note = Callable[[str], None]
+_AGAIN = 30.0  # seconds between two words about the same wait
 
 
 def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
@@ -40,10 +45,13 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
     refuse_blind(plan)
-    store = StudyStore(options.storage, study_name(spec, plan))
+    store = StudyStore(options.storage, study_name(spec, plan), while_waiting=patient(note))
+    store.check()
+    check_tracking(options.tracking_uri, note)
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
-    recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
+    if not placement.away:  # else each machine prepares what its runs read
+        recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours and plan.waves:
@@ -51,15 +59,17 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         elif spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
         lay_down(store, plan)
+        elsewhere = places.find(store)
+        journal = Journal(store.runs, note)
         queue = Queue(
             plan=plan,
             store=store,
+            journal=journal,
             retry=options.retry,
             reuse=options.reuse and recipe.lasting(plan.data),
             max_hours=spec.design.max_hours,
             at_once=at_once(placement),
         )
-        elsewhere = places.find(store)
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
         store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
@@ -76,42 +86,83 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                 f"study={spec.study}-anew"
             )
         news = bool(standing.pending or standing.reused)
-        if not news and store.recall("published") == question(standing.plan):
-            return _outcome(standing), _answered(gather(store, spec, plan))
-        if news:
-            # What was published before is not the answer to come.
-            store.remember(provenance=_made(plan), published=None)
-        tracker = Tracker(options.tracking_uri)
-        tags = origin(made_with(store), str(spec.path or spec.study))
-        tracker.open_study(spec.study, store.name, tags=tags | {"harness.design": plan.design})
-        tracker.text(tracker.parent, json.dumps(plain(spec.document), indent=2, default=str), "spec.json")
-        tracker.text(tracker.parent, json.dumps(plan_document(plan), indent=2, default=str), "plan.json")
-        if diff := provenance.git_diff():
-            tracker.text(tracker.parent, diff, "uncommitted.diff")
-        status = "FAILED"
-        launcher = LAUNCHERS[options.launch](placement.slots)
-        try:
-            outcome = Coordinator(
-                plan=plan,
-                store=store,
-                tracker=tracker,
-                launcher=launcher,
-                display=Display(Console(), plan.objective, unit=plan.unit),
-                placement=placement,
-                tags=tags,
-                standing=standing,
-                queue=queue,
-                launch=options.launch,
-                outcome=_outcome(standing),
-            ).run()
-            report = gather(store, spec, plan, pictures=True)
-            publish(report, store, tracker)
-            store.remember(published=question(report.answer.plan))
-            status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
-        finally:
-            launcher.close()
-            tracker.finish(tracker.parent, status)
+        asked = question(standing.plan)
+        if not news and store.recall("published") == asked:
+            return _outcome(standing), _answered(_mirrored(store, spec, plan, journal, queue, options, asked, note))
+        # What was published before is not the answer to come.
+        store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
+        with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
+            display = Display(Console(), plan.objective, unit=plan.unit)
+            mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
+            try:
+                mirror.start()
+                mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
+                outcome = Coordinator(
+                    plan=plan,
+                    store=store,
+                    mirror=mirror,
+                    journal=journal,
+                    launcher=launcher,
+                    display=display,
+                    placement=placement,
+                    interrupts=interrupts,
+                    tags=origin(made_with(store), str(spec.path or spec.study)),
+                    standing=standing,
+                    queue=queue,
+                    launch=options.launch,
+                    outcome=_outcome(standing),
+                ).run()
+                report = gather(store, spec, plan, pictures=True)
+                publish(report, store, mirror, numbers_of(queue.course, plan))
+                status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
+            finally:
+                launcher.close()
+                so_far = interrupts.count
+                left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=so_far))
+                if left:
+                    note(f"{left}; `harness sync {store.name}` brings it there")
     return outcome, report if outcome.interrupted else _answered(report)
+
+
+def _mirrored(
+    store: StudyStore,
+    spec: Spec,
+    plan: Plan,
+    journal: Journal,
+    queue: Queue,
+    options: Options,
+    asked: str,
+    note: Note,
+) -> Report:
+    """The report of a study that has nothing to add; MLflow gets what it lacks of it."""
+    mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=False, say=note)
+    mirror.start()
+    status = ""
+    try:
+        lacks = mirror.opened(PATIENCE) and mirror.published != asked
+        report = gather(store, spec, plan, pictures=lacks)
+        status = status_of_study(report.runs["state"])
+        if lacks:
+            mirror.ask(documents(spec, plan, diff=""))
+            publish(report, store, mirror, numbers_of(queue.course, plan))
+    finally:
+        if left := mirror.close(status, PATIENCE):
+            note(f"{left}; `harness sync {store.name}` brings it there")
+    return report
+
+
+def patient(note: Note) -> WhileWaiting:
+    """Says what is waited for, every half minute; the wait is for as long as it takes."""
+    said = 0.0
+
+    def wait(reason: str, seconds: float) -> None:
+        nonlocal said
+        if seconds > 1 and time.monotonic() - said > _AGAIN:
+            said = time.monotonic()
+            note(f"{reason}: waiting, {seconds:.0f} s")
+
+    return wait
 
 
 def _made(plan: Plan) -> dict[str, str]:

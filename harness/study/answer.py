@@ -7,7 +7,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -143,22 +145,27 @@ def _grids(store: StudyStore, runs: pd.DataFrame) -> dict[str, Picture]:
 def _nearest(store: StudyStore, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
     folders = _folders(store, runs.loc[runs["state"] == RunState.COMPLETE])
-    kept = [
-        directory
-        for directory in folders
-        if (directory / "nearest.png").exists() and (directory / "nearest.json").exists()
-    ]
-    read = [(json.loads((directory / "nearest.json").read_text(encoding="utf-8")), directory) for directory in kept]
-    found = [each for each in read if isinstance(each[0], dict)]  # runs of before left distances that say not of what
-    if not found:
+    told = [(about, directory) for directory in folders if (about := _nearest_in(directory))]
+    for about, directory in sorted(told, key=lambda each: min(each[0]["distances"], default=math.inf)):
+        with suppress(OSError, ValueError):  # a picture that is gone or damaged: the next closest then
+            pairs = zip(load_pairs(directory / "nearest.png"), about["distances"], strict=True)
+            return Nearest(
+                title=about["title"],
+                reading=about["reading"],
+                pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
+            )
+    return None
+
+
+def _nearest_in(directory: Path) -> dict[str, Any] | None:
+    """What a run left of its nearest pairs; None where that is nothing, damaged, or of before it said of what."""
+    try:
+        about = json.loads((directory / "nearest.json").read_text(encoding="utf-8"))
+        words = isinstance(about["title"], str) and isinstance(about["reading"], str)
+        numbers = all(isinstance(each, float) and math.isfinite(each) for each in about["distances"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    about, directory = min(found, key=lambda each: min(each[0]["distances"], default=math.inf))
-    pairs = zip(load_pairs(directory / "nearest.png"), about["distances"], strict=True)
-    return Nearest(
-        title=about["title"],
-        reading=about["reading"],
-        pairs=tuple((generated, real, distance) for (generated, real), distance in pairs),
-    )
+    return about if words and numbers and isinstance(about["distances"], list) else None
 
 
 def made_with(store: StudyStore) -> dict[str, str]:
@@ -173,6 +180,12 @@ def load_report(storage: str, name_or_spec: str | Spec, *, pictures: bool = Fals
 
 def load_study(storage: str, name_or_spec: str | Spec, *, pictures: bool = False) -> tuple[Spec, Report]:
     """A stored study's spec and report, by its spec or by its name. Raises StudyError where there is none."""
+    store, spec, plan = stored_spec(storage, name_or_spec)
+    return spec, gather(store, spec, plan, pictures=pictures)
+
+
+def stored_spec(storage: str, name_or_spec: str | Spec) -> tuple[StudyStore, Spec, Plan]:
+    """A stored study, its spec and its plan, by its spec or by its name. Raises StudyError where there is none."""
     if isinstance(name_or_spec, Spec):
         spec = name_or_spec
         plan = make_plan(spec)
@@ -182,11 +195,11 @@ def load_study(storage: str, name_or_spec: str | Spec, *, pictures: bool = False
         document = store.recall("spec")
         if document is None:
             raise StudyError(
-                f"study '{store.name}' in {without_password(storage)} was not made by harness; report one that was"
+                f"study '{store.name}' in {without_password(storage)} was not made by harness; name one that was"
             )
         spec = from_document(document, origin=f"study {store.name}", folder=store.recall("folder") or ".")
         plan = make_plan(spec)
-    return spec, gather(store, spec, decided(plan, spec, store) or plan, pictures=pictures)
+    return store, spec, decided(plan, spec, store) or plan
 
 
 def decided(plan: Plan, spec: Spec, store: StudyStore) -> Plan | None:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.design import Cell, Plan
 from harness.errors import StudyError
 from harness.recipes import process
-from harness.recipes.events import Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import Failed, Finished, Noted, Progress, Scored, Started
+from harness.runs.description import Launcher
 from harness.runs.processes import ProcessLauncher
 from harness.settings import Budget
 from harness.spec.refusals import build
@@ -24,6 +25,7 @@ from harness.study.trainings import leaders
 LIMIT = 30.0
 """Seconds after which a run that has told no progress is taken for one of unknown length."""
 _FIRST = 120.0  # seconds before the first run tells anything, while caches are filled and libraries loaded
+_FIRST_AWAY = 1800.0  # seconds that a cluster gets, where data are prepared before the first run and slots may be taken
 _WATCHED = 1.5  # seconds of progress that a pace is worked out from
 _SHORT = 0.5  # seconds of training of a run that is let end, to see what comes before and after
 _GRACE = 5.0  # seconds that a run gets to stop when it is asked to; a command gets its own, to be gone from the machine
@@ -56,8 +58,10 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, Estimate]:
     watched; otherwise it trains like it.
 
     A run is watched until its pace is known and then stopped, and run again for a moment's budget to its end. Where
-    the recipe has a `rehearsal`, that says what scores cost. Raises StudyError where the control does not run.
+    the recipe has a `rehearsal`, that says what scores cost. Raises StudyError where the control does not run, and
+    where jobs wait for Slurm.
     """
+    refuse_queued(placement)
     first = leaders(plan)
     control = plan.cell(plan.control)
     rehearsal = plan.address.load().rehearsal(plan.evaluate)
@@ -82,6 +86,15 @@ def calibrate(plan: Plan, *, placement: Placement) -> dict[str, Estimate]:
             led = found[first[cell.name]]
             found[cell.name] = replace(led, train_seconds=0.0, rate=0.0) if first[cell.name] in stage.kept else led
     return {cell.name: found[cell.name] for cell in plan.cells}
+
+
+def refuse_queued(placement: Placement) -> None:
+    """Raises StudyError where runs are jobs in a queue: nobody can watch one for a moment."""
+    if placement.seats.slurm is not None:
+        raise StudyError(
+            "--launch slurm: runs cannot be timed before their jobs start, which --dry-run and design.max_hours need; "
+            "plan without --launch slurm, on a machine like those of the jobs, and take max_hours out of the spec"
+        )
 
 
 @dataclass
@@ -126,6 +139,20 @@ class _Pace:
     span: float
 
 
+class _Killing(Launcher, Protocol):
+    def kill(self, slot: int) -> None:
+        """End the run in `slot` at once, without an event."""
+
+
+def _launcher(placement: Placement) -> _Killing:
+    """One slot like those that the study will have."""
+    if placement.there is None:
+        return ProcessLauncher(1)
+    from harness.runs.ray import RayLauncher
+
+    return RayLauncher(1, cpus=placement.there.cpus, gpu=placement.there.gpu, address=placement.there.cluster)
+
+
 class _Stage:
     """A slot in which runs are watched, stopped, and let end after a moment's budget."""
 
@@ -134,7 +161,7 @@ class _Stage:
         self._placement = placement
         self._evaluate = evaluate
         self._grace = process.GRACE + _GRACE if plan.address.is_command else _GRACE
-        self._launcher = ProcessLauncher(1)
+        self._launcher = _launcher(placement)
         self._cold = True  # whether the process has yet to load what recipes import
         self._paces: dict[str, _Pace] = {}
         self.kept: set[str] = set()
@@ -208,12 +235,15 @@ class _Stage:
         """A run of the cell until its pace is known, or, `whole`, until it ends; at most `LIMIT` seconds."""
         plan = replace(self._plan, evaluate=evaluate, budget=budget)
         seen, stopped = _Watched(), math.inf
-        limit = max(LIMIT, _FIRST) if self._cold else LIMIT
+        first = _FIRST_AWAY if self._placement.away else max(LIMIT, _FIRST)
+        limit = first if self._cold else LIMIT
         with tempfile.TemporaryDirectory() as folder, self._noting(cell, Path(folder)):
             self._launcher.submit(0, describe(plan, cell, plan.runs[0], self._placement, slot=0, folder=Path(folder)))
             began = time.monotonic()
             while True:
                 for _, event in self._launcher.events(timeout=0.05):
+                    if isinstance(event, Noted):
+                        continue
                     limit = LIMIT
                     seen.wall = time.monotonic() - began
                     match event:

@@ -1,28 +1,31 @@
-"""The loop that runs a study: reconcile, ask Optuna, place in a slot, forward events to Optuna and MLflow, tell."""
+"""The loop that runs a study: reconcile, ask Optuna, place in a slot, keep what slots tell in journals, tell Optuna."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import math
 import time
+import traceback
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.analysis import effects
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
-from harness.recipes.events import SOURCE, Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
-from harness.runs.boundary import TRACEBACK
+from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.description import Launcher
-from harness.study.interrupts import Interrupts, counted
+from harness.study.interrupts import Interrupts
+from harness.study.journal import Began, Journal, Kept
 from harness.study.looks import document, metrics, words
+from harness.study.mirror import Mirror
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
 from harness.study.queue import Queue
-from harness.study.recording import adopt, identity, note, parameters
+from harness.study.recording import attempt_tags, identity, note, parameters, unwritten
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
@@ -30,6 +33,9 @@ from harness.study.trainings import Trainings
 # Facts of a run that its trial keeps: where its costs compare, and the source as it was loaded in its slot.
 _FACTS = {"device.name": "device_name", SOURCE: "source"}
 _GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
+_AT_THE_END = 5.0  # seconds that a storage gets which does not answer, when the study ends
+_CHILD = 2.0  # seconds that an MLflow which answers gets to make a run, so that its trial can name it
+_AGAIN = 30.0  # seconds between two words about the same wait
 
 
 @dataclass
@@ -49,49 +55,62 @@ class Outcome:
 class _Running:
     claim: Claim
     name: str
-    mlflow_run: str
-    directory: Path
     trained: Path | None  # the folder of the finished run whose training this is
     hopeless: bool = False  # asked to stop, since the pruner gave it up
-    last: Scored | None = None
+    spoilt: Failed | None = None  # why it fails whatever it tells from now on
+    ended: bool = False  # its journal has its end
+    told: bool = False  # Optuna too
 
 
 @dataclass(kw_only=True)
 class Coordinator:
-    """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor."""
+    """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor.
+
+    Whatever a slot tells is in the run's journal before anything else is done with it. While Optuna's storage does not
+    answer the slots are listened to all the same; what is to be told waits in `_pending`.
+    """
 
     plan: Plan
     store: StudyStore
-    tracker: Tracker
+    mirror: Mirror
+    journal: Journal
     launcher: Launcher
     display: Display
     placement: Placement
+    interrupts: Interrupts
     tags: Mapping[str, str]
     standing: Standing
     queue: Queue
     launch: str = ""
     outcome: Outcome = field(default_factory=Outcome)
     _busy: dict[int, _Running] = field(default_factory=dict)
+    _arrived: deque[tuple[int, Event]] = field(default_factory=deque)  # events that no journal has yet
+    _pending: deque[tuple[int, Event]] = field(default_factory=deque)  # events that Optuna is to be told
     _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
+    _said: float = 0.0  # when something was last said of what is waited for
+    _saving: bool = False  # the slots were asked to save
 
     def __post_init__(self) -> None:
         self._take(self.standing)
 
     def run(self) -> Outcome:
         """Train every run of the queue. Ctrl-C saves checkpoints and comes back with `interrupted`."""
-        with counted() as interrupts, self.display.live():
+        before, self.store.while_waiting = self.store.while_waiting, self._while_waiting
+        with self.display.live():
             try:
-                self._loop(interrupts)
+                self._loop()
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
-                self._drain(interrupts)
+                self._drain()
             finally:
                 self._abandon()
+                self.store.while_waiting = before
+                self.journal.close()
         return self.outcome
 
-    def _loop(self, interrupts: Interrupts) -> None:
+    def _loop(self) -> None:
         while True:
-            interrupts.check()
+            self.interrupts.check()
             for slot in range(self.launcher.slots):
                 if slot not in self._busy and not self._all_fail and (claim := self._claim()) is not None:
                     self._place(slot, claim)
@@ -99,8 +118,8 @@ class Coordinator:
                 if not self._all_fail and self._next_wave():
                     continue
                 break
-            for slot, event in self.launcher.events(timeout=0.5):
-                self._forward(slot, event)
+            self._listen(timeout=0.5)
+            self._tell_all()
         if self._all_fail:
             raise StudyError(
                 f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
@@ -117,34 +136,41 @@ class Coordinator:
             return False
         standing = self.queue.fill()
         if not (standing.pending or standing.reused):
-            self._tell()
+            self._show_looks()
             return False
         self._take(standing)
         return True
 
     def _take(self, standing: Standing) -> None:
         """Go on from where the runs stand; those of other studies are taken over."""
-        self._tell()
+        self._show_looks()
         self.standing = standing
         self._trainings = Trainings(self.store.runs, standing)
-        adopt(self.store, self.tracker, self.plan, standing.reused, dict(self.tags))
+        for run in self.plan.runs:
+            if (taken := standing.reused.get(run.key)) is not None:
+                self.store.adopt(self.plan, run, taken, taken.mlflow_run)
+        if standing.reused:
+            self.mirror.hold(unwritten(self.store, self.plan, self.journal, self.tags, standing.reused))
         self.display.stands(
             total=standing.plan.size, done=standing.done + len(standing.reused), failed=len(standing.spent)
         )
 
-    def _tell(self) -> None:
+    def _show_looks(self) -> None:
         """Show and log the looks that are new."""
         if not (untold := self.queue.untold()):
             return
         last, found = untold[-1], effects(self.queue.runs, self.plan, self.plan.objective.name)
         for look in untold:
             self.display.note(words(look, self.plan, found if look is last else ()))
-            self.tracker.log(self.tracker.parent, metrics(look, self.plan))
-        self.tracker.flush(self.tracker.parent)
         assert self.queue.course is not None
-        self.tracker.text(
-            self.tracker.parent, json.dumps(document(self.queue.course, self.plan), indent=2), "looks.json"
-        )
+        numbers = [number for look in untold for number in metrics(look, self.plan)]
+        looks = json.dumps(document(self.queue.course, self.plan), indent=2)
+
+        def log(tracker: Tracker) -> None:
+            tracker.numbers(tracker.parent, numbers)
+            tracker.text(tracker.parent, looks, "looks.json")
+
+        self.mirror.ask(log)
         self.store.show(f"# {self.store.name}\n\n{words(last, self.plan, found)}\n", {})
         self.queue.told()
 
@@ -165,107 +191,190 @@ class Coordinator:
         description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory, trained=trained)
         name, device = description.name, description.device
         share = -(-self.launcher.slots // len(self.placement.devices))
-        mlflow_run = self.tracker.start(
-            name,
-            parameters=parameters(self.plan, cell, planned),
-            tags={
-                **self.tags,
-                **identity(self.store.name, cell, planned, claim.source),
-                "optuna.trial": str(claim.number),
-                "harness.attempt": str(claim.attempt),
-                "slots_per_device": str(share),
-            },
-            resume=claim.previous,
-        )
-        self.store.attach(
-            claim.number,
+        own = identity(self.store.name, cell, planned, claim.source)
+        began = Began(
+            attempt=claim.attempt,
+            trial=claim.number,
             name=name,
-            mlflow_run_id=mlflow_run,
-            device=device,
-            slots_per_device=share,
-            launch=self.launch,
+            parameters=parameters(self.plan, cell, planned),
+            tags={**self.tags, **own, **attempt_tags(claim.number, claim.attempt, share)},
         )
-        self.store.note(claim.number, note(cell, planned, claim.attempt, mlflow_run))
-        self._busy[slot] = _Running(claim, name, mlflow_run, directory, trained)
+        self._keep(planned.key, began)
+        self.mirror.goes_on(planned.key)
+        self.store.attach(claim.number, name=name, device=device, slots_per_device=share, launch=self.launch)
+        self.store.note(claim.number, note(cell, planned, claim.attempt))
+        self._busy[slot] = _Running(claim, name, trained)
         self.display.started(slot, name)
         self.launcher.submit(slot, description)
 
-    def _forward(self, slot: int, event: Event) -> None:
+    # ------------------------------------------------------------------ what slots tell, into journals
+
+    def _listen(self, timeout: float) -> None:
+        """Take what slots tell within `timeout` seconds into the journals; what Optuna is told of it waits."""
+        self._arrived += self.launcher.events(timeout)
+        while self._arrived:
+            self._note(*self._arrived[0])
+            self._arrived.popleft()
+
+    def _note(self, slot: int, event: Event) -> None:
         running = self._busy[slot]
+        key, last = running.claim.run.key, isinstance(event, Finished | Failed)
+        if running.ended or (running.spoilt and not last):
+            return
+        try:
+            event = running.spoilt or self._sound(running, event)
+            new = self._keep(key, event)
+            match event:
+                case Progress():
+                    self.display.progressed(slot, event)
+                case Noted():
+                    self.display.note(f"{running.name}: {event.text}")
+                case Started() | Scored() | Finished() | Failed():
+                    self._pending.append((slot, event))
+        except StudyError:
+            raise
+        except Exception as error:  # an event that nobody can read is the end of its run alone
+            new = self._spoil(slot, error, last=last)
+        running.ended = last
+        if new:
+            self.mirror.wrote(key, ended=last)
+
+    def _sound(self, running: _Running, event: Event) -> Event:
+        """The event, or how the run failed where it ends in no result that can be compared."""
+        match event:
+            case Finished():
+                for objective in self.plan.objectives:
+                    if objective.name not in event.summary:
+                        has = ", ".join(event.summary) or "nothing"
+                        reason = f"it ended without '{objective.name}', which is the objective; it has {has}"
+                        return Failed(kind=Cause.ERROR, reason=reason)
+                    if not math.isfinite(value := event.summary[objective.name]):
+                        return Failed(kind=Cause.DIVERGED, reason=f"it ended with {objective.name} {value}")
+            case Failed(kind=Cause.INTERRUPTED) if running.hopeless:
+                return replace(event, kind=Cause.PRUNED, reason="worse than the median of the others at the same step")
+        return event
+
+    def _spoil(self, slot: int, error: Exception, *, last: bool) -> bool:
+        """The run in `slot` fails by what it told; where that was not its end, when its end comes."""
+        running = self._busy[slot]
+        reason = f"what it told cannot be read: {type(error).__name__}: {str(error)[:300]}"
+        running.spoilt = Failed(kind=Cause.ERROR, reason=reason, details="".join(traceback.format_exception(error)))
+        if not last:
+            self.launcher.interrupt(slot)
+            return False
+        self._pending.append((slot, running.spoilt))
+        return self._keep(running.claim.run.key, running.spoilt)
+
+    def _keep(self, key: str, kept: Kept) -> bool:
+        """Add to the journal of a run; a disk that is full, or away, is waited for."""
+        at, began = int(time.time() * 1000), time.monotonic()
+        while True:
+            try:
+                return self.journal.append(key, kept, at)
+            except OSError as error:
+                waited = time.monotonic() - began
+                self._wait(f"{self.journal.path(key)} cannot be written ({error.strerror})", waited)
+                time.sleep(1.0)
+
+    # ------------------------------------------------------------------ waiting
+
+    def _while_waiting(self, reason: str, seconds: float) -> None:
+        """Optuna's storage does not answer: slots are listened to meanwhile, and asked to save where that is asked."""
+        self._wait(reason, seconds)
+        if self._busy:
+            self._listen(timeout=0.5)
+
+    def _wait(self, reason: str, seconds: float) -> None:
+        """Say what is waited for. Raises KeyboardInterrupt where one does not want to."""
+        if self.interrupts.count and not self._saving:
+            self._save()
+        self.interrupts.check(more_than=1)
+        now = time.monotonic()
+        if seconds > 1 and now - self._said > _AGAIN:
+            self._said = now
+            self.display.note(f"{reason}: waiting, {seconds:.0f} s; training goes on")
+
+    # ------------------------------------------------------------------ what Optuna is told
+
+    def _tell_all(self) -> None:
+        while self._pending:
+            slot, event = self._pending[0]  # it stays until it is told: what is raised meanwhile may be a wish to stop
+            running = self._busy[slot]
+            try:
+                if running.spoilt in (None, event):
+                    self._tell(slot, running, event)
+            except StudyError:
+                raise
+            except Exception as error:
+                if running.spoilt is event or running.told:
+                    raise
+                self._spoil(slot, error, last=running.ended)
+            self._pending.popleft()
+
+    def _tell(self, slot: int, running: _Running, event: Event) -> None:
+        number = running.claim.number
         match event:
             case Started():
-                self.tracker.set_tags(running.mlflow_run, event.facts)
                 known = {name: event.facts[fact] for fact, name in _FACTS.items() if fact in event.facts}
-                self.store.attach(running.claim.number, **known)
-                self.tracker.inputs(running.mlflow_run, event.data)
+                self.store.attach(number, **known)
                 if event.resumed_at and running.trained is None:
                     self.display.note(f"{running.name}: resumed after {event.resumed_at:,} {self.plan.unit}")
-            case Progress():
-                self.display.progressed(slot, event)
-                curves = [(name, value, step) for name, points in event.curves.items() for step, value in points]
-                rate = (f"{self.plan.unit}_per_second_now", event.rate, event.step)
-                self.tracker.log(running.mlflow_run, [*curves, *([rate] if event.rate else [])])
             case Scored():
                 self.display.scored(slot, event)
-                running.last = event
-                self.store.report(running.claim.number, event.step, event.scores[self.plan.objective.name])
-                self.tracker.log(running.mlflow_run, [(*score, event.step) for score in event.scores.items()])
-                self.tracker.flush(running.mlflow_run)
-                if not event.final and not running.hopeless and self.store.is_hopeless(running.claim.number):
+                self.store.report(number, event.step, event.scores[self.plan.objective.name])
+                if not event.final and not running.hopeless and self.store.is_hopeless(number):
                     running.hopeless = True
                     self.launcher.interrupt(slot)
-            case Artifact():
-                if event.kind != "checkpoint":
-                    self.tracker.artifact(running.mlflow_run, Path(event.path), event.kind)
-            case Noted():
-                self.display.note(f"{running.name}: {event.text}")
             case Finished():
                 self._finish(slot, running, event)
             case Failed():
                 self._fail(slot, running, event)
 
     def _finish(self, slot: int, running: _Running, event: Finished) -> None:
-        summary, objective = event.summary, self.plan.objective
-        scored = running.last.scores if running.last and running.last.step == event.step else {}
-        new = [(name, value, event.step) for name, value in summary.items() if name not in scored]
-        self.tracker.log(running.mlflow_run, new)
-        self.tracker.finish(running.mlflow_run, "FINISHED")
-        if event.trained_from:
-            self.store.attach(running.claim.number, trained_from=event.trained_from)
-        self.store.complete(running.claim.number, summary)
+        summary, objective, number = event.summary, self.plan.objective, running.claim.number
+        if not running.told:
+            self._name_child(running)
+            if event.trained_from:
+                self.store.attach(number, trained_from=event.trained_from)
+            self.store.complete(number, summary)
+            running.told = True
         for follower in self._trainings.complete(running.claim.run):
             self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
         self._faults.pop(running.claim.run.key, None)
         self._count_faults()
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
-        spent = f"{duration(summary[TRAIN_SECONDS.name])} of training"
+        spent = f"{duration(summary.get(TRAIN_SECONDS.name, 0.0))} of training"
         self._release(
             slot, f"{score} after the {spent} that it shares" if event.trained_from else f"{score} in {spent}"
         )
 
     def _fail(self, slot: int, running: _Running, event: Failed) -> None:
-        cause, reason = event.kind, event.reason
-        if running.hopeless and cause is Cause.INTERRUPTED:
-            cause, reason = Cause.PRUNED, "worse than the median of the others at the same step"
-        stopped = cause in (Cause.INTERRUPTED, Cause.PRUNED)
-        self.tracker.set_tags(running.mlflow_run, {"harness.failure": cause.value, "harness.reason": reason})
-        if event.details:
-            self.tracker.text(running.mlflow_run, event.details, TRACEBACK)
-        self.tracker.finish(running.mlflow_run, "KILLED" if stopped else "FAILED")
-        self.store.fail(running.claim.number, cause, reason)
-        run = running.claim.run
+        cause, reason, run = event.kind, event.reason, running.claim.run
+        if not running.told:
+            self._name_child(running)
+            self.store.fail(running.claim.number, cause, reason, event.details)
+            running.told = True
+        again = self.store.try_again(self.store.tried(self.plan), run, cause)
         if cause in (Cause.DIVERGED, Cause.PRUNED):
             self.outcome.diverged += cause is Cause.DIVERGED
             self.outcome.pruned += cause is Cause.PRUNED
-            shutil.rmtree(running.directory, ignore_errors=True)
-        elif not stopped:
+        elif cause is not Cause.INTERRUPTED and not again:
             self._faults[run.key] = reason
             self._count_faults()
-        if cause in (Cause.DIVERGED, Cause.ERROR):
+        if again:
+            del self._busy[slot]
+            self.display.again(slot, f"{cause.value}: {reason}")
+            return
+        if cause is not Cause.INTERRUPTED and cause is not Cause.PRUNED:
             for follower in self._trainings.failed(run, settled=cause is Cause.DIVERGED):
                 self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
+
+    def _name_child(self, running: _Running) -> None:
+        """Let a trial that ends say which run of MLflow is its own, where that is known."""
+        if child := self.mirror.run_of(running.claim.run.key, _CHILD):
+            self.store.attach(running.claim.number, mlflow_run_id=child)
 
     def _count_faults(self) -> None:
         """A run that failed and was tried again with success has not failed."""
@@ -276,22 +385,41 @@ class Coordinator:
         del self._busy[slot]
         self.display.finished(slot, outcome, failed=failed)
 
-    def _drain(self, interrupts: Interrupts) -> None:
-        """Let the running runs save a checkpoint. A second Ctrl-C, or too long a wait, gives up on that."""
-        if not self._busy:
-            return
-        self.display.note(f"stopping: {len(self._busy)} run(s) save a checkpoint (Ctrl-C again to give up on them)")
-        with suppress(KeyboardInterrupt):
+    # ------------------------------------------------------------------ stopping
+
+    def _save(self) -> None:
+        self._saving = True
+        if self._busy:
+            self.display.note(f"stopping: {len(self._busy)} run(s) save a checkpoint (Ctrl-C again to give up on them)")
             self.launcher.interrupt()
+
+    def _drain(self) -> None:
+        """Let the running runs save a checkpoint. A second Ctrl-C, or too long a wait, gives up on that."""
+        with suppress(KeyboardInterrupt):
+            if not self._saving:
+                self._save()
             until = time.monotonic() + _GRACE
+            self._tell_all()
             while self._busy and time.monotonic() < until:
-                interrupts.check(more_than=1)
-                for slot, event in self.launcher.events(timeout=0.5):
-                    self._forward(slot, event)
+                self.interrupts.check(more_than=1)
+                self._listen(timeout=0.5)
+                self._tell_all()
 
     def _abandon(self) -> None:
-        """Whatever still runs is failed here, so that neither store shows it as running."""
+        """Whatever still runs is failed here, so that neither store shows it as running.
+
+        What Optuna cannot be told any more it is by the next start, from the journals.
+        """
         lost = Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
-        for slot, running in list(self._busy.items()):
-            with suppress(StudyError):  # another coordinator has ended it
-                self._fail(slot, running, lost)
+        with suppress(StudyError, KeyboardInterrupt, OSError):
+            for slot, running in self._busy.items():
+                if not running.ended:
+                    self.journal.append(running.claim.run.key, lost, int(time.time() * 1000))
+                    running.ended = True
+                    self._pending.append((slot, lost))
+                self.mirror.wrote(running.claim.run.key, ended=True)
+        with suppress(KeyboardInterrupt), self.store.hurried(_AT_THE_END):
+            while self._pending:
+                slot, event = self._pending.popleft()
+                with suppress(StudyError):  # another coordinator has ended it, or the storage does not answer
+                    self._tell(slot, self._busy[slot], event)

@@ -1,17 +1,20 @@
-"""Ctrl-C and SIGTERM while a study runs: counted as they come, acted on between two events.
+"""Ctrl-C, SIGTERM and SIGHUP while a study runs: counted as they come, acted on between two events.
 
 Raised wherever it lands, a KeyboardInterrupt may leave a database's transaction open, or lose an event that was taken.
 """
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME = 1.0  # seconds within which another signal is the same ask: batch systems send several, to each process
 _PATIENCE = 2  # asks, beyond which whoever asks is obeyed at once
 
 
@@ -29,10 +32,17 @@ class Interrupts:
 
 @contextmanager
 def counted() -> Iterator[Interrupts]:
-    """SIGINT and SIGTERM (a batch system's time limit) are counted; a third one raises KeyboardInterrupt at once."""
-    found = Interrupts()
+    """SIGINT, SIGTERM (a batch system's time limit) and SIGHUP (a terminal that closed) are counted.
+
+    Those that come within a second of the last that counted are one with it. A third raises KeyboardInterrupt at once.
+    """
+    found, last = Interrupts(), -math.inf
 
     def count(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last < _SAME:
+            return
+        last = now
         found.count += 1
         found.check(more_than=_PATIENCE)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.design import Plan
 from harness.measures import RunState
-from harness.study.store import MOST_ATTEMPTS, Standing, source_of
+from harness.study.store import Standing, source_of
 from harness.study.trainings import sampled_factors
 
 
@@ -54,12 +54,15 @@ def reused(studies: Iterable[str], of: int) -> list[str]:
 
 
 def given_up(standing: Standing) -> list[str]:
-    """That runs failed too often to be tried again, and the last reason; nothing where none did."""
+    """That runs failed such that they are not tried again, and the last reason; nothing where none did."""
     if not standing.spent:
         return []
     count, reason = len(standing.spent), list(standing.spent.values())[-1]
     runs = "1 run has" if count == 1 else f"{count} runs have"
-    return [f"{runs} failed {MOST_ATTEMPTS} times and will not be tried again: {reason}; mend that, or add --retry"]
+    return [
+        f"{runs} failed and will not be tried again: {reason}; mend that, and where it is not in the recipe's source "
+        "add --retry"
+    ]
 
 
 def waves(plan: Plan) -> str:

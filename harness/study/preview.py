@@ -20,7 +20,7 @@ from harness.spec import Spec
 from harness.study import notes
 from harness.study.ablate import Note, cap_line, run_seconds
 from harness.study.answer import study_name
-from harness.study.calibration import LIMIT, Estimate, calibrate
+from harness.study.calibration import LIMIT, Estimate, calibrate, refuse_queued
 from harness.study.declared import refuse_blind
 from harness.study.placement import Options, Placement, place
 from harness.study.progress import duration
@@ -47,9 +47,11 @@ def dry_run(
     store = StudyStore(options.storage, study_name(study, plan))
     store.refuse_used_seeds(plan)
     placement = place(plan, options)
+    refuse_queued(placement)
     console = Console(highlight=False)
     print_plan(console, plan, study.factors)
-    recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
+    if not placement.away:
+        recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
     ahead = _ahead(plan)
     standing = store.foresee(ahead, reuse=options.reuse and recipe.lasting(plan.data), retry=options.retry)
     for line in notes.reused((each.study for each in standing.reused.values()), ahead.size):

@@ -88,6 +88,10 @@ class Display:
         eta = f", about {duration(left * self._seconds_per_run())} to go" if left else ""
         self.note(f"[{self.done + self.failed}/{self.total}] {name}: {outcome}{eta}")
 
+    def again(self, slot: int, outcome: str) -> None:
+        """A run failed that is tried again at once."""
+        self.note(f"{self._rows.pop(slot).name}: {outcome}; it is tried again")
+
     def _seconds_per_run(self) -> float:
         """Wall-clock seconds per run, from those ended and the running ones' share."""
         share = self._ended_here + sum(row.fraction for row in self._rows.values())

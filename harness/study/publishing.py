@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report, document, frames, page, text
 from harness.report.figures.interactive import interactive
 from harness.report.figures.pictures import pictures
 from harness.spec import label
+from harness.study.answer import question
+from harness.study.mirror import Mirror
 from harness.study.store import StudyStore
-from harness.study.tracking import Tracker
+from harness.study.tracking import PUBLISHED, Tracker
+
+Number = tuple[str, float, int]
+"""Name, value, step."""
 
 
-def publish(report: Report, store: StudyStore, tracker: Tracker) -> None:
-    """The answer as metrics, files, notes and figures of the study's parent run and of its Optuna study."""
+def publish(report: Report, store: StudyStore, mirror: Mirror, looks: Sequence[Number] = ()) -> None:
+    """The answer as metrics, files, notes and figures of the study's parent run and of its Optuna study.
+
+    `looks` are the numbers of all looks that were taken.
+
+    MLflow has it when the mirror comes to it.
+    """
     folder = store.runs
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(page.render(report), encoding="utf-8")
-    tracker.artifact(tracker.parent, folder / "report.html")
     words = f"# {store.name}\n\n{text.markdown(report)}\n"
-    tracker.text(tracker.parent, words, "report.md")
-    tracker.text(tracker.parent, json.dumps(document.document(report), indent=2), "report.json")
-    for name, table in frames.csv(report).items():
-        tracker.text(tracker.parent, table, f"{name}.csv")
-    tracker.log(tracker.parent, [(name, value, 0) for name, value in headline(report).items()])
-    for picture in pictures(report, folder / "pictures"):
-        tracker.artifact(tracker.parent, picture, "pictures")
-    tracker.describe(tracker.parent, words, whole="report.md")
+    texts = {"report.md": words, "report.json": json.dumps(document.document(report), indent=2)}
+    texts |= {f"{name}.csv": table for name, table in frames.csv(report).items()}
+    numbers = [(name, value, 0) for name, value in headline(report).items()] + list(looks)
+    drawn = pictures(report, folder / "pictures")
+    asked = question(report.answer.plan)
+
+    def show(tracker: Tracker) -> None:
+        tracker.artifact(tracker.parent, folder / "report.html")
+        for name, content in texts.items():
+            tracker.text(tracker.parent, content, name)
+        tracker.numbers(tracker.parent, numbers)
+        for picture in drawn:
+            tracker.artifact(tracker.parent, picture, "pictures")
+        tracker.describe(tracker.parent, words, whole="report.md")
+        tracker.set_tags(tracker.parent, {PUBLISHED: asked})
+
+    mirror.ask(show)
     store.show(words, interactive(report))
+    store.remember(published=asked)
 
 
 def headline(report: Report) -> dict[str, float]:

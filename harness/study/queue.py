@@ -12,6 +12,7 @@ from harness.analysis.course import Course, course, has_ended
 from harness.analysis.sequential import Look
 from harness.design import Plan
 from harness.study.answer import in_time, plan_document
+from harness.study.journal import Journal
 from harness.study.looks import document
 from harness.study.store import Standing, StudyStore
 from harness.study.trainings import kept
@@ -27,6 +28,7 @@ class Queue:
 
     plan: Plan
     store: StudyStore
+    journal: Journal
     reuse: bool = True
     retry: bool = False
     max_hours: float | None = None
@@ -38,7 +40,12 @@ class Queue:
         """Queue what is to be trained now; where nothing is, no run of the standing is `pending` or `reused`."""
         plan = self._asked() if self.plan.waves else self.plan
         standing = self.store.reconcile(
-            plan, retry=self.retry, reuse=self.reuse, kept=lambda run: kept(self.store.runs, run)
+            plan,
+            retry=self.retry,
+            reuse=self.reuse,
+            kept=lambda run: kept(self.store.runs, run),
+            ended=self.journal.ended,
+            scored=self.journal.scored,
         )
         self.retry = False  # what fails again is not tried for ever
         self.store.remember(plan=plan_document(plan))

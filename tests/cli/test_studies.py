@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -85,7 +86,7 @@ def test_a_name_is_never_cut_off_or_wrapped(harness: Callable[..., Result], own:
 
 def test_runs_that_are_tried_again_count_once(own: Path) -> None:
     factor = "bn: {baseline: false, levels: [true]}"
-    studied("again", "toy", factor, [Cause.ERROR, 0.8])
+    studied("again", "toy", factor, [Cause.LOST, 0.8])
     studied("again", "toy", factor, [0.7, 0.6, 0.9])  # the failed one waits again, behind the others
     (found,) = stored(STORAGE)
     assert (found.complete, found.size, found.failed, found.best) == (4, 4, 0, 0.9)
@@ -112,16 +113,22 @@ def _of_someone_else(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("make", [_of_someone_else, lambda path: path.write_text("no database")])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_of_someone_else, "holds no study of Optuna's; run `harness ablate` first"),
+        (lambda path: path.write_text("no database" * 100), "the file is no SQLite database, or is damaged; restore"),
+    ],
+)
 def test_a_file_that_is_no_storage_is_refused_and_stays_as_it_is(
-    harness: Callable[..., Result], project: Path, make: Callable[[Path], object]
+    harness: Callable[..., Result], project: Path, make: Callable[[Path], object], said: str
 ) -> None:
     make(Path("other.db"))
     before = hashlib.sha256(Path("other.db").read_bytes()).hexdigest()
     done = harness("studies", "--storage", "sqlite:///other.db")
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "sqlite:///other.db: cannot be read as an Optuna storage" in done.stderr
+    assert f"sqlite:///other.db: {said}" in done.stderr
     assert hashlib.sha256(Path("other.db").read_bytes()).hexdigest() == before
 
 
@@ -130,3 +137,35 @@ def test_a_password_is_not_shown(harness: Callable[..., Result], project: Path) 
     assert done.exit_code == 2
     assert "secret" not in done.stderr
     assert "nonsense://user:***@nowhere/db" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"plan": "to win"},
+        {"plan": ["first", "then"]},
+        {"plan": {"recipe": "dcgan"}},
+        {"plan": {"recipe": 1, "objective": [], "design": None, "runs": [], "search": None}},
+        {"plan": {"recipe": "./toys.py:toy", "objective": "accuracy", "design": "", "runs": [1], "search": {}}},
+        {"plan": {"recipe": "./toys.py:toy", "objective": "accuracy", "design": "", "runs": [], "search": {"a": 1}}},
+    ],
+)
+def test_a_study_of_others_with_attributes_of_our_names_is_theirs_and_stops_nobody(
+    own: Path, theirs: dict[str, Any]
+) -> None:
+    name = studied("numbers", "toy", "bn: {baseline: false, levels: [true]}", [0.5])
+    study = optuna.create_study(study_name="theirs", storage=STORAGE)
+    for key, value in theirs.items():
+        study.set_user_attr(key, value)
+    for attributes in ({"key": 3}, {"key": "k", "seed": "one", "cell": []}, {"key": "k", "failure": 1}):
+        study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=attributes))
+    found = {each.name: each for each in stored(STORAGE)}
+    assert (found["theirs"].recipe, found["theirs"].size) == ("", 0)
+    assert found[name].complete == 1
+    spec = load("numbers.yaml")
+    plan = make_plan(spec)
+    store = StudyStore(STORAGE, "another")
+    store.refuse_used_seeds(plan)
+    assert store.highest_seed(plan) == 0
+    store.create(spec, plan)
+    assert len(store.reconcile(plan).reused) == 1  # that of our own study

@@ -166,6 +166,15 @@ def test_every_bit_that_turns_in_the_cache_is_noticed_and_said(tmp_path: Path) -
     assert not said
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "[" * 100_000, '{"digest": [], "identity": {}}', "\ufeff{}"])
+def test_what_a_cache_says_of_itself_may_be_anything_and_it_is_made_anew(content: str, tmp_path: Path) -> None:
+    photo(tmp_path, "a")
+    pixels = np.array(prepare(dogs(tmp_path), cache=tmp_path / "cache").images)
+    (about,) = (tmp_path / "cache").glob("prepared/*/about.json")
+    about.write_text(content)
+    assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+
+
 def test_drawn_photos_in_which_a_bit_turned_are_drawn_anew_and_stay_the_same_data(tmp_path: Path) -> None:
     settings, said = DataSettings(count=16, size=32), list[str]()
     first = prepare(settings, cache=tmp_path, note=said.append)

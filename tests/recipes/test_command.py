@@ -496,7 +496,10 @@ def test_a_command_that_saves_on_sigterm_goes_on_where_it_is_started_again(tmp_p
     assert (tmp_path / "run" / OUTPUT).read_text().count("loss") == 2  # both attempts' output is kept
 
 
-@pytest.mark.parametrize("damaged", ['{"seconds": 7.5, "sha256": "0"}', '{"seconds": 7.5}', "", "[1", '"x"', "\xff"])
+@pytest.mark.parametrize(
+    "damaged",
+    ['{"seconds": 7.5, "sha256": "0"}', '{"seconds": 7.5}', "", "[1", '"x"', "\xff", '{"seconds": NaN}', "[" * 100_000],
+)
 def test_seconds_of_earlier_attempts_that_are_damaged_are_not_counted_and_it_is_said(
     tmp_path: Path, damaged: str
 ) -> None:

@@ -537,3 +537,41 @@ def test_a_recipe_that_looks_after_stops_itself_is_not_ended_at_a_report(tmp_pat
         assert run.should_stop
         with pytest.raises(Interrupted):
             run.checkpoint({})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda saved: saved.pop("run"),
+        lambda saved: saved.update(run=None),
+        lambda saved: saved["run"].pop("global"),
+        lambda saved: saved["run"].update(seconds="1"),
+        lambda saved: saved["run"]["global"].update(torch=torch.zeros(3)),
+        lambda saved: saved["run"]["global"].update(python=[3, (), None]),
+        lambda saved: saved.pop("state"),
+    ],
+)
+def test_a_checkpoint_that_holds_no_state_of_a_run_is_refused_by_its_name(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    run_in(tmp_path).checkpoint({"weight": torch.zeros(3)})
+    path = tmp_path / checkpoint.NAME
+    saved = checkpoint.load(path, identity="me")
+    damage(saved)
+    checkpoint.save(saved, tmp_path)
+    with pytest.raises(RecipeError, match=r"is sound and holds no state of a run .*; delete it"):
+        run_in(tmp_path).restore()
+
+
+def test_a_stream_that_is_restored_from_what_is_no_state_is_refused(tmp_path: Path) -> None:
+    first = run_in(tmp_path)
+    first.generator("order")
+    first.checkpoint({})
+    path = tmp_path / checkpoint.NAME
+    saved = checkpoint.load(path, identity="me")
+    saved["run"]["streams"]["order"] = torch.zeros(3, dtype=torch.uint8)
+    checkpoint.save(saved, tmp_path)
+    again = run_in(tmp_path)
+    again.restore()
+    with pytest.raises(RecipeError, match="stream 'order' is no state of it"):
+        again.generator("order")

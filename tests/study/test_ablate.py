@@ -148,7 +148,7 @@ def test_a_description_that_is_too_long_is_cut_at_a_line_and_says_where_the_rest
 def test_a_run_that_goes_on_names_its_data_once(tracking: str) -> None:
     tracker = Tracker()
     tracker.open_study("again", "again-1", tags={})
-    name = tracker.start("a run", parameters={}, tags={}, resume=None)
+    name = tracker.make("k", "a run", at=0, tags={}).identity
     used = [DataUsed(name="photos", digest="1" * 64, source="/photos", role=role) for role in ("training", "reference")]
     for _ in range(2):
         tracker.inputs(name, used)

@@ -1,4 +1,4 @@
-"""Starts of a study: faults are tried three times, other studies' runs are taken over, trainings are shared."""
+"""Starts of a study: what is tried again, other studies' runs are taken over, trainings are shared."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.design import plan as make_plan
 from harness.errors import StudyError
 from harness.measures import RunState
-from harness.recipes.events import Cause
+from harness.recipes.events import Cause, Failed, Finished
 from harness.report import Report, frames
 from harness.spec import load
 from harness.study.ablate import ablate
 from harness.study.answer import load_report
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.placement import Options
-from harness.study.store import Standing, StudyStore
+from harness.study.store import RETRIED, Standing, StudyStore
 from harness.study.trainings import Trainings
 
 STORAGE = "sqlite:///optuna.db"
@@ -126,39 +126,103 @@ def children(study: str) -> list[mlflow.entities.Run]:
 # ---------------------------------------------------------------------- faults
 
 
-def test_a_fault_is_tried_three_times_then_said_until_the_source_changes_or_retry_is_given(
+def test_an_error_of_a_recipe_is_said_and_not_tried_again_until_the_source_changes_or_retry_is_given(
     start: Start, project: Path
 ) -> None:
     (project / "broken-0.2-1.0").touch()
-    for attempts in (1, 2, 3):
-        outcome, _, said = start(of("faults"))
-        assert outcome.failed == 2
-        assert done()["trained"] == 2 + 2 * attempts
-        assert "--retry" not in said
+    outcome, _, said = start(of("faults"))
+    assert (outcome.failed, outcome.given_up, done()["trained"]) == (2, 0, 4)
+    assert "--retry" not in said
     outcome, report, said = start(of("faults"))
-    assert (outcome.failed, outcome.given_up, done()["trained"]) == (0, 2, 8)
+    assert (outcome.failed, outcome.given_up, done()["trained"]) == (0, 2, 4)
     assert "2 of 4 runs are done" in said
-    assert (
-        "2 runs have failed 3 times and will not be tried again: recipe './toy.py:toy': RuntimeError: a fault" in said
-    )
+    assert "2 runs have failed and will not be tried again: recipe './toy.py:toy': RuntimeError: a fault" in said
     assert "add --retry" in said
     assert list(report.runs["state"]).count("failed") == 2
     start(of("faults"), retry=True)
-    assert done()["trained"] == 10
+    assert done()["trained"] == 6
     start(of("faults"))
-    assert done()["trained"] == 10
+    assert done()["trained"] == 6
     (project / "toy.py").write_text(TOY + "# mended\n")
     _, _, said = start(of("faults"))
-    assert done()["trained"] == 12
+    assert done()["trained"] == 8
     assert "./toy.py has changed since 2 of 2 runs were trained" in said
     (project / "broken-0.2-1.0").unlink()
-    outcome, report, _ = start(of("faults"))
+    outcome, report, _ = start(of("faults"), retry=True)
     assert (outcome.complete, outcome.given_up) == (2, 0)
     assert set(report.runs["state"]) == {"complete"}
     assert any(
         note.startswith("./toy.py has changed since 2 of 4 runs were trained") and "raise its version" in note
         for note in report.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("causes", "given_up"),
+    [
+        ([Cause.ERROR], True),
+        ([Cause.LOST, Cause.HUNG], False),
+        ([Cause.LOST, Cause.HUNG, Cause.LOST], True),
+        ([Cause.MEMORY, Cause.MEMORY], False),
+        ([Cause.MEMORY, Cause.LOST, Cause.MEMORY], True),
+        ([Cause.INTERRUPTED] * 5, False),
+        ([Cause.INTERRUPTED, Cause.LOST, Cause.INTERRUPTED, Cause.LOST], False),
+    ],
+)
+def test_errors_end_a_run_at_once_what_may_not_happen_again_at_the_third_time_and_interruptions_never(
+    start: Start, project: Path, causes: list[Cause], given_up: bool
+) -> None:
+    (project / "spec.yaml").write_text(of("causes"))
+    spec = load(project / "spec.yaml")
+    plan = make_plan(spec)
+    store = StudyStore(STORAGE, "causes")
+    store.create(spec, plan)
+    for number, cause in enumerate(causes):
+        if cause not in RETRIED:
+            store.reconcile(plan)
+        claim = store.claim(plan)
+        while claim is not None and claim.run.key != plan.runs[0].key:
+            claim = store.claim(plan)
+        if claim is None:  # the one before was tried again at once
+            store.reconcile(plan)
+            claim = store.claim(plan)
+        assert claim is not None
+        assert (claim.run.key, claim.attempt) == (plan.runs[0].key, number + 1)
+        store.fail(claim.number, cause, f"failed as {cause.value}")
+        over = given_up and number == len(causes) - 1
+        assert store.try_again(plan, claim.run, cause) == (cause in RETRIED and not over)
+    standing = store.reconcile(plan)
+    assert dict(standing.spent) == ({plan.runs[0].key: f"failed as {causes[-1].value}"} if given_up else {})
+
+
+def test_a_trial_whose_end_is_known_elsewhere_is_told_it_rather_than_trained_again(start: Start, project: Path) -> None:
+    (project / "spec.yaml").write_text(of("ended"))
+    spec = load(project / "spec.yaml")
+    plan = make_plan(spec)
+    store = StudyStore(STORAGE, "ended")
+    store.create(spec, plan)
+    store.reconcile(plan)
+    claims = [store.claim(plan) for _ in range(3)]
+    keys = [claim.run.key for claim in claims if claim is not None]
+    known = {
+        (keys[0], 1): Finished(step=10, summary={"error": 0.25, "train_seconds": 3.0}, trained_from="another"),
+        (keys[1], 1): Failed(kind=Cause.DIVERGED, reason="not a number"),
+    }
+    after = StudyStore(STORAGE, "ended")  # the next coordinator
+    after.create(spec, plan)
+    standing = after.reconcile(plan, ended=lambda key, attempt: known.get((key, attempt)))
+    assert dict(standing.settled) == {keys[0]: RunState.COMPLETE, keys[1]: RunState.DIVERGED}
+    assert standing.stale == 1
+    assert [run.key for run in standing.queued] == [keys[2]]
+    by_key = {trial.user_attrs["key"]: trial for trial in trials_of("ended") if trial.state.is_finished()}
+    assert by_key[keys[0]].values == [0.25]
+    assert by_key[keys[0]].user_attrs["summary"] == {"error": 0.25, "train_seconds": 3.0}
+    assert by_key[keys[0]].user_attrs["trained_from"] == "another"
+    assert by_key[keys[1]].user_attrs["failure"] == {"kind": "diverged", "reason": "not a number"}
+
+
+def trials_of(study: str) -> list[FrozenTrial]:
+    return optuna.load_study(study_name=study, storage=STORAGE).trials
 
 
 def test_an_interruption_is_no_attempt_and_a_death_of_the_process_inline_is_one(start: Start, project: Path) -> None:
@@ -515,7 +579,7 @@ def test_where_a_leader_fails_the_next_run_of_its_training_leads(start: Start, p
     assert set(report.runs[report.runs["cell"] != "baseline"]["state"]) == {"complete"}
     assert done() == {"trained": 2 + 2 + 2, "sampled": 2}
     (project / "broken-0.1-1.0").unlink()
-    _, report, _ = start(SHARED)
+    _, report, _ = start(SHARED, retry=True)
     assert set(report.runs["state"]) == {"complete"}
     assert done() == {"trained": 6, "sampled": 4}
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))

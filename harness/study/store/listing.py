@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
-from optuna.exceptions import OptunaError
-from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
-from harness.errors import StudyError
 from harness.measures import RunState
 from harness.study.store import outcomes
-from harness.study.store.address import exists, without_password
+from harness.study.store.opening import opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,33 +32,20 @@ class Stored:
 
 def stored(storage: str) -> list[Stored]:
     """The studies of a storage, the one that ran last first. Makes nothing. Raises StudyError."""
-    place = without_password(storage)
-    if not exists(storage):
-        raise StudyError(f"--storage {place}: the file does not exist; run `harness ablate` first, or name another")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        opened = RDBStorage(storage, skip_table_creation=True)  # a file of someone else's stays as it is
-        found = [
-            _stored(optuna.load_study(study_name=name, storage=opened)) for name in optuna.get_all_study_names(opened)
-        ]
-    except (OptunaError, SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error.__cause__ or error).partition("\n")[0].split())
-        raise StudyError(
-            f"--storage {place}: cannot be read as an Optuna storage ({reason}); name one, like sqlite:///optuna.db"
-        ) from None
+    held = opened(storage)
+    found = [_stored(optuna.load_study(study_name=name, storage=held)) for name in optuna.get_all_study_names(held)]
     return sorted(found, key=lambda each: (each.last or datetime.min, each.name), reverse=True)
 
 
 def _stored(study: optuna.Study) -> Stored:
     trials = study.get_trials(deepcopy=False)
-    plan = study.user_attrs.get("plan")
-    if not isinstance(plan, dict):
+    plan = outcomes.plan_of(study.user_attrs)
+    if not plan:
         return Stored(name=study.study_name, last=_last(trials))
     planned = {run["key"] for run in plan["runs"]} if not plan.get("search") else None
     states: dict[str, set[RunState]] = {}
     complete: list[FrozenTrial] = []
-    for key, trial in outcomes.keyed(trials):
+    for key, trial in outcomes.keyed_of_others(trials):
         if planned is None or key in planned:
             states.setdefault(key, set()).add(state := outcomes.state_of(trial))
             complete += [trial] if state is RunState.COMPLETE else []
@@ -71,9 +53,9 @@ def _stored(study: optuna.Study) -> Stored:
     highest = study.directions[0] is StudyDirection.MAXIMIZE
     return Stored(
         name=study.study_name,
-        recipe=plan.get("recipe", ""),
-        objective=plan.get("objective", ""),
-        design=plan.get("design", ""),
+        recipe=plan["recipe"],
+        objective=plan["objective"],
+        design=plan["design"],
         complete=sum(RunState.COMPLETE in each for each in states.values()),
         size=plan["search"]["trials"] if planned is None else len(planned),
         failed=sum(each <= ended_badly for each in states.values()),

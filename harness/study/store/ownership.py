@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,17 @@ import optuna
 
 from harness.errors import StudyError
 
+_AT_THE_END = 5.0  # seconds that a storage gets which does not answer
+
 
 @contextlib.contextmanager
-def owned(study: optuna.Study, *, take_over: bool = False) -> Iterator[None]:
-    """Hold `study` as its only coordinator. Raises StudyError where another one lives."""
+def owned(
+    study: optuna.Study, *, take_over: bool = False, hurried: Callable[[float], contextlib.AbstractContextManager[None]]
+) -> Iterator[None]:
+    """Hold `study` as its only coordinator. Raises StudyError where another one lives.
+
+    `hurried` limits the seconds that the storage is waited for.
+    """
     folder = Path(".harness")
     folder.mkdir(exist_ok=True)
     name = study.study_name
@@ -36,7 +43,9 @@ def owned(study: optuna.Study, *, take_over: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            study.set_user_attr("owner", None)
+            # Where it cannot be told, the next start sees that this process is dead.
+            with contextlib.suppress(StudyError), hurried(_AT_THE_END):
+                study.set_user_attr("owner", None)
 
 
 def _whose(study: optuna.Study) -> str:

@@ -45,11 +45,6 @@ def identity(cell: Cell, run: PlannedRun, attempt: int) -> dict[str, Any]:
     return {"key": run.key, "cell": cell.name, "levels": cell.levels, "seed": run.seed, "attempt": attempt}
 
 
-def attempts(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """Key -> how often that run was tried; the latest trial counts the most."""
-    return {key: int(trial.user_attrs.get("attempt", 1)) for key, trial in outcomes.keyed(trials)}
-
-
 def tried(plan: Plan, trials: Sequence[FrozenTrial]) -> Plan:
     """The plan of a search with every run that was tried or waits; any other plan as it is."""
     search = plan.search

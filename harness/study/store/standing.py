@@ -15,7 +15,10 @@ from harness.study.store import outcomes
 from harness.study.store.reuse import Reusable
 
 MOST_ATTEMPTS = 3
-"""How often a run that fails by a fault is tried with the same source of its recipe."""
+"""How often a run is tried with the same source of its recipe that fails by what may not happen again."""
+RETRIED = (Cause.LOST, Cause.HUNG)
+"""Causes that are tried again at once: a machine that died says nothing of the run."""
+_PERHAPS = (*RETRIED, Cause.MEMORY)  # what may not happen again; memory may be free at a later start
 _DIED = "the process died in which it was trained (--launch inline)"
 
 
@@ -98,7 +101,10 @@ def standing(
 
 
 def spent(keyed: Sequence[tuple[str, FrozenTrial]], source: str) -> dict[str, str]:
-    """Key -> the last reason, of each run that failed by a fault as often as it is tried with this source."""
+    """Key -> the last reason, of each run that will fail again with this source.
+
+    An error of the recipe comes again; what may not, like a process that died, is tried to a limit.
+    """
     faults: Counter[str] = Counter()
     reasons: dict[str, str] = {}
     for key, trial in keyed:
@@ -106,8 +112,9 @@ def spent(keyed: Sequence[tuple[str, FrozenTrial]], source: str) -> dict[str, st
             continue
         failure = trial.user_attrs.get("failure")
         died = failure is None and trial.user_attrs.get("launch") == "inline"
-        if died or (failure and failure["kind"] == Cause.ERROR):
-            faults[key] += 1
+        if died or (failure and failure["kind"] in (Cause.ERROR, *_PERHAPS)):
+            certain = failure is not None and failure["kind"] == Cause.ERROR
+            faults[key] += MOST_ATTEMPTS if certain else 1
             reasons[key] = failure["reason"] if failure else _DIED
     return {key: reasons[key] for key, count in faults.items() if count >= MOST_ATTEMPTS}
 

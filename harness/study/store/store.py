@@ -4,53 +4,62 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import random
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.design import Cell, Plan, PlannedRun, Search
 from harness.design.model import NOWHERE
 from harness.errors import StudyError
 from harness.measures import Measure, RunState
-from harness.recipes.events import Cause
+from harness.recipes.events import Cause, Failed, Finished, Scored
 from harness.runs.folder import RUNS
 from harness.spec import Spec
-from harness.study.store import outcomes, records, searching
+from harness.study.store import opening, outcomes, records, searching
 from harness.study.store.address import exists, without_password
+from harness.study.store.attempts import Attempt, attempts
 from harness.study.store.freshness import highest_seed, refuse_used_seeds
+from harness.study.store.index import Index
 from harness.study.store.ownership import owned
+from harness.study.store.patience import Patient, WhileWaiting
 from harness.study.store.records import Claim, Results, source_of
 from harness.study.store.reuse import Reusable
 from harness.study.store.reuse import reusable as reusable_of
-from harness.study.store.standing import Standing, spent, standing
+from harness.study.store.standing import RETRIED, Standing, spent, standing
 
 _MAX_SEED = 2**31 - 1
+_TAIL = 4000  # characters of a run's output that its trial keeps
 
 
 class StudyStore:
-    """The study of one plan in an Optuna storage. Opening it creates nothing; `create` does."""
+    """The study of one plan in an Optuna storage. Making one opens nothing; `create` makes the study.
 
-    def __init__(self, storage: str, name: str) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+    Every call waits for a database that is locked, full or out of reach. Meanwhile `while_waiting` is called about
+    every second with the reason in words and the seconds waited so far; it may raise, and then the call is given up,
+    but must not use the store. Where there is none a call gives up after 30 s. Raises StudyError.
+    """
+
+    def __init__(self, storage: str, name: str, *, while_waiting: WhileWaiting | None = None) -> None:
         self.storage = storage
         self.name = name
+        self.while_waiting = while_waiting
+        self._opened: Patient | None = None
         self.runs = RUNS / name
         """The folder of its runs; see `study.places`."""
         self._study: optuna.Study | None = None
         self._space: dict[str, BaseDistribution] = {}
         self._trials: dict[int, optuna.Trial] = {}
+        self._index: Index | None = None
+        self._planned: tuple[Plan, dict[str, tuple[Cell, PlannedRun]]] | None = None
         self._objectives: tuple[Measure, ...] = ()
         self._address = NOWHERE
 
@@ -62,7 +71,8 @@ class StudyStore:
         if not exists(storage):
             place = without_password(storage)
             raise StudyError(f"no study '{name}' in {place}: the file does not exist; run `harness ablate` first")
-        opened = get_storage(storage)
+        store = cls(storage, name)
+        opened = store._storage()
         names = optuna.get_all_study_names(opened)
         # A digest makes a name whole: `hunt` is hunt-1a2b3c rather than hunt-confirm-1a2b3c.
         whole = [other for other in names if re.fullmatch(f"{re.escape(name)}-[0-9a-f]{{6}}", other)]
@@ -74,32 +84,48 @@ class StudyStore:
                 f"{what} '{name}' in {without_password(storage)}; known: {known}; name one of these, or run "
                 "`harness ablate`: a spec whose settings changed is another study"
             )
-        store = cls(storage, matches[0])
+        store.name = matches[0]
         store._study = optuna.load_study(study_name=matches[0], storage=opened)
         return store
 
+    def check(self) -> None:
+        """Raise StudyError where the storage cannot be opened or written. Writes nothing."""
+        opening.check(self.storage, flag="--storage", program="Optuna", while_waiting=self.while_waiting)
+
+    def is_there(self) -> bool:
+        """Whether the storage holds anything of Optuna's. Writes nothing. Raises StudyError."""
+        return opening.is_there(self.storage, while_waiting=lambda: self.while_waiting)
+
+    def _storage(self, *, make: bool = False) -> Patient:
+        """The storage, opened once; with `make` it is made where it is missing."""
+        if self._opened is None:
+            self._opened = opening.opened(self.storage, while_waiting=lambda: self.while_waiting, make=make)
+        return self._opened
+
     def refuse_used_seeds(self, plan: Plan) -> None:
         """Refuse a new design on seeds that a search of this storage has chosen by. Raises StudyError."""
-        if exists(self.storage):
-            refuse_used_seeds(get_storage(self.storage), self.name, plan)
+        if self.is_there():
+            refuse_used_seeds(self._storage(), self.name, plan)
 
     def highest_seed(self, plan: Plan) -> int:
         """The highest seed that any study of the storage has used for the plan's recipe and objective, or -1."""
-        return highest_seed(get_storage(self.storage), plan.recipe, plan.objective.name)
+        return highest_seed(self._storage(), plan.recipe, plan.objective.name)
 
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
         tried = 0
+        self._opened = None  # as it was opened to look into it, it may have no tables
+        storage = self._storage(make=True)
         self._objectives, self._address = plan.objectives, plan.address
         if plan.search is not None:
             # A later start must not draw what the first one drew.
             with contextlib.suppress(KeyError):
-                tried = len(optuna.load_study(study_name=self.name, storage=self.storage).trials)
+                tried = len(optuna.load_study(study_name=self.name, storage=storage).trials)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
                 study_name=self.name,
-                storage=self.storage,
+                storage=storage,
                 directions=[objective.direction.value for objective in self._objectives],
                 load_if_exists=True,
                 sampler=searching.sampler(plan.search, tried),
@@ -121,7 +147,11 @@ class StudyStore:
 
     def ownership(self, *, take_over: bool = False) -> contextlib.AbstractContextManager[None]:
         """Hold the study as its only coordinator. Raises StudyError where another one lives."""
-        return owned(self.study, take_over=take_over)
+        return owned(self.study, take_over=take_over, hurried=self._storage().patience.hurried)
+
+    def hurried(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Inside, calls give up after so many seconds and tell nobody: this process is about to end."""
+        return self._storage().patience.hurried(seconds)
 
     # ------------------------------------------------------------------ queue
 
@@ -132,33 +162,63 @@ class StudyStore:
         retry: bool = False,
         reuse: bool = True,
         kept: Callable[[PlannedRun], bool] = lambda run: False,
+        ended: Callable[[str, int], Finished | Failed | None] = lambda key, attempt: None,
+        scored: Callable[[str, int], Sequence[Scored]] = lambda key, attempt: (),
     ) -> Standing:
         """Make the queue hold every run of the plan that can be trained now; say where all of them stand.
 
         Needs ownership: a trial that is RUNNING now was left by a coordinator that died. `retry` tries runs again that
         failed too often, without `reuse` other studies are not looked into, `kept` says whether a complete run's
-        checkpoint is still there.
+        checkpoint is still there. `ended` and `scored` say, by a run's key and attempt, how the run ended where that is
+        known though its trial was not told, and what it was scored.
         """
-        stale = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in stale:
-            self.study.tell(trial.number, state=TrialState.FAIL)
+        stale = 0
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            stale += not self._close(trial, ended, scored)
         trials = self.study.get_trials(deepcopy=False)
+        self._index = Index.of(trials)
         found = self._standing(plan, trials, retry=retry, reuse=reuse, kept=kept)
-        before = records.attempts(trials)
+        cells = {cell.name: cell for cell in found.plan.cells}
         for run in found.queued:
-            self._enqueue(found.plan.cell(run.cell), run, plan.search, before.get(run.key, 0) + 1)
-        return replace(found, stale=len(stale))
+            self._enqueue(cells[run.cell], run, plan.search)
+        return replace(found, stale=stale)
+
+    def _close(
+        self,
+        trial: FrozenTrial,
+        ended: Callable[[str, int], Finished | Failed | None],
+        scored: Callable[[str, int], Sequence[Scored]],
+    ) -> bool:
+        """Tell a trial that was left RUNNING how its run ended, else that it failed; whether that was known."""
+        key, attempt = trial.user_attrs.get("key"), int(trial.user_attrs.get("attempt", 1))
+        self._trials[trial.number] = optuna.Trial(self.study, self._identity(trial.number))
+        for event in scored(key, attempt) if key is not None else ():
+            if (objective := self._objectives[0].name) in event.scores:
+                self.report(trial.number, event.step, event.scores[objective])
+        match ended(key, attempt) if key is not None else None:
+            case Finished() as end:
+                if end.trained_from:
+                    self.attach(trial.number, trained_from=end.trained_from)
+                self.complete(trial.number, end.summary)
+            case Failed() as end:
+                self.fail(trial.number, end.kind, end.reason, end.details)
+            case None:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+                self._trials.pop(trial.number, None)
+                return False
+        return True
 
     def foresee(self, plan: Plan, *, retry: bool = False, reuse: bool = True) -> Standing:
         """Where the runs of the plan would stand at a start now. Writes nothing."""
         trials: list[FrozenTrial] = []
-        if exists(self.storage):
+        there = self.is_there()
+        if there:
             with contextlib.suppress(KeyError):  # there is no such study yet
-                study = optuna.load_study(study_name=self.name, storage=get_storage(self.storage))
+                study = optuna.load_study(study_name=self.name, storage=self._storage())
                 trials = study.get_trials(deepcopy=False)
         ended = [trial for trial in trials if trial.state.is_finished()]
         self._address = plan.address
-        return self._standing(plan, ended, retry=retry, reuse=reuse and exists(self.storage), kept=lambda run: False)
+        return self._standing(plan, ended, retry=retry, reuse=reuse and there, kept=lambda run: False)
 
     def _standing(
         self,
@@ -174,7 +234,7 @@ class StudyStore:
         reuse = reuse and not plan.budget.timed and bool(source or self._address.is_installed)
 
         def reusable(keys: set[str]) -> Mapping[str, Reusable]:
-            return reusable_of(get_storage(self.storage), self.name, plan, keys, source) if reuse else {}
+            return reusable_of(self._storage(), self.name, plan, keys, source) if reuse else {}
 
         return standing(
             records.tried(plan, trials),
@@ -188,8 +248,17 @@ class StudyStore:
 
     def enqueue(self, plan: Plan, run: PlannedRun) -> None:
         """Queue a run of the plan, as one attempt more than there were."""
-        before = records.attempts(self.study.get_trials(deepcopy=False)).get(run.key, 0)
-        self._enqueue(plan.cell(run.cell), run, plan.search, before + 1)
+        self._enqueue(plan.cell(run.cell), run, plan.search)
+
+    def try_again(self, plan: Plan, run: PlannedRun, cause: Cause) -> bool:
+        """Queue a run once more whose attempt has ended by `cause`, where that is tried again at once; whether it was.
+
+        The attempt was told before. A run that failed so too often is left alone.
+        """
+        if cause not in RETRIED or run.key in self.failed_too_often(plan):
+            return False
+        self.enqueue(plan, run)
+        return True
 
     def adopt(self, plan: Plan, run: PlannedRun, found: Reusable, mlflow_run: str) -> None:
         """Take over a run that another study of the storage has."""
@@ -219,23 +288,62 @@ class StudyStore:
         )
         self.study.add_trial(trial)
 
-    def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None, attempt: int = 1) -> None:
+    def _enqueue(self, cell: Cell, run: PlannedRun, search: Search | None) -> None:
+        attempt = self._known.attempts.get(run.key, 0) + 1
         # The seed is a parameter, or replicates would collapse; a sampler must not mistake it for one to choose.
         parameters = cell.levels if search else {**cell.levels, "seed": run.seed}
         self.study.enqueue_trial(parameters, user_attrs=records.identity(cell, run, attempt))
+        self._known.attempts[run.key] = attempt
+
+    @property
+    def _known(self) -> Index:
+        if self._index is None:
+            self._index = Index.of(self.study.get_trials(deepcopy=False))
+        return self._index
 
     def claim(self, plan: Plan) -> Claim | None:
         """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
         if plan.search is not None:
             return self._propose(plan.search)
-        planned = {run.key: run for run in plan.runs}
-        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            trial = self.study.ask(self._space)
-            run = planned.get(trial.user_attrs.get("key", ""))
-            if run is not None:
-                return self._claimed(trial, plan.cell(run.cell), run)
+        planned = self._runs(plan)
+        while (trial := self._next()) is not None:
+            found = planned.get(trial.user_attrs.get("key", ""))
+            if found is not None:
+                return self._claimed(trial, *found)
             self._withdraw(trial, "not in the plan any more")
         return None
+
+    def _runs(self, plan: Plan) -> dict[str, tuple[Cell, PlannedRun]]:
+        """Key -> cell and run of a plan, worked out once: every claim asks."""
+        if self._planned is None or self._planned[0] is not plan:
+            cells = {cell.name: cell for cell in plan.cells}
+            self._planned = plan, {run.key: (cells[run.cell], run) for run in plan.runs}
+        return self._planned[1]
+
+    def _next(self) -> optuna.Trial | None:
+        """The first trial that waits, running now. `Study.ask` reads every trial that waits for each one it takes."""
+        waiting, storage = self._known.waiting, self._storage()
+        while True:
+            if not waiting:
+                waiting += (each.number for each in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+            if not waiting:
+                return None
+            identity = self._identity(waiting.popleft())
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # someone has ended it
+                if storage.set_trial_state_values(identity, TrialState.RUNNING):
+                    trial = optuna.Trial(self.study, identity)
+                    for name, distribution in self._space.items():
+                        if isinstance(distribution, IntDistribution):
+                            trial.suggest_int(name, distribution.low, distribution.high)
+                        elif isinstance(distribution, CategoricalDistribution):
+                            trial.suggest_categorical(name, distribution.choices)
+                    return trial
+
+    def _identity(self, number: int) -> int:
+        """A trial's identity in the storage."""
+        storage = self._storage()
+        study = storage.get_study_id_from_name(self.name)
+        return int(storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def _propose(self, search: Search) -> Claim | None:
         """Ask the sampler for a cell and take its next free seed, or another cell where it has none."""
@@ -265,9 +373,7 @@ class StudyStore:
         trial.set_user_attr("started", time.time())
         trial.set_user_attr("source", source)
         attempt = int(trial.user_attrs.get("attempt", 1))
-        others = outcomes.keyed(self.study.get_trials(deepcopy=False))
-        left = [other.user_attrs.get("mlflow_run_id") for key, other in others if key == run.key]
-        previous = next(filter(None, reversed(left)), None)
+        previous = self._known.left.get(run.key)
         return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=previous, source=source)
 
     def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
@@ -278,9 +384,15 @@ class StudyStore:
 
     def attach(self, number: int, **attributes: Any) -> None:
         """Note attributes on a claimed trial: the MLflow run, the device, the slot's share."""
+        trial = self._trials.get(number)
+        if trial is not None and attributes.get("mlflow_run_id"):
+            self._known.left[trial.user_attrs["key"]] = attributes["mlflow_run_id"]
         with self._telling(number):
             for key, value in attributes.items():
-                self._trials[number].set_user_attr(key, value)
+                if trial is not None:
+                    trial.set_user_attr(key, value)
+                else:  # left by a coordinator that died
+                    self._storage().set_trial_user_attr(self._identity(number), key, value)
 
     @contextlib.contextmanager
     def _telling(self, number: int) -> Iterator[None]:
@@ -312,7 +424,8 @@ class StudyStore:
         """Markdown that optuna-dashboard shows with the trial; before the trial is told."""
         from optuna_dashboard import save_note
 
-        save_note(self._trials[number], text)
+        with self._storage().remembering():
+            save_note(self._trials[number], text)
 
     def show(self, text: str, figures: Mapping[str, Any]) -> None:
         """Markdown and plotly figures by name that optuna-dashboard shows with the study."""
@@ -327,12 +440,15 @@ class StudyStore:
         self.attach(number, summary=summary, finished=time.time())
         with self._telling(number):
             self.study.tell(number, [summary[objective.name] for objective in self._objectives])
+        self._trials.pop(number, None)
 
-    def fail(self, number: int, cause: Cause, reason: str) -> None:
-        """The run ended badly."""
-        self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time())
+    def fail(self, number: int, cause: Cause, reason: str, output: str = "") -> None:
+        """The run ended badly; the tail of what its process printed, or a traceback, is kept where there is one."""
+        kept = {"output": output[-_TAIL:]} if output else {}
+        self.attach(number, failure={"kind": cause.value, "reason": reason}, finished=time.time(), **kept)
         with self._telling(number):
             self.study.tell(number, state=TrialState.PRUNED if cause is Cause.PRUNED else TrialState.FAIL)
+        self._trials.pop(number, None)
 
     # ------------------------------------------------------------------ reading
 
@@ -371,6 +487,10 @@ class StudyStore:
             if began is not None and ended is not None and "reused_from" not in trial.user_attrs:
                 found[key] = found.get(key, 0.0) + ended - began
         return found
+
+    def attempts(self) -> dict[str, list[Attempt]]:
+        """Key -> the attempts at that run that have ended, the last one last."""
+        return attempts(self.study.get_trials(deepcopy=False))
 
     @property
     def settled(self) -> int:

@@ -330,6 +330,16 @@ def test_what_is_kept_of_the_generator_is_the_runs_settings_as_they_are(tmp_path
         Dcgan().sample(tmp_path, count=4, seed=0)
 
 
+@pytest.mark.parametrize(
+    "said", ["", "[", "[]", "null", "{}", '"sha256"', "[" * 100_000, '{"sha256": [], "size": 1e999}']
+)
+def test_what_a_run_says_of_its_generator_may_be_anything_and_is_refused(tmp_path: Path, said: str) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    (tmp_path / "generator.json").write_text(said)
+    with pytest.raises(StudyError, match=r"train (it|the run) again|do not match their checksum"):
+        Dcgan().sample(tmp_path, count=4, seed=0)
+
+
 @pytest.mark.parametrize("changes", [{"truncation": 0.5}, {"sample_bn": "running"}, {"ema_beta": 0.5}], ids=str)
 def test_a_run_that_is_only_sampled_otherwise_is_scored_from_the_others_training(
     tmp_path: Path, changes: dict[str, Any]

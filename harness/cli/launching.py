@@ -1,0 +1,58 @@
+"""The options of where a study's runs are trained: here, on a Ray cluster, as jobs of Slurm's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from harness.errors import HarnessError
+from harness.runs.launchers import LAUNCHERS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LAUNCH = (
+    click.option(
+        "--launch",
+        type=click.Choice([*LAUNCHERS]),
+        default="processes",
+        show_default=True,
+        help="Where runs are trained: here, on the Ray cluster of $RAY_ADDRESS, or as jobs of Slurm's.",
+    ),
+    click.option(
+        "--ray-address", metavar="HOST:PORT", help="The Ray cluster. Default: $RAY_ADDRESS, or this machine's."
+    ),
+    click.option(
+        "--slots-per-gpu",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="With --launch ray: runs that share a GPU.",
+    ),
+    click.option(
+        "--slurm",
+        "slurm",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="With --launch slurm: an option of sbatch, like partition=gpu, gres=gpu:1 or time=4:00:00.",
+    ),
+)
+
+
+def launched(command: F) -> F:
+    """The options of where a study's runs are trained."""
+    for option in reversed(_LAUNCH):
+        command = option(command)
+    return command
+
+
+def asked_of_slurm(given: Iterable[str]) -> dict[str, str]:
+    """Name -> value of options like "partition=gpu". Raises HarnessError."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip("-") or not value:
+            raise HarnessError(f"--slurm {text}: must be NAME=VALUE, like --slurm partition=gpu")
+        found[name.lstrip("-")] = value
+    return found

@@ -1,0 +1,99 @@
+"""Whether a slot still lives, by its signs of life and its news: pure, with the time given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.recipes.events import Cause, Event, Failed, Noted, Progress, Scored, Started
+
+BEAT = 5.0
+"""Seconds between a slot's signs of life."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long, in seconds, a slot may give no sign of life, and its run no news, in each of its phases.
+
+    A process that is stopped, or whose machine stands still, gives no sign; a run that waits for a lock, or loops,
+    gives signs and no news. `said`: after so long without a sign it is told. `lost`: after so long it is given up.
+    `quiet`: after so long without news it is told, in every phase. `news`: after so long it is given up; None, never,
+    since nobody knows how seldom an honest recipe reports.
+    """
+
+    said: float = 30.0
+    lost: float = 600.0
+    quiet: float = 1800.0
+    news: float | None = None
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """One run in a slot, from its submission at the time `began` on. Times are of one clock, in seconds."""
+
+    limits: Limits
+    began: float
+    phase: str = "loading"
+    _sign: float = field(init=False)
+    _news: float = field(init=False)
+    _told: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._sign = self._news = self.began
+
+    def sign(self, now: float) -> None:
+        """The slot gave a sign of life."""
+        self._sign = now
+        self._told.discard("sign")
+
+    def event(self, event: Event, now: float) -> None:
+        """The slot told an event of its run's."""
+        self.sign(now)
+        if isinstance(event, Noted):
+            return
+        if isinstance(event, Started | Progress):
+            self.phase = "training"
+        elif isinstance(event, Scored):
+            self.phase = "after a score"
+        self._news = now
+        self._told.discard("news")
+
+    def silence(self, now: float) -> float:
+        """How long it has given no sign of life."""
+        return now - self._sign
+
+    def due(self, now: float) -> Noted | Failed | None:
+        """What is to be said of the slot now; Failed where it is to be killed and its run given up."""
+        limits, silent, quiet = self.limits, self.silence(now), now - self._news
+        if silent >= limits.lost:
+            return self._hung(f"its slot gave no sign of life for {spoken(silent)} ({self.phase})")
+        if limits.news is not None and quiet >= limits.news:
+            return self._hung(f"it told nothing for {spoken(quiet)} ({self.phase}; --hung-after)")
+        if silent >= limits.said and self._first("sign"):
+            return Noted(
+                text=f"no sign of life for {spoken(silent)} ({self.phase}): its process is stopped, or the machine "
+                f"stands still; after {spoken(limits.lost)} the run is given up and tried again"
+            )
+        if quiet >= limits.quiet and silent < limits.said and self._first("news"):
+            end = (
+                "--hung-after MINUTES gives up such a run"
+                if limits.news is None
+                else f"after {spoken(limits.news)} the run is given up and tried again"
+            )
+            return Noted(text=f"its process lives and has told nothing for {spoken(quiet)} ({self.phase}); {end}")
+        return None
+
+    def _first(self, what: str) -> bool:
+        if what in self._told:
+            return False
+        self._told.add(what)
+        return True
+
+    def _hung(self, reason: str) -> Failed:
+        return Failed(kind=Cause.HUNG, reason=reason)
+
+
+def spoken(seconds: float) -> str:
+    """A length of time for readers: 40 s, 12 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

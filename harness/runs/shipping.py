@@ -1,0 +1,127 @@
+"""Files sent from one machine to another in parts: what changed in a run's folder, a recipe's sources, checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MOST = 8 << 20
+"""Bytes of one part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Bytes of the file `name`, a path within the folder that is sent, from `start` on; `last` where it ends there.
+
+    Where `like` is given the file is the one that the receiver has by that name: the sender moved it, or linked to it.
+    """
+
+    name: str
+    start: int = 0
+    data: bytes = b""
+    last: bool = True
+    like: str = ""
+
+
+def parts(folder: Path, names: Sequence[str], most: int = MOST) -> Iterator[Part]:
+    """The files of `folder` by their names, one after the other; one that is gone is left out.
+
+    A file that another takes the place of meanwhile is sent as it was; of one that grows, what it had at first.
+    """
+    for name in names:
+        try:
+            file = open(folder / name, "rb")  # noqa: SIM115 - closed below
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        with file:
+            left, start = os.fstat(file.fileno()).st_size, 0
+            while True:
+                data = file.read(min(most, left))
+                left -= len(data)
+                last = not left or not data
+                yield Part(name=name, start=start, data=data, last=last)
+                if last:
+                    break
+                start += len(data)
+
+
+class Changes:
+    """What changes in a folder, for a receiver that has all that was in it at first.
+
+    Files that are half written are left out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._sent = dict(self._files())
+
+    def parts(self, most: int = MOST) -> Iterator[Part]:
+        """The files that are new or changed since they were last sent."""
+        for name, state in list(self._files()):
+            if self._sent.get(name) == state:
+                continue
+            # A checkpoint that becomes the one before the last need not cross again.
+            if like := next((other for other, sent in self._sent.items() if sent == state), ""):
+                yield Part(name=name, like=like)
+                self._sent[name] = state
+                continue
+            for part in parts(self.folder, [name], most):
+                yield part
+                if part.last:
+                    self._sent[name] = state
+
+    def _files(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        for path in sorted(self.folder.rglob("*")):
+            try:
+                if path.name.startswith(".") or path.is_symlink() or not path.is_file():
+                    continue
+                state = path.stat()
+            except OSError:  # gone meanwhile
+                continue
+            yield path.relative_to(self.folder).as_posix(), (state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+def receive(folder: Path, part: Part) -> None:
+    """Write a part; the last one puts the whole file in its place.
+
+    Raises ValueError for a name that leaves `folder`, and for parts that do not follow one another.
+    """
+    path = _inside(folder, part.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.part")
+    if part.like:
+        half.write_bytes(_inside(folder, part.like).read_bytes())
+        half.replace(path)
+        return
+    with open(half, "r+b" if part.start else "wb") as file:
+        if file.seek(0, os.SEEK_END) != part.start:
+            raise ValueError(f"{part.name!r}: a part begins at {part.start:,} bytes, after {file.tell():,}")
+        file.write(part.data)
+        if part.last:
+            file.flush()
+            os.fsync(file.fileno())
+    if part.last:
+        half.replace(path)
+
+
+def _inside(folder: Path, text: str) -> Path:
+    name = PurePosixPath(text)
+    if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in text:
+        raise ValueError(f"{text!r} is no file of the folder {folder}")
+    path = folder / name
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(folder.resolve()):  # through a link
+        raise ValueError(f"{text!r} is no file of the folder {folder}")
+    return path
+
+
+def sources(files: Sequence[Path], folder: Path, project: Path) -> tuple[Path, list[str]]:
+    """The folder that a recipe's files are sent from, and their names in it; they keep their places to one another.
+
+    `folder` is where the recipe is looked for from. The project's folder is kept where all lies in it.
+    """
+    every = [folder.resolve(), *(file.resolve() for file in files)]
+    whole = project.resolve()
+    root = whole if all(each.is_relative_to(whole) for each in every) else Path(os.path.commonpath(every))
+    return root, [file.resolve().relative_to(root).as_posix() for file in files]

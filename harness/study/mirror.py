@@ -1,0 +1,447 @@
+"""MLflow brought up to the journals of a study's runs by a thread of its own, so that nothing else waits for MLflow.
+
+Whatever is sent may be sent again, after a failure or by the next process, and doubles nothing: MLflow takes a point of
+a journal once, and says in a tag of the run how far the journal is forwarded. After every failure the mirror looks anew
+at what MLflow has.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
+from harness.runs.boundary import TRACEBACK
+from harness.study.journal import Began, Journal, Line
+from harness.study.recording import Record, failure_tags, status_of
+from harness.study.store.patience import passing
+from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
+
+_ROUND = 1.0  # seconds between two looks at runs that go on
+_PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds before MLflow is asked again, the last for ever
+_AT_THE_END = 5.0  # seconds that the thread gets to close the parent run where no more is waited for
+_TRIES = 3  # of a run that an MLflow that answers does not take
+_WORTH_A_WORD = 5.0  # seconds that MLflow may be silent before someone is told
+
+
+@dataclass
+class _Batch:
+    """What lines of a journal come to in MLflow."""
+
+    points: list[Point] = field(default_factory=list)
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    inputs: dict[DataUsed, None] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
+    failures: list[tuple[int, Failed]] = field(default_factory=list)
+
+
+@dataclass
+class _Reader:
+    """How far the journal of a run was read and sent, and what of it later lines are understood by."""
+
+    born: int | None
+    offset: int = 0
+    began: Began | None = None
+    ended: Finished | Failed | None = None
+    at: int = 0
+    last: Scored | None = None
+    sent: int = 0
+    there: set[tuple[str, int]] = field(default_factory=set)  # points that MLflow has from elsewhere
+
+
+class Mirror:
+    """Brings the parent run and the child runs of a study up to its journals, from `start` to `close`.
+
+    `running` says that runs are trained now, so that a run without an end may still come to one. `records` are the runs
+    whose end is in Optuna alone. `say` takes a line for whoever watches.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: str | None,
+        experiment: str,
+        study: str,
+        journal: Journal,
+        tags: Mapping[str, str],
+        unit: str,
+        running: bool,
+        records: Iterable[Record] = (),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.uri = address(uri)
+        self.experiment, self.study, self.unit = experiment, study, unit
+        self.published = ""
+        self.changed: dict[str, int] = {"made": 0, "filled": 0, "closed": 0}
+        self._journal, self._tags, self._running, self._say = journal, dict(tags), running, say
+        self._records = {record.key: record for record in records}
+        self._tracker: Tracker | None = None
+        self._children: dict[str, Child] | None = None  # None: what MLflow has is not known
+        self._readers: dict[str, _Reader] = {}
+        self._live: set[str] = set()
+        self._dirty: dict[str, None] = {}
+        self._jobs: deque[Callable[[Tracker], None]] = deque()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._opened = threading.Event()
+        self._still = threading.Event()
+        self._ending = False
+        self._gone = False
+        self._answered = time.monotonic()  # when MLflow last did
+        self._why, self._failures, self._told = "", 0, False  # why it does not, how often, and whether that was said
+        self._odd: Counter[str] = Counter()  # how often a run was not taken by an MLflow that answers
+        self._spoilt: dict[str, str] = {}
+        self._status = ""
+        self._thread = threading.Thread(target=self._serve, name="mirror", daemon=True)
+
+    # ------------------------------------------------------------------ for the coordinator's thread
+
+    def start(self) -> None:
+        """Begin; what is missing of all that the study holds is sent first."""
+        self._thread.start()
+
+    def goes_on(self, key: str) -> None:
+        """A run was given to a slot; its journal says so already."""
+        with self._lock:
+            self._live.add(key)
+            self._records.pop(key, None)
+            self._dirty[key] = None
+            self._still.clear()
+        self._wake.set()
+
+    def wrote(self, key: str, *, ended: bool = False) -> None:
+        """There is more in the journal of a run; what goes on is sent about every second."""
+        with self._lock:
+            self._dirty[key] = None
+            if ended:
+                self._live.discard(key)
+            self._still.clear()
+        if ended:
+            self._wake.set()
+
+    def hold(self, records: Iterable[Record]) -> None:
+        """Runs whose end is in Optuna alone, like those that were taken over from another study."""
+        with self._lock:
+            for record in records:
+                self._records[record.key] = record
+                self._dirty[record.key] = None
+            self._still.clear()
+        self._wake.set()
+
+    def ask(self, job: Callable[[Tracker], None]) -> None:
+        """Have something done to the parent run, in order; it may be done twice."""
+        with self._lock:
+            self._jobs.append(job)
+            self._still.clear()
+        self._wake.set()
+
+    def run_of(self, key: str, patience: float = 0.0) -> str:
+        """The MLflow run of a run, "" where there is none within `patience` seconds or while MLflow does not answer."""
+        until = time.monotonic() + patience
+        while True:
+            children = self._children
+            if children is not None and key in children:
+                return children[key].identity
+            if self._why or time.monotonic() >= until:
+                return ""
+            time.sleep(0.005)
+
+    def opened(self, patience: float) -> bool:
+        """Whether MLflow has answered within so many seconds, so that `published` is known."""
+        return self._opened.wait(patience)
+
+    def settle(self, patience: float, check: Callable[[], None] = lambda: None) -> str:
+        """Wait until MLflow holds all; where it was silent for `patience` seconds, what waits and why, in words."""
+        began = time.monotonic()
+        while not self._still.wait(0.1):
+            check()
+            if time.monotonic() - max(began, self._answered) > patience or not self._thread.is_alive():
+                return self._waits()
+        return ""
+
+    def close(self, status: str, patience: float, check: Callable[[], None] = lambda: None) -> str:
+        """Close the parent run with `status` and end; what waits still after `patience` seconds of silence, in words.
+
+        `check` is asked meanwhile; where it raises, only the parent run is closed.
+        """
+        self._status = status
+        left = "interrupted"
+        try:
+            left = self.settle(patience, check)
+        finally:
+            self._ending, self._gone = True, bool(left)
+            self._wake.set()
+            self._thread.join(patience if not left else _AT_THE_END)
+        if not left and self._thread.is_alive():
+            return self._waits()
+        if left or not self._spoilt:
+            return left
+        key, reason = next(iter(self._spoilt.items()))
+        return f"MLflow ({self.uri}) does not take all of {len(self._spoilt)} run(s), like {key}: {reason}"
+
+    def _waits(self) -> str:
+        with self._lock:
+            runs = len(self._dirty)
+        what = f"{runs} run{'s' * (runs != 1)} of this start wait{'s' * (runs == 1)}" if runs else "what it lacks waits"
+        return f"MLflow ({self.uri}) does not answer{f': {self._why}' if self._why else ''}; {what}"
+
+    # ------------------------------------------------------------------ the thread
+
+    def _serve(self) -> None:
+        while not self._gone:
+            try:
+                self._work()
+                break
+            except Exception as error:  # whatever MLflow, its database or the network between raise
+                self._fails(error)
+                self._wake.clear()
+                self._wake.wait(_PAUSES[min(self._failures, len(_PAUSES)) - 1])
+        with suppress(Exception):  # the next start, or `harness sync`, does it otherwise
+            if self._tracker is not None and self._status:
+                self._tracker.close_study(self._status)
+
+    def _fails(self, error: Exception) -> None:
+        """MLflow did not take something: nobody knows how far it came, and whether it answers at all."""
+        self._why = _words(error)
+        self._children = None
+        self._readers.clear()
+        self._failures += 1
+        if not self._told and time.monotonic() - self._answered > _WORTH_A_WORD:
+            self._told = True
+            self._say(f"{self._waits()}; training goes on")
+
+    def _answers(self) -> None:
+        """MLflow has taken something."""
+        if self._told:
+            self._say(f"MLflow answers again after {time.monotonic() - self._answered:.0f} s")
+        self._answered, self._why, self._failures, self._told = time.monotonic(), "", 0, False
+
+    def _work(self) -> None:
+        """Send what there is until the study ends."""
+        tracker = self._tracker = self._tracker or Tracker(self.uri)
+        if self._children is None:
+            self.published = tracker.open_study(self.experiment, self.study, tags=self._tags, running=self._running)
+            self._children = tracker.children()
+            with self._lock:
+                self._dirty = dict.fromkeys([*self._dirty, *self._children, *self._journal.keys(), *self._records])
+            self._opened.set()
+        while not self._gone:
+            self._wake.clear()
+            with self._lock:
+                keys, jobs = list(self._dirty), list(self._jobs)
+            # A run that is new is made before others are filled: its trial names it.
+            for key in sorted(keys, key=self._children.__contains__):
+                if not self._gone:
+                    self._try(tracker, self._children, key)
+            for job in jobs:  # what is said of the parent is said of runs that are there
+                job(tracker)
+                with self._lock:
+                    self._jobs.popleft()
+            self._answers()
+            with self._lock:
+                still = not self._dirty and not self._jobs
+                if still:
+                    self._still.set()
+            if still and self._ending:
+                return
+            if still or not self._ending:
+                self._wake.wait(_ROUND)
+
+    def _try(self, tracker: Tracker, children: dict[str, Child], key: str) -> None:
+        """Bring a run; one that MLflow does not take, though it answers, is left so that others are not held up."""
+        with self._lock:
+            self._dirty.pop(key, None)
+        if key in self._spoilt:
+            return
+        try:
+            self._bring(tracker, children, key)
+            self._answered = time.monotonic()
+        except Exception as error:
+            self._odd[key] += not passing(error)
+            if refused(error) or self._odd[key] >= _TRIES:
+                self._spoilt[key] = _words(error)
+                self._say(f"run {key}: MLflow does not take all of it: {self._spoilt[key]}")
+                self._readers.pop(key, None)
+                return
+            with self._lock:
+                self._dirty[key] = None
+            raise
+
+    # ------------------------------------------------------------------ one run
+
+    def _bring(self, tracker: Tracker, children: dict[str, Child], key: str) -> None:
+        """Bring the child run of a run up to its journal and, where that does not tell its end, to its record."""
+        ended = self._follow(tracker, children, key) if self._journal.size(key) else None
+        record = self._records.get(key)
+        if record is not None and ended is not Finished and key not in self._live:
+            self._fill(tracker, children, record)
+        elif key in children and children[key].status == "RUNNING" and key not in self._live:
+            self._end(tracker, children[key], "KILLED", None)
+
+    def _follow(self, tracker: Tracker, children: dict[str, Child], key: str) -> type[Finished | Failed] | None:
+        """Send what the journal of a run has more; how the run has ended by it."""
+        child, reader = children.get(key), self._readers.get(key)
+        if reader is None:
+            born = self._journal.born(key)
+            if child is not None and child.forwarded == _reached(self._journal.size(key), born) and child.settled:
+                return None
+            reader = self._readers[key] = _Reader(born=born)
+            if child is not None and child.forwarded:
+                offset, _, of = child.forwarded.partition(" of ")
+                reader.sent = int(offset) if of == str(born) else 0
+            if child is not None and not reader.sent and child.measured:
+                reader.there = tracker.points_of(child.identity)
+        batch = _Batch()
+        for line in self._journal.read(key, reader.offset):
+            self._take(reader, line, batch, key)
+            reader.offset = line.end
+            if len(batch.points) >= BATCH:
+                child = self._send(tracker, children, key, reader, batch)
+                batch = _Batch()
+        if reader.offset > reader.sent or child is None:
+            child = self._send(tracker, children, key, reader, batch)
+        if child is None or reader.began is None:
+            return None
+        ended = reader.ended
+        if ended is None:
+            if key in self._live and child.status != "RUNNING":
+                tracker.go_on(child.identity, reader.began.name)
+                child.status = "RUNNING"
+            return None
+        status = "FINISHED" if isinstance(ended, Finished) else status_of(ended.kind)
+        if status == "FINISHED" and child.failed:
+            tracker.unmark(child.identity)
+            child.failed = False
+        if child.status != status and key not in self._live:
+            self._end(tracker, child, status, reader.at)
+        if key not in self._live:
+            del self._readers[key]
+        if isinstance(ended, Failed) and ended.kind in (Cause.DIVERGED, Cause.PRUNED):
+            shutil.rmtree(self._journal.runs / key, ignore_errors=True)  # its pictures are in MLflow now
+        return type(ended)
+
+    def _end(self, tracker: Tracker, child: Child, status: str, at: int | None) -> None:
+        tracker.finish(child.identity, status, at)
+        child.status = status
+        self.changed["closed"] += 1
+
+    def _take(self, reader: _Reader, line: Line, batch: _Batch, key: str) -> None:
+        """Add what a line comes to; one that MLflow has already is only understood."""
+        kept, at, sent = line.kept, line.at, line.end <= reader.sent
+        reader.at = at
+        points: list[Point] = []
+        match kept:
+            case Began():
+                reader.began, reader.ended = kept, None
+                if not sent:
+                    batch.parameters = kept.parameters
+                    batch.tags |= kept.tags
+            case Started() if not sent:
+                batch.tags |= kept.facts
+                batch.inputs |= dict.fromkeys(kept.data)
+            case Progress():
+                points = [(name, value, step, at) for name, told in kept.curves.items() for step, value in told]
+                if kept.rate:
+                    points.append((f"{self.unit}_per_second_now", kept.rate, kept.step, at))
+            case Scored():
+                known = reader.last.scores if reader.last and reader.last.step == kept.step else {}
+                reader.last = Scored(step=kept.step, train_seconds=0.0, scores={**known, **kept.scores})
+                points = [(name, value, kept.step, at) for name, value in kept.scores.items()]
+            case Artifact() if not sent and kept.kind != "checkpoint":
+                batch.artifacts.append(kept)
+            case Finished():
+                reader.ended = kept
+                scored = reader.last.scores if reader.last and reader.last.step == kept.step else {}
+                points = [
+                    (name, value, kept.step, at) for name, value in kept.summary.items() if scored.get(name) != value
+                ]
+            case Failed():
+                reader.ended = kept
+                if not sent:
+                    attempt = reader.began.attempt if reader.began else 1
+                    batch.failures.append((attempt, kept))
+                    batch.tags |= failure_tags(kept.kind.value, kept.reason)
+        if not sent:
+            there = reader.there
+            batch.points += [each for each in points if not there or (named(each[0]), each[2]) not in there]
+
+    def _send(
+        self, tracker: Tracker, children: dict[str, Child], key: str, reader: _Reader, batch: _Batch
+    ) -> Child | None:
+        """Send lines of a run, and then how far its journal is forwarded."""
+        began = reader.began
+        if began is None:
+            return children.get(key)
+        child = children.get(key)
+        if child is None:
+            born = reader.at if reader.born is None else reader.born
+            child = children[key] = tracker.make(key, began.name, at=born, tags=began.tags)
+            self.changed["made"] += 1
+        for artifact in batch.artifacts:
+            tracker.artifact(child.identity, Path(artifact.path), artifact.kind)
+        for attempt, failure in batch.failures:
+            words = f"{failure.kind.value}: {failure.reason}\n\n{failure.details}"
+            tracker.text(child.identity, words, f"attempts/{attempt}.txt")
+            if failure.details:
+                tracker.text(child.identity, failure.details, TRACEBACK)
+        if batch.inputs:
+            tracker.inputs(child.identity, batch.inputs)
+        reached = _reached(reader.offset, reader.born)
+        tracker.send(
+            child.identity,
+            points=batch.points,
+            parameters={} if child.forwarded else batch.parameters,  # they are there, and may not change
+            tags={**batch.tags, FORWARDED: reached},
+        )
+        child.forwarded, child.failed = reached, child.failed or bool(batch.failures)
+        reader.sent = reader.offset
+        self.changed["filled"] += 1
+        return child
+
+    def _fill(self, tracker: Tracker, children: dict[str, Child], record: Record) -> None:
+        """Let MLflow have of a run what Optuna has."""
+        child = children.get(record.key)
+        if child is None:
+            child = children[record.key] = tracker.make(record.key, record.name, at=record.began, tags=record.tags)
+            self.changed["made"] += 1
+        if child.status == record.status and child.settled:
+            return
+        points = list(record.points)
+        if record.reused:
+            theirs = tracker.copy(
+                child.identity, original=record.original, study=record.reused, key=record.key, tags=record.tags
+            )
+            step = points[0][2] if points else 0
+            known = {name for name, *_ in points}
+            points += [(name, value, step, record.ended) for name, value in theirs.items() if name not in known]
+        for attempt, words in record.failures:
+            tracker.text(child.identity, words, f"attempts/{attempt}.txt")
+        tracker.send(
+            child.identity,
+            points=tracker.absent(child.identity, points),
+            parameters=record.parameters,
+            tags=record.tags,
+        )
+        if record.status == "FINISHED":
+            tracker.unmark(child.identity)
+        self._end(tracker, child, record.status, record.ended)
+
+
+def _reached(offset: int, born: int | None) -> str:
+    """How far a journal is forwarded, and which one: the same run may have been begun in another folder."""
+    return f"{offset} of {born}"
+
+
+def _words(error: Exception) -> str:
+    """Why MLflow did not take something, in one line."""
+    inner: BaseException = error
+    while (cause := getattr(inner, "orig", None) or inner.__cause__) is not None:
+        inner = cause
+    return " ".join(str(inner).split())[:300] or type(inner).__name__
