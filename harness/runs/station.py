@@ -55,7 +55,7 @@ class Answer:
 class Station:
     """Trains one run at a time, in the project's folder where it is seen from here, else in a folder like it."""
 
-    def __init__(self, most: int = MOST, hung_after: float | None = None) -> None:
+    def __init__(self, hung_after: float | None = None, *, most: int = MOST) -> None:
         self._most = most  # bytes of a part, and of an answer about
         self._launcher = ProcessLauncher(1, limits=limits(hung_after))
         self._mirror: Path | None = None
