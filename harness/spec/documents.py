@@ -211,7 +211,11 @@ class _Marker:
             return replace(here, value=self.entries(node))
         if isinstance(node, yaml.SequenceNode) and node.tag.endswith(":seq"):
             return replace(here, value=[self.mark(child) for child in node.value])
-        value = self.loader.construct_object(node, deep=True)
+        try:
+            value = self.loader.construct_object(node, deep=True)
+        except (AttributeError, LookupError, TypeError, OverflowError):  # of `!!timestamp x`, `!!bool x`, `!!int ""`
+            kind = node.tag.rpartition(":")[2]
+            raise SpecError(f"{here.place}: what is tagged so is no {kind}; leave the tag out") from None
         if value is not None and not isinstance(value, bool | int | float | str):
             raise SpecError(f"{here.place}: tag {node.tag} is not allowed; write plain values, lists and mappings")
         if isinstance(value, str):
