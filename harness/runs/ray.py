@@ -100,8 +100,12 @@ def _refuse_dead(where: str) -> None:
 
 
 def _none(where: str, why: str) -> StudyError:
-    told = f"at {where}" if where != "auto" else "on this machine, and RAY_ADDRESS names none"
-    return StudyError(f"--launch ray: there is no Ray cluster {told} ({why}); {_START}")
+    told = (
+        f"at {where} ({why})"
+        if where != "auto"
+        else "on this machine, and neither --ray-address nor RAY_ADDRESS is given"
+    )
+    return StudyError(f"--launch ray: there is no Ray cluster {told}; {_START}")
 
 
 def nodes(address: str | None = None) -> list[dict[str, float]]:

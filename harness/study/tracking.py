@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
@@ -83,7 +83,7 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-            self.client = _Answered(MlflowClient(self.uri))
+            self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
             self.client.search_experiments(max_results=1)
         self.experiment = ""
         self.parent = ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.design import Plan, PlannedRun
 from harness.measures import RunState
+from harness.runs import retelling
 from harness.study.store import Standing
 
 
@@ -88,6 +89,7 @@ class Trainings:
             for run in group:
                 if run.key in self._complete:
                     checkpoint.remove(self._runs / run.key)
+                    retelling.remove(self._runs / run.key)
 
 
 def kept(runs: Path, run: PlannedRun) -> bool:

@@ -23,7 +23,7 @@ from harness.measures import Direction, Measure
 from harness.recipes import process
 from harness.recipes.address import Address
 from harness.recipes.command import OUTPUT, CommandRecipe
-from harness.recipes.events import Event, Progress, Scored, Started
+from harness.recipes.events import Event, Noted, Progress, Scored, Started
 from harness.recipes.run import Interrupted, Run
 from harness.spec import load
 
@@ -544,15 +544,19 @@ def test_a_command_that_saves_on_sigterm_goes_on_where_it_is_started_again(tmp_p
 
 
 @pytest.mark.parametrize(
-    "left", ["", "{", "[]", '{"seconds": "1"}', '{"seconds": NaN}', '{"seconds": -1.0}', "[" * 100_000]
+    "damaged",
+    ['{"seconds": 7.5, "sha256": "0"}', '{"seconds": 7.5}', "", "[1", '"x"', "\xff", '{"seconds": NaN}', "[" * 100_000],
 )
-def test_a_damaged_note_of_earlier_seconds_costs_the_seconds_and_not_the_run(tmp_path: Path, left: str) -> None:
+def test_seconds_of_earlier_attempts_that_are_damaged_are_not_counted_and_it_is_said(
+    tmp_path: Path, damaged: str
+) -> None:
     script(tmp_path, """print('{"step": 1, "accuracy": 1}')""")
-    run = run_of(tmp_path)
-    (tmp_path / "run" / "earlier.json").write_text(left)
-    found = train(tmp_path, {"command": ["python", "train.py"]}, run)
-    assert found["accuracy"] == 1
-    assert 0 < found["train_seconds"] < 60
+    events: list[Event] = []
+    run = run_of(tmp_path, events=events)
+    (tmp_path / "run" / "earlier.json").write_bytes(damaged.encode("latin-1"))
+    assert train(tmp_path, {"command": ["python", "train.py"]}, run)["train_seconds"] < 7
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert noted == "earlier.json is damaged: the seconds of training before this start are not counted"
 
 
 def test_the_time_of_an_attempt_that_saved_nothing_is_not_counted(tmp_path: Path) -> None:

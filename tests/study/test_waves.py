@@ -161,8 +161,8 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults are those of machines: what a run fails by is that its process died."""
     fail = StudyStore.fail
 
-    def told(store: StudyStore, number: int, cause: Cause, reason: str) -> None:
-        fail(store, number, Cause.LOST if cause is Cause.ERROR else cause, reason)
+    def told(store: StudyStore, number: int, cause: Cause, reason: str, details: str = "") -> None:
+        fail(store, number, Cause.LOST if cause is Cause.ERROR else cause, reason, details)
 
     monkeypatch.setattr(StudyStore, "fail", told)
 
