@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two files at a time, a thread each: most tests are small, and a second thread would only get in the other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: ablate example bench-metrics bench-power bench-stats check test test-all format install clean
+.PHONY: ablate audit example bench-metrics bench-power bench-stats check fuzz test test-all format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
@@ -20,6 +20,16 @@ test: $(READY)
 
 test-all: $(READY)
 	$(PYTEST) -m "slow or not slow"
+
+# 100,000 inputs of every kind that comes from outside; INPUTS, SEED and KINDS choose others.
+INPUTS ?= 100000
+SEED ?= 0
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzing --inputs $(INPUTS) --seed $(SEED) $(KINDS)
+
+# Known vulnerabilities of what constraints.txt pins; asks a service of the network.
+audit: $(READY)
+	$(BIN)/pip-audit --disable-pip --no-deps -r constraints.txt
 
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py

@@ -103,7 +103,7 @@ def _open(folder: Path, identity: str) -> Prepared | None:
             return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         groups = np.load(folder / "groups.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     skipped = [Skipped(**entry) for entry in about["skipped"]]
     return Prepared(images, groups, identity, about["names"], skipped)

@@ -16,6 +16,8 @@ from harness.spec.identity import differing, digest, effective, trained
 from harness.spec.idle import sleepers, wakes_under
 from harness.spec.nesting import Levels
 
+MOST_RUNS = 200_000
+"""That a plan may have: far above what any study trains."""
 _COUNTED = 512  # cells of a search's space that are tried out for being possible
 
 
@@ -64,6 +66,9 @@ def plan(spec: Spec) -> Plan:
         **({"search": [searching.sampler, searching.prune]} if searching else {}),
     }
     seeds = spec.seeds[:1] if searching else spec.seeds
+    if len(cells) * len(seeds) > MOST_RUNS:
+        text = f"{len(seeds):,} seeds of {len(cells):,} cells are {len(cells) * len(seeds):,} runs, more than"
+        raise spec.refusal(("seeds",), f"{text} {MOST_RUNS:,} that can be planned; give fewer seeds, or fewer levels")
     return Plan(
         study=spec.study,
         recipe=spec.recipe.name,

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+"""What is read, whatever a file is called. Pillow knows more, and calls Ghostscript for some of those."""
+_MOST_PIXELS = 80_000_000  # of one image: two thirds of a gigabyte while it is decoded
+
+
 def read_rgb(file: Path | IO[bytes]) -> Image.Image:
     """The image in RGB with 8 bits a channel.
 
@@ -22,7 +27,10 @@ def read_rgb(file: Path | IO[bytes]) -> Image.Image:
     bits, which Pillow would cut off.
     """
     try:
-        with Image.open(file) as opened:
+        with Image.open(file, formats=_KINDS) as opened:
+            if opened.width * opened.height > _MOST_PIXELS:
+                size = f"{opened.width:,} x {opened.height:,} pixels"
+                raise ValueError(f"has {size}, more than {_MOST_PIXELS:,} in all; save it smaller")
             if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
                 raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
             return opened.convert("RGB")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 * 2**20  # of one image in a zip
 _MOST_IMAGES = 500_000
+_MOST_UNPACKED = 2**30  # bytes of all images of a zip, where they take a hundred times its own: no real images do
+_MOST_PACKING = 100
 _WINDOW = 128  # images in memory at a time
 _WINDOW_BYTES = 256 * 2**20  # of decoded images at once, or little more
 
@@ -60,7 +62,7 @@ class ImageFiles:
             return (self.source / name).read_bytes()
         try:
             return self._zip.read(name)
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError) as error:
             raise OSError(f"not to be read from the zip: {error}") from error
 
     def pixels(self, name: str) -> Pixels:
@@ -141,11 +143,11 @@ def _window_features(
 def _open_zip(source: Path) -> zipfile.ZipFile:
     if not source.exists():
         raise DataError(f"{source}: no such folder or zip file")
-    if not zipfile.is_zipfile(source):
+    if not source.is_file() or not zipfile.is_zipfile(source):
         raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
     try:
         archive = zipfile.ZipFile(source)
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise DataError(f"{source}: a damaged zip file ({error}); pack it anew") from None
     members = [member for member in archive.infolist() if _is_image(member.filename)]
     if len(members) > _MOST_IMAGES:
@@ -155,6 +157,12 @@ def _open_zip(source: Path) -> zipfile.ZipFile:
             raise DataError(
                 f"{source}: {member.filename} would take {member.file_size:,} bytes; at most {_MOST_BYTES:,} an image"
             )
+    unpacked, packed = sum(member.file_size for member in members), source.stat().st_size
+    if unpacked > max(_MOST_UNPACKED, _MOST_PACKING * packed):
+        raise DataError(
+            f"{source}: its images would take {unpacked:,} bytes, more than {_MOST_PACKING} times the {packed:,} of "
+            "the zip, as no images do; give the folder of images"
+        )
     return archive
 
 

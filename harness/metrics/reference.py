@@ -138,7 +138,7 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
             "kernel_sums": tensors["kernel_sums"].cpu(),
             "memorization_baseline": float(manifest["memorization_baseline"]),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return found
 

@@ -64,7 +64,14 @@ class Address:
         if self.is_command:
             from harness.recipes.command import CommandRecipe
 
-            return CommandRecipe(json.loads(self.text), Path(self.folder))
+            try:
+                raw = json.loads(self.text)
+            except (ValueError, RecursionError):
+                raise SpecError(
+                    f"{self.text[:80]!r} is no recipe; give a name, a place like ./train.py:name, or a command as a "
+                    "mapping, not in quotes"
+                ) from None
+            return CommandRecipe(raw, Path(self.folder))
         if self.is_installed:
             return recipes.get(self.text)
         _, colon, name = self.text.rpartition(":")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from harness.errors import RecipeError
+
 
 def generator(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Generator:
     """The stream `name` of runs of `seed`, at its start. The treatment plays no part in it."""
@@ -38,7 +40,10 @@ class Streams:
         if name not in self._made:
             made = self._made[name] = generator(self.seed, name, device or self.device)
             if (state := self._restored.pop(name, None)) is not None:
-                made.set_state(state)
+                try:
+                    made.set_state(state)
+                except (TypeError, RuntimeError) as error:
+                    raise RecipeError(f"what is restored of the stream '{name}' is no state of it: {error}") from error
         return self._made[name]
 
     def state(self) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,21 +44,26 @@ def about(directory: Path) -> dict[str, Any]:
     """What `describe` left in a run's folder; empty where it has not ended well."""
     try:
         found = json.loads((directory / _ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def address_of(directory: Path) -> Address:
-    """Where the recipe is found that trained the finished run in `directory`."""
+    """Where the recipe is found that trained the finished run in `directory`. Raises StudyError."""
     found = about(directory)
-    return Address(found["address"], found["folder"])
+    text, folder = found.get("address"), found.get("folder")
+    if not isinstance(text, str) or not isinstance(folder, str):
+        raise StudyError(f"{directory / _ABOUT} is damaged: it names no recipe; train the run again")
+    return Address(text, folder)
 
 
 def run_folder(run: str) -> Path:
     """The folder of a finished run, from its path or its key. Raises StudyError."""
     direct = Path(run)
-    candidates = [direct] if direct.is_dir() else sorted(RUNS.glob(f"*/{run}*"))
+    # A key's beginning is no pattern; and isdir takes a name that is too long for none.
+    begun = (path for path in RUNS.glob("*/*") if path.name.startswith(run))
+    candidates = [direct] if os.path.isdir(run) else sorted(begun)
     candidates = [folder for folder in candidates if (folder / _ABOUT).exists()]
     if len(candidates) != 1:
         what = "several runs match" if candidates else "no finished run is"

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.recipes.events import Artifact, Cause, DataUsed, Event, Failed, Finished, Noted, Progress, Scored, Started
-from harness.runs.folder import RUNS
+from pydantic import TypeAdapter
+
+from harness.recipes.events import Artifact, Event, Failed, Finished, Noted, Progress, Scored, Started
 
 RATE = "rate"
 """By this name the journal knows the rate of a Progress among the points that it has."""
@@ -33,8 +34,8 @@ class Began:
 
 
 Kept = Began | Event
-_KINDS: dict[str, type[Kept]] = {
-    kind.__name__: kind for kind in (Began, Started, Progress, Scored, Artifact, Noted, Finished, Failed)
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind) for kind in (Began, Started, Progress, Scored, Artifact, Noted, Finished, Failed)
 }
 
 
@@ -57,13 +58,14 @@ class _Open:
 
 
 class Journal:
-    """The journals of a study's runs, by their keys.
+    """The journals of a study's runs, by their keys; `runs` is the folder of those.
 
     One thread writes, others may read. `say` is told of a line that a crash has cut in two.
     """
 
-    def __init__(self, study: str, say: Callable[[str], None] = lambda text: None) -> None:
-        self.folder = RUNS / study / "events"
+    def __init__(self, runs: Path, say: Callable[[str], None] = lambda text: None) -> None:
+        self.runs = runs
+        self.folder = runs / "events"
         self._say = say
         self._open: dict[str, _Open] = {}
 
@@ -193,20 +195,11 @@ def _line(raw: bytes) -> tuple[int, Kept] | None:
     """The time and the event of a line; None where a disk has damaged it."""
     try:
         fields = json.loads(raw)
-        return int(fields.pop("at")), _event(_KINDS[fields.pop("event")], fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        at, kind = fields.pop("at"), fields.pop("event")
+        kept: Kept = _KINDS[kind].validate_python(fields)
+        return int(at), kept
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _event(kind: type[Kept], fields: dict[str, Any]) -> Kept:
-    if kind is Failed:
-        fields["kind"] = Cause(fields["kind"])
-    elif kind is Started:
-        fields["data"] = tuple(DataUsed(**each) for each in fields["data"])
-    elif kind is Progress:
-        curves = fields["curves"].items()
-        fields["curves"] = {name: [(step, value) for step, value in points] for name, points in curves}
-    return kind(**fields)
 
 
 def _points(kept: Kept) -> Iterator[tuple[str, int]]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
@@ -33,6 +33,7 @@ FORWARDED, FAILURE, REASON = "harness.forwarded", "harness.failure", "harness.re
 PUBLISHED = "harness.published"
 _MOST = 90  # parameters, or tags, that are sent at once
 _LONGEST = 8000  # characters of a tag
+_LONGEST_NAME = 250  # of a run, by MLflow's own table, which PostgreSQL holds it to
 _PAGE = 500  # runs that are listed at once
 _FOREIGN = re.compile(r"[^\w\-. /]")  # what the name of a metric may not hold
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -84,7 +85,7 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-            self.client = MlflowClient(self.uri)
+            self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
             self.client.search_experiments(max_results=1)
         self.experiment = ""
         self.parent = ""
@@ -169,12 +170,12 @@ class Tracker:
     def make(self, key: str, name: str, *, at: int, tags: Mapping[str, str]) -> Child:
         """A child run, begun at that time. Look for one with the key before: this makes another."""
         child = {"mlflow.parentRunId": self.parent, "harness.role": "run", "harness.key": key, **_clipped(tags)}
-        run = self.client.create_run(self.experiment, start_time=at, run_name=name, tags=child)
+        run = self.client.create_run(self.experiment, start_time=at, run_name=name[:_LONGEST_NAME], tags=child)
         return Child(run.info.run_id)
 
     def go_on(self, run: str, name: str) -> None:
         """A run is trained again."""
-        self.client.update_run(run, status="RUNNING", name=name)
+        self.client.update_run(run, status="RUNNING", name=name[:_LONGEST_NAME])
 
     def send(
         self,
@@ -255,10 +256,12 @@ class Tracker:
         """A run of another study, by its identity or, where that is gone, by its study and key."""
         if identity:
             with contextlib.suppress(MlflowException):
-                return self.client.get_run(identity)
+                found: Run = self.client.get_run(identity)
+                return found
         everywhere = [each.experiment_id for each in self.client.search_experiments()]
         which = f"tags.`harness.study` = '{study}' and tags.`harness.key` = '{key}' and tags.`harness.role` = 'run'"
-        return next(iter(self.client.search_runs(everywhere, which, max_results=1)), None)
+        named: list[Run] = self.client.search_runs(everywhere, which, max_results=1)
+        return next(iter(named), None)
 
     def artifact(self, run: str, path: Path, folder: str | None = None) -> None:
         """Copy a file into the run's artifacts; one that is gone is left out."""
@@ -288,6 +291,26 @@ class Tracker:
     def finish(self, run: str, status: str, at: int | None = None) -> None:
         """Close a run as FINISHED, FAILED or KILLED, as of that time."""
         self.client.set_terminated(run, status, at)
+
+
+class _Answered:
+    """MLflow's client, but that every answer it cannot read is an MlflowException: a server may answer anything."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def asked(*args: Any, **more: Any) -> Any:
+            try:
+                return call(*args, **more)
+            except MlflowException:
+                raise
+            except Exception as error:  # of the parser of its messages, which has many
+                raise MlflowException(f"{name}: no answer of MLflow ({type(error).__name__}: {error})") from error
+
+        return asked
 
 
 def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:

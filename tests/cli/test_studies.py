@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -136,3 +137,35 @@ def test_a_password_is_not_shown(harness: Callable[..., Result], project: Path) 
     assert done.exit_code == 2
     assert "secret" not in done.stderr
     assert "nonsense://user:***@nowhere/db" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"plan": "to win"},
+        {"plan": ["first", "then"]},
+        {"plan": {"recipe": "dcgan"}},
+        {"plan": {"recipe": 1, "objective": [], "design": None, "runs": [], "search": None}},
+        {"plan": {"recipe": "./toys.py:toy", "objective": "accuracy", "design": "", "runs": [1], "search": {}}},
+        {"plan": {"recipe": "./toys.py:toy", "objective": "accuracy", "design": "", "runs": [], "search": {"a": 1}}},
+    ],
+)
+def test_a_study_of_others_with_attributes_of_our_names_is_theirs_and_stops_nobody(
+    own: Path, theirs: dict[str, Any]
+) -> None:
+    name = studied("numbers", "toy", "bn: {baseline: false, levels: [true]}", [0.5])
+    study = optuna.create_study(study_name="theirs", storage=STORAGE)
+    for key, value in theirs.items():
+        study.set_user_attr(key, value)
+    for attributes in ({"key": 3}, {"key": "k", "seed": "one", "cell": []}, {"key": "k", "failure": 1}):
+        study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=attributes))
+    found = {each.name: each for each in stored(STORAGE)}
+    assert (found["theirs"].recipe, found["theirs"].size) == ("", 0)
+    assert found[name].complete == 1
+    spec = load("numbers.yaml")
+    plan = make_plan(spec)
+    store = StudyStore(STORAGE, "another")
+    store.refuse_used_seeds(plan)
+    assert store.highest_seed(plan) == 0
+    store.create(spec, plan)
+    assert len(store.reconcile(plan).reused) == 1  # that of our own study

@@ -166,6 +166,15 @@ def test_every_bit_that_turns_in_the_cache_is_noticed_and_said(tmp_path: Path) -
     assert not said
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "[" * 100_000, '{"digest": [], "identity": {}}', "\ufeff{}"])
+def test_what_a_cache_says_of_itself_may_be_anything_and_it_is_made_anew(content: str, tmp_path: Path) -> None:
+    photo(tmp_path, "a")
+    pixels = np.array(prepare(dogs(tmp_path), cache=tmp_path / "cache").images)
+    (about,) = (tmp_path / "cache").glob("prepared/*/about.json")
+    about.write_text(content)
+    assert np.array_equal(prepare(dogs(tmp_path), cache=tmp_path / "cache").images, pixels)
+
+
 def test_drawn_photos_in_which_a_bit_turned_are_drawn_anew_and_stay_the_same_data(tmp_path: Path) -> None:
     settings, said = DataSettings(count=16, size=32), list[str]()
     first = prepare(settings, cache=tmp_path, note=said.append)
@@ -247,6 +256,33 @@ def test_drawn_dogs_read_back_as_stanford_dogs(tmp_path: Path) -> None:
 def test_an_annotation_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadAnnotation, match="no annotation"):
         read_boxes(tmp_path / "nothing", (10, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOX.format("1e400", 1, 2, 3), "a corner that is not a number"),
+        (BOX.format("nan", 1, 2, 3), "a corner that is not a number"),
+        (BOX.format("9" * 5000, 1, 2, 3), "a corner that is not a number"),
+        ("<a>" * 100_000, "not XML"),
+        ("<a>" * 100_000 + "</a>" * 100_000, "no box"),
+        ("<a>" * 200_000 + "</a>" * 200_000, "more than 1,048,576 bytes"),
+    ],
+    ids=["infinite", "nan", "long number", "open", "deep", "large"],
+)
+def test_an_annotation_beyond_all_bounds_is_refused_with_its_reason(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "note").write_text(text)
+    with pytest.raises(BadAnnotation, match=reason):
+        read_boxes(tmp_path / "note", (100, 80))
+
+
+def test_a_pipe_among_the_annotations_is_skipped_and_not_waited_for(tmp_path: Path) -> None:
+    photo(tmp_path, "good")
+    photo(tmp_path, "piped", annotation=None)
+    os.mkfifo(tmp_path / "Annotation" / "n1-dog" / "piped")
+    os.mkfifo(tmp_path / "Images" / "n1-dog" / "pipe.jpg")
+    prepared = prepare(dogs(tmp_path, max_skipped=1.0), cache=tmp_path / "cache")
+    assert [(Path(each.path).stem, each.reason) for each in prepared.skipped] == [("piped", "annotation is no file")]
 
 
 # ---------------------------------------------------------------------- real photos

@@ -1,17 +1,19 @@
-"""A cap on hours takes whole seeds away, the last first."""
+"""A cap on hours takes whole seeds away, the last first; a plan has at most so many runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from harness.design import Cell, Plan, PlannedRun
+from harness.design import Cell, Plan, PlannedRun, plan
 from harness.design.cap import cap, keep
 from harness.errors import SpecError
 from harness.recipes.dcgan.measures import MIFID
 from harness.recipes.dcgan.settings import DcganBudget as Budget
 from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.spec import load
 
 
 def planned(seeds: list[int]) -> Plan:
@@ -65,3 +67,13 @@ def test_runs_that_share_a_training_take_what_their_own_scores_do() -> None:
 
 def test_keeping_seeds_keeps_every_cell_of_theirs() -> None:
     assert [run.key for run in keep(planned([0, 1]), [1]).runs] == ["baseline-1", "wide-1"]
+
+
+def test_a_plan_of_more_runs_than_anyone_trains_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    levels = ", ".join(str(width) for width in range(9, 40))
+    (tmp_path / "spec.yaml").write_text(
+        f"study: much\nrecipe: dcgan\nbudget: {{images: 640}}\nseeds: 10000\n"
+        f"factors:\n  width: {{baseline: 8, levels: [{levels}]}}\n"
+    )
+    with pytest.raises(SpecError, match="10,000 seeds of 32 cells are 320,000 runs, more than 200,000"):
+        plan(load(tmp_path / "spec.yaml"))

@@ -1,4 +1,4 @@
-"""Images above their nearest real ones come back from the file as they went in."""
+"""Images are read by what they hold, within limits; those above their nearest real ones come back as they went in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
-from harness.files.images import load_pairs, save_pairs
+from harness.files.images import load_pairs, read_rgb, save_pairs
 
 
 def test_pairs_come_back_as_they_were_saved(tmp_path: Path) -> None:
@@ -21,3 +22,26 @@ def test_pairs_come_back_as_they_were_saved(tmp_path: Path) -> None:
     for position, pair in enumerate(found):
         for image, content in zip((upper[position], lower[position]), pair, strict=True):
             assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), image.permute(1, 2, 0).numpy())
+
+
+def test_a_file_is_read_by_what_it_holds_and_no_program_is_called_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+    renamed = (tmp_path / "a.eps").rename(tmp_path / "a.png")
+
+    def called(*args: object, **more: object) -> None:
+        raise AssertionError("Pillow calls Ghostscript for a PostScript file")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", called)
+    with pytest.raises(OSError, match="cannot identify"):
+        read_rgb(renamed)
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "b.png", "WEBP", lossless=True)
+    assert read_rgb(tmp_path / "b.png").getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 100_000
+    with pytest.raises(ValueError, match="12,000 x 12,000 pixels, more than 80,000,000"):
+        read_rgb(tmp_path / "bomb.png")

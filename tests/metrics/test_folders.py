@@ -95,11 +95,17 @@ def test_grey_and_transparent_images_are_read_as_rgb(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("nowhere", "no such folder or zip"), ("text.txt", "neither a folder nor a zip"), ("empty", "holds no image")],
+    [
+        ("nowhere", "no such folder or zip"),
+        ("text.txt", "neither a folder nor a zip"),
+        ("pipe", "neither a folder nor a zip"),
+        ("empty", "holds no image"),
+    ],
 )
 def test_what_holds_no_images_is_refused_by_name(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "text.txt").write_text("no zip")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=f"{name}.*{said}"):
         ImageFiles(tmp_path / name)
 
@@ -158,3 +164,35 @@ def test_no_flipped_byte_of_a_zip_ends_in_anything_but_a_refusal(folder: Path, t
         for name in files.names:
             with contextlib.suppress(OSError, ValueError):
                 files.pixels(name)
+
+
+def test_a_name_that_its_zip_says_is_utf8_and_is_not_makes_a_damaged_zip(folder: Path) -> None:
+    content = zipped(folder).read_bytes().replace(b"../0.png", b"../\xff.png")
+    at = content.index(b"PK\x01\x02")
+    damaged = bytearray(content)
+    damaged[at + 8 : at + 10] = (0x800).to_bytes(2, "little")  # its names are UTF-8
+    (folder.parent / "damaged.zip").write_bytes(damaged)
+    with pytest.raises(DataError, match="damaged zip"):
+        ImageFiles(folder.parent / "damaged.zip")
+
+
+def test_a_member_whose_own_header_has_another_name_in_no_encoding_is_unreadable(folder: Path) -> None:
+    content = bytearray(zipped(folder).read_bytes())
+    content[6:8] = (0x800).to_bytes(2, "little")
+    content[30] = 0xFF
+    (folder.parent / "damaged.zip").write_bytes(content)
+    files = ImageFiles(folder.parent / "damaged.zip")
+    with pytest.raises(OSError, match="not to be read"):
+        files.content("../0.png")
+    assert files.digest() != ImageFiles(zipped(folder)).digest()
+
+
+def test_a_zip_that_unpacks_to_far_more_than_images_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_MOST_UNPACKED", 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        for index in range(4):
+            archive.writestr(f"{index}.bmp", bytes(2**20))
+    with pytest.raises(DataError, match="would take 4,194,304 bytes, more than 100 times"):
+        ImageFiles(tmp_path / "bomb.zip")

@@ -127,7 +127,11 @@ def renamed(folder):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"names": [*manifest["names"], "another"]}))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed, baseline, renamed])
+def deep(folder):
+    (folder / "manifest.json").write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, pickle, empty, foreign, garble, listed, baseline, renamed, deep])
 def test_a_damaged_or_foreign_entry_is_rebuilt(tmp_path, photos, damage):
     extractor = Means()
     before = reference(photos, extractor, cache=tmp_path)

@@ -289,3 +289,9 @@ def test_what_a_module_prints_when_it_is_imported_is_no_part_of_a_report(
     Address("./loud.py:f", str(tmp_path)).load()
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "hello\n")
+
+
+@pytest.mark.parametrize("text", ["{{", "{", "{a: 1}", "{lr}", '{"a":' * 100_000])
+def test_text_that_begins_like_a_command_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"is no recipe; give a name, a place like \./train\.py:name, or a command"):
+        Address.of(text).load()

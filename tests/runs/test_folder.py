@@ -76,3 +76,19 @@ def test_a_run_that_failed_is_none_that_is_finished_and_another_try_forgets_its_
     train(project, "abc2", 0.5)
     with pytest.raises(StudyError, match=r"several runs match 'abc'; .* keys under runs/: abc1, abc2"):
         folder.run_folder("abc")
+
+
+@pytest.mark.parametrize("run", ["*", "**", "[", "a\0b", "x" * 300, "/", "..", "../..", "\udcff", "k*"])
+def test_a_run_by_no_name_of_one_is_refused_whatever_the_name_holds(project: Path, run: str) -> None:
+    train(project, "key1", 0.1)
+    with pytest.raises(StudyError, match="give a folder like runs/STUDY/KEY"):
+        folder.run_folder(run)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", "{}", '{"address": 1, "folder": "."}', "[" * 100_000, '{"address": "a"}']
+)
+def test_what_a_damaged_folder_says_of_itself_is_refused_in_one_line(project: Path, content: str) -> None:
+    (project / "run.json").write_text(content)
+    with pytest.raises(StudyError, match="is damaged: it names no recipe; train the run again"):
+        folder.address_of(project)

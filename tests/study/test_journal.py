@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Noted, Progress, Scored, Started
+from harness.runs.folder import RUNS
 from harness.study import journal as module
 from harness.study.journal import Began, Journal, Kept
 
@@ -28,7 +29,7 @@ def kept(journal: Journal, key: str = "k") -> list[Kept]:
 
 
 def test_what_is_written_is_read_again_bit_by_bit(project: Path) -> None:
-    journal = Journal("s")
+    journal = Journal(RUNS / "s")
     for at, event in enumerate(EVENTS):
         assert journal.append("k", event, at)
     assert kept(journal) == EVENTS
@@ -40,7 +41,7 @@ def test_what_is_written_is_read_again_bit_by_bit(project: Path) -> None:
 
 
 def test_a_point_that_is_told_again_counts_once_and_the_first_time(project: Path) -> None:
-    for journal in (Journal("s"), Journal("s")):  # the second has the points of the first from its file
+    for journal in (Journal(RUNS / "s"), Journal(RUNS / "s")):  # the second has the points of the first from its file
         journal.append("k", Began(attempt=1, trial=0, name="n"), 0)
         journal.append("k", Progress(step=1, train_seconds=0.1, rate=5.0, curves={"loss": [(1, 0.5)]}), 0)
         journal.append("k", Scored(step=2, train_seconds=0.1, scores={"error": 1.0}), 0)
@@ -59,14 +60,14 @@ def test_a_point_that_is_told_again_counts_once_and_the_first_time(project: Path
 
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_line_that_a_crash_has_cut_is_left_out_and_said(project: Path, cut: int) -> None:
-    first = Journal("s")
+    first = Journal(RUNS / "s")
     for event in EVENTS[:4]:
         first.append("k", event, 0)
     first.close()
     path = first.path("k")
     os.truncate(path, path.stat().st_size - cut)
     said: list[str] = []
-    second = Journal("s", said.append)
+    second = Journal(RUNS / "s", said.append)
     assert kept(second) == EVENTS[:3]
     second.append("k", EVENTS[3], 0)
     assert kept(second) == EVENTS[:4]
@@ -76,7 +77,7 @@ def test_a_line_that_a_crash_has_cut_is_left_out_and_said(project: Path, cut: in
 
 
 def test_a_line_that_a_disk_has_damaged_costs_that_event_alone(project: Path) -> None:
-    journal = Journal("s")
+    journal = Journal(RUNS / "s")
     for event in EVENTS:
         journal.append("k", event, 0)
     lines = journal.path("k").read_bytes().splitlines(keepends=True)
@@ -86,7 +87,7 @@ def test_a_line_that_a_disk_has_damaged_costs_that_event_alone(project: Path) ->
 
 
 def test_a_full_disk_leaves_no_half_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal("s")
+    journal = Journal(RUNS / "s")
     journal.append("k", EVENTS[0], 0)
     write, calls = os.write, []
 
@@ -106,7 +107,7 @@ def test_a_full_disk_leaves_no_half_line(project: Path, monkeypatch: pytest.Monk
 
 
 def test_how_an_attempt_ended_is_known_by_its_number(project: Path) -> None:
-    journal = Journal("s")
+    journal = Journal(RUNS / "s")
     lost = Failed(kind=Cause.LOST, reason="the machine is gone", details="its last words")
     for attempt, end in ((1, lost), (2, None), (3, EVENTS[-1])):
         journal.append("k", Began(attempt=attempt, trial=attempt + 10, name="n"), 0)

@@ -14,6 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
+from harness.runs.folder import RUNS
 from harness.study.journal import Began, Journal, Kept
 from harness.study.mirror import Mirror
 from harness.study.recording import Record
@@ -86,7 +87,7 @@ def table(uri: str) -> dict[str, Any]:
 @pytest.fixture
 def journal(project: Path) -> Journal:
     Path("grid.png").write_bytes(b"a picture")
-    found = Journal("s-1")
+    found = Journal(RUNS / "s-1")
     for key in KEYS:
         write(found, key, events(key))
     return found
@@ -176,7 +177,7 @@ def test_an_extra_child_of_a_run_goes_and_a_failure_that_was_overcome_is_no_tag(
 
 
 def test_a_run_whose_end_nobody_told_is_killed_and_goes_on_as_running(tracking: str, project: Path) -> None:
-    journal = Journal("s-1")
+    journal = Journal(RUNS / "s-1")
     Path("grid.png").write_bytes(b"a picture")
     write(journal, "a", events("a")[:3])
     assert mirror(tracking, journal).close("KILLED", 60) == ""
@@ -274,7 +275,7 @@ def test_a_run_without_a_journal_is_filled_from_its_record_once(tracking: str, j
 def test_a_run_that_was_begun_in_another_folder_keeps_the_points_it_has(tracking: str, journal: Journal) -> None:
     assert mirror(tracking, journal).close("FINISHED", 60) == ""
     before = table(tracking)
-    elsewhere = Journal("s-1")
+    elsewhere = Journal(RUNS / "s-1")
     elsewhere.folder = Path("elsewhere")
     for key in KEYS:
         for place, event in enumerate(events(key)):

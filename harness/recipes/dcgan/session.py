@@ -110,7 +110,7 @@ def _generator(directory: Path) -> dict[str, Any]:
         about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
         given = about.pop("sha256", None)
         made = _checksum(about, directory / "generator.pt")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise StudyError(f"{directory}: generator.json is damaged: no JSON; train the run again") from None
     except OSError as error:
         raise StudyError(

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from harness.design import Plan
 from harness.design.layouts import BASELINE
 from harness.errors import StudyError
-from harness.study.store.outcomes import SETTLED, keyed, state_of
+from harness.study.store.outcomes import SETTLED, keyed, keyed_of_others, plan_of, state_of
 
 
 def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
@@ -28,7 +28,7 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     planned = {run.seed for run in plan.runs}
     factors = {contrast.factor for contrast in plan.contrasts}
     for summary in optuna.get_all_study_summaries(storage):
-        document = summary.user_attrs.get("plan") or {}
+        document = plan_of(summary.user_attrs)
         search = document.get("search")
         other = document.get("recipe", plan.recipe), document.get("objective", plan.objective.name)
         if not search or other != (plan.recipe, plan.objective.name):
@@ -66,7 +66,7 @@ def highest_seed(storage: BaseStorage, recipe: str, objective: str) -> int:
     """The highest seed that any study of the recipe and the objective has a run of; -1 where there is none."""
     seeds = [-1]
     for summary in optuna.get_all_study_summaries(storage):
-        document = summary.user_attrs.get("plan") or {}
+        document = plan_of(summary.user_attrs)
         if (document.get("recipe"), document.get("objective")) == (recipe, objective):
             seeds += _used(storage, summary.study_name)
     return max(seeds)
@@ -75,10 +75,10 @@ def highest_seed(storage: BaseStorage, recipe: str, objective: str) -> int:
 def _keys(storage: BaseStorage, name: str) -> set[str]:
     """The keys of a study's runs that are done."""
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return {key for key, trial in keyed(trials) if state_of(trial) in SETTLED}
+    return {key for key, trial in keyed_of_others(trials) if state_of(trial) in SETTLED}
 
 
 def _used(storage: BaseStorage, name: str) -> set[int]:
     """The seeds of a study's runs that are done."""
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return {trial.user_attrs["seed"] for _, trial in keyed(trials) if state_of(trial) in SETTLED}
+    return {trial.user_attrs["seed"] for _, trial in keyed_of_others(trials) if state_of(trial) in SETTLED}

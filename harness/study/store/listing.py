@@ -39,13 +39,13 @@ def stored(storage: str) -> list[Stored]:
 
 def _stored(study: optuna.Study) -> Stored:
     trials = study.get_trials(deepcopy=False)
-    plan = study.user_attrs.get("plan")
-    if not isinstance(plan, dict):
+    plan = outcomes.plan_of(study.user_attrs)
+    if not plan:
         return Stored(name=study.study_name, last=_last(trials))
     planned = {run["key"] for run in plan["runs"]} if not plan.get("search") else None
     states: dict[str, set[RunState]] = {}
     complete: list[FrozenTrial] = []
-    for key, trial in outcomes.keyed(trials):
+    for key, trial in outcomes.keyed_of_others(trials):
         if planned is None or key in planned:
             states.setdefault(key, set()).add(state := outcomes.state_of(trial))
             complete += [trial] if state is RunState.COMPLETE else []
@@ -53,9 +53,9 @@ def _stored(study: optuna.Study) -> Stored:
     highest = study.directions[0] is StudyDirection.MAXIMIZE
     return Stored(
         name=study.study_name,
-        recipe=plan.get("recipe", ""),
-        objective=plan.get("objective", ""),
-        design=plan.get("design", ""),
+        recipe=plan["recipe"],
+        objective=plan["objective"],
+        design=plan["design"],
         complete=sum(RunState.COMPLETE in each for each in states.values()),
         size=plan["search"]["trials"] if planned is None else len(planned),
         failed=sum(each <= ended_badly for each in states.values()),

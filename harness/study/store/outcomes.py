@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -89,6 +89,40 @@ def curve_of(trial: FrozenTrial) -> dict[int, float]:
 def keyed(trials: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
     """(key of its run, trial) for each trial that is of a run: someone else's have no key."""
     return [(trial.user_attrs["key"], trial) for trial in trials if "key" in trial.user_attrs]
+
+
+def plan_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan among a study's attributes; {} where there is none, or one that is not of our making.
+
+    Whoever shares the storage may keep anything under that name.
+    """
+    found = attributes.get("plan")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("recipe", "objective")):
+        return {}
+    search, runs = found.get("search"), found.get("runs")
+    if search and not (
+        isinstance(search, dict) and isinstance(search.get("levels"), dict) and isinstance(search.get("trials"), int)
+    ):
+        return {}
+    sound = isinstance(runs, list) and all(isinstance(run, dict) and isinstance(run.get("key"), str) for run in runs)
+    return found if sound and isinstance(found.get("design"), str) else {}
+
+
+def keyed_of_others(trials: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
+    """`keyed` of a study that others may have made: those whose attributes are what we write."""
+    return [(str(trial.user_attrs["key"]), trial) for trial in trials if _is_ours(trial.user_attrs)]
+
+
+def _is_ours(attributes: Mapping[str, Any]) -> bool:
+    told = {"key": str, "cell": str, "seed": int, "levels": dict}
+    more = {"summary": dict, "failure": dict, "curve": dict, "source": str, "mlflow_run_id": str, "reused_from": str}
+    summary, curve = attributes.get("summary") or {}, attributes.get("curve") or {}
+    return (
+        all(type(attributes.get(name)) is kind for name, kind in told.items())
+        and all(isinstance(attributes.get(name, kind()), kind) for name, kind in more.items())
+        and all(isinstance(value, float | int) for value in (*summary.values(), *curve.values()))
+        and all(str(step).isdecimal() for step in curve)
+    )
 
 
 def state_of(trial: FrozenTrial) -> RunState:

@@ -48,11 +48,11 @@ def reusable(storage: BaseStorage, name: str, plan: Plan, keys: set[str], source
     """
     found: dict[str, Reusable] = {}
     for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
-        document = summary.user_attrs.get("plan") or {}
+        document = outcomes.plan_of(summary.user_attrs)
         if summary.study_name == name or document.get("recipe") != plan.recipe or document.get("search"):
             continue
         trials = optuna.load_study(study_name=summary.study_name, storage=storage).get_trials(deepcopy=False)
-        for key, trial in outcomes.keyed(trials):
+        for key, trial in outcomes.keyed_of_others(trials):
             if key not in keys or trial.user_attrs.get("source", "") != source:
                 continue
             taken = _reusable(trial, summary.study_name, plan.objective.name, document.get("objective"))

@@ -282,7 +282,7 @@ def test_a_disk_that_fills_up_costs_checkpoints_and_pictures_and_not_the_run(
     assert noted == [
         "the checkpoint after 120 images cannot be saved (File too large): there is none yet, training goes on, and "
         "the next one is tried",
-        "grid-000000120.png cannot be written (File too large): it goes on without pictures",
+        "grid-000000120.png cannot be written (File too large): training goes on without it",
     ]
     assert outcome(Dcgan().train(SETTINGS, run(tmp_path / "full", times=4)[0])) == outcome(whole)
 
@@ -327,6 +327,16 @@ def test_what_is_kept_of_the_generator_is_the_runs_settings_as_they_are(tmp_path
     assert about["size"] == 32
     (tmp_path / "generator.json").write_text(json.dumps({"recipe": "dcgan", "network": {"width": 2}}))
     with pytest.raises(StudyError, match="earlier version, without a checksum; train it again"):
+        Dcgan().sample(tmp_path, count=4, seed=0)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "[", "[]", "null", "{}", '"sha256"', "[" * 100_000, '{"sha256": [], "size": 1e999}']
+)
+def test_what_a_run_says_of_its_generator_may_be_anything_and_is_refused(tmp_path: Path, said: str) -> None:
+    Dcgan().train(SETTINGS, run(tmp_path, images=40)[0])
+    (tmp_path / "generator.json").write_text(said)
+    with pytest.raises(StudyError, match=r"train (it|the run) again|do not match their checksum"):
         Dcgan().sample(tmp_path, count=4, seed=0)
 
 
