@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -32,7 +32,7 @@ def save(state: Mapping[str, Any], folder: Path) -> None:
     """
     path = folder / NAME
     with sealed.sealing(path) as file:
-        torch.save(dict(state), file)
+        torch.save(dict(state), cast(IO[bytes], file))  # which only writes and flushes
         file.seal()
         _keep(path, folder / BEFORE)
 
@@ -91,6 +91,29 @@ def newest(
     if refused:
         note(f"{'; '.join(refused)}: there is no other, training starts anew")
     return None, None
+
+
+def soundest(paths: Sequence[Path], note: Callable[[str], None]) -> Path | None:
+    """The first of `paths`, checkpoints that another library wrote and that were sealed, that is sound; else None.
+
+    `note` is told of those that are damaged, which are deleted.
+    """
+    refused = []
+    for path in paths:
+        try:
+            sealed.check(path)
+        except FileNotFoundError:
+            continue
+        except Damaged as error:
+            refused.append(f"{path.name} {error}, and is thrown away")
+            path.unlink()
+        else:
+            if refused:
+                note(f"{'; '.join(refused)}: going on from {path.name}, the last good one")
+            return path
+    if refused:
+        note(f"{'; '.join(refused)}: there is no other, training starts anew")
+    return None
 
 
 def kept(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from harness.runs import folder
 from harness.runs.boundary import TRACEBACK, checked, fault, guarded
 from harness.runs.description import RunDescription
 from harness.runs.preparing import prepare
+from harness.runs.retelling import Retelling
 
 
 def execute(
@@ -62,6 +63,9 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             around.enter_context(put_back())
             _settle(description)
             reset_peak_memory(device)
+        # What was begun by another source is not gone on with.
+        identity = f"{description.identity or description.key}{f'-{source}' if source else ''}"
+        tell = Retelling(description, identity, emit)
         run = Run(
             seed=description.seed,
             directory=directory,
@@ -74,13 +78,13 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             budget=description.budget,
             device=description.device,
             threads=description.threads,
-            # What was begun by another source is not gone on with.
-            identity=f"{description.identity or description.key}{f'-{source}' if source else ''}",
+            identity=identity,
             trained=Path(description.trained) if description.trained else None,
-            emit=guarded(_opening(emit, source, device), recipe.name, description.objective),
+            emit=guarded(_opening(tell, source, device), recipe.name, description.objective),
             stop=should_stop,
         )
         returned = recipe.train(description.train, run)
+    tell.tell_again()
     if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run
         raise Interrupted(f"stopped after {run.step:,} {recipe.unit}")
     summary = checked(returned, recipe.name, description.objective)

@@ -16,26 +16,31 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as Flag
 
+from harness.machine import memory
 from harness.recipes.address import Address
 from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs import guard
 from harness.runs.boundary import LOWER, fault, whose
 from harness.runs.description import RunDescription
 from harness.runs.execute import execute
+from harness.runs.inbox import Inbox, post
 from harness.runs.liveness import BEAT, Limits, Watch
 
 _SPAWN = multiprocessing.get_context("spawn")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_BEAT = b"beat"  # what a slot sends where it has nothing else to say
+_BEAT = None  # what a slot sends where it has nothing else to say
 _TAIL = 4000  # bytes of a slot's output that are remembered
 
-Order = tuple[Address, str, bytes]
-"""A recipe's address, the run's folder, and its pickled description, whose recipe may fail to load in a slot."""
+Order = tuple[int, Address, str, bytes]
+"""The how manieth run of the slot, a recipe's address, the run's folder, and its pickled description, whose recipe may
+fail to load in a slot."""
 
 
 def _serve(connection: Connection, output: Connection, stop: Flag, threads: int | None, beat: float) -> None:
@@ -45,10 +50,10 @@ def _serve(connection: Connection, output: Connection, stop: Flag, threads: int 
         os.environ["OMP_NUM_THREADS"] = str(threads)
     sending, busy = threading.Lock(), threading.Event()
 
-    def send(what: Event | bytes) -> None:
+    def send(what: tuple[int, Event] | None) -> None:
         try:
             with sending:
-                connection.send(what)
+                post(connection, what)
         except OSError:
             # The coordinator is gone: its successor starts from the checkpoint, so nobody needs this process.
             os._exit(1)
@@ -66,16 +71,22 @@ def _serve(connection: Connection, output: Connection, stop: Flag, threads: int 
             return
         if order is None:
             return
-        address, directory, pickled = order
+        number, address, directory, pickled = order
+        emit = partial(_told, send, number)
         busy.set()
         try:
             description: RunDescription = pickle.loads(pickled)
         except BaseException as error:  # the recipe cannot be loaded here: the end of this run, not of the slot
-            send(fault(error, address, directory))
+            emit(fault(error, address, directory))
         else:
             with contextlib.suppress(KeyboardInterrupt):  # raised by the recipe: the signal is ignored here
-                execute(description, send, stop.is_set)
+                execute(description, emit, stop.is_set)
         busy.clear()
+
+
+def _told(send: Callable[[tuple[int, Event] | None], None], number: int, event: Event) -> None:
+    """Send an event with the number of its run: a thread that a recipe leaves behind may speak during the next one."""
+    send((number, event))
 
 
 def _stand_apart(output: Connection) -> None:
@@ -84,6 +95,7 @@ def _stand_apart(output: Connection) -> None:
     for each in _SIGNALS:
         # A handler rather than SIG_IGN: programs that a recipe starts have the usual behaviour again.
         signal.signal(each, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     os.register_at_fork(after_in_child=_as_usual)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -97,23 +109,38 @@ def _as_usual() -> None:
         signal.signal(each, signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """A process that is started inside takes no signals until it asks for them: it takes seconds to load."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass
 class _Worker:
     process: SpawnProcess
     connection: Connection
+    inbox: Inbox
     stop: Flag
     printed: _Printed
     killed_before: int  # processes that the system had killed for want of memory when this one was started
+    runs: int = 0
     watch: Watch | None = None
+    computed: float | None = None  # CPU time in seconds that it had used at the last look, since its last sign of life
     whose: str = ""
 
     @property
     def busy(self) -> bool:
         return self.watch is not None
 
-    def take(self, order: Order, watch: Watch) -> bool:
+    def take(self, address: Address, directory: str, pickled: bytes, watch: Watch) -> bool:
         """Hand the process a run; False where it has died since its last one."""
         self.stop.clear()
+        self.runs += 1
+        order: Order = (self.runs, address, directory, pickled)
         try:
             self.connection.send(order)
         except OSError:
@@ -129,6 +156,7 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+        self.inbox.close()
 
 
 class _Printed:
@@ -202,11 +230,11 @@ class ProcessLauncher:
             return
         order = (description.address, description.directory, pickled)
         worker = self._workers.get(slot)
-        if worker is None or not worker.process.is_alive() or not worker.take(order, self._watch()):
+        if worker is None or not worker.process.is_alive() or not worker.take(*order, self._watch()):
             if worker is not None:
                 self._drop(slot)
             worker = self._workers[slot] = self._start(description.threads)
-            worker.take(order, self._watch())
+            worker.take(*order, self._watch())
         worker.whose = whose(description.address)
 
     def _watch(self) -> Watch:
@@ -215,15 +243,17 @@ class ProcessLauncher:
     def _start(self, threads: int | None) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         read, write = _SPAWN.Pipe(duplex=False)
-        stop = _SPAWN.Event()
+        with _held_back():
+            stop = _SPAWN.Event()  # starts multiprocessing's tracker of resources, which asks for signals here
         process = _SPAWN.Process(target=_serve, args=(theirs, write, stop, threads, self._beat))
-        killed = _killed_for_memory()
-        process.start()
+        killed = memory.kills()
+        with _held_back():
+            process.start()
         theirs.close()
         write.close()
         self._guard = self._guard or _Guard()
         self._guard.tell("+", process.pid)
-        return _Worker(process, ours, stop, _Printed(read), killed)
+        return _Worker(process, ours, Inbox(ours), stop, _Printed(read), killed)
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         if self._refused:
@@ -243,20 +273,19 @@ class ProcessLauncher:
         worker = self._workers[slot]
         dead = not worker.process.is_alive()  # asked before the pipe is emptied: nothing comes after that
         found: list[Event] = []
-        try:
-            while worker.watch is not None and worker.connection.poll():
-                event: Event | bytes = worker.connection.recv()
-                if isinstance(event, bytes):
-                    worker.watch.sign(time.monotonic())
-                    continue
+        for message in worker.inbox.take():
+            if worker.watch is None:
+                break
+            if message is _BEAT:
+                worker.watch.sign(time.monotonic())
+            elif message[0] == worker.runs:
+                event: Event = message[1]
                 found.append(event)
                 worker.watch.event(event, time.monotonic())
                 if isinstance(event, Finished | Failed):
                     worker.watch = None
-        except (EOFError, OSError):
+        if worker.inbox.ended and not dead:
             worker.process.join(5)
-            dead = True
-        except Exception:  # it was killed in the middle of an event
             dead = True
         if dead and worker.watch is not None:
             found.append(self._died(slot))
@@ -268,7 +297,9 @@ class ProcessLauncher:
         self._drop(slot)
         tail = worker.printed.tail()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        if code == -signal.SIGKILL and _killed_for_memory() > worker.killed_before:
+        if code is None:
+            how = "it closed its pipe to the coordinator"
+        if code == -signal.SIGKILL and memory.kills() > worker.killed_before:
             reason = f"{worker.whose}: the system ran out of memory and killed the slot's process; {LOWER}"
             return Failed(kind=Cause.MEMORY, reason=reason, details=tail)
         last = f": {tail.splitlines()[-1][:200]}" if tail and code != -signal.SIGKILL else ""
@@ -279,13 +310,19 @@ class ProcessLauncher:
         worker = self._workers.get(slot)
         if worker is None or worker.watch is None:
             return []
-        if stood_still:
+        if stood_still or self._computes(worker, worker.watch.silence(now)):
             worker.watch.sign(now)
         said = worker.watch.due(now)
         if isinstance(said, Failed):
             self._drop(slot)
             said = Failed(kind=said.kind, reason=f"{worker.whose}: {said.reason}", details=worker.printed.tail())
         return [said] if said is not None else []
+
+    def _computes(self, worker: _Worker, silence: float) -> bool:
+        """Whether it uses CPU time, though silent: a long call into a library may let no thread of it speak."""
+        before = worker.computed
+        worker.computed = _cpu_seconds(worker.process.pid) if silence > self._limits.said / 2 else None
+        return before is not None and worker.computed is not None and worker.computed > before
 
     def _drop(self, slot: int) -> None:
         worker = self._workers.pop(slot)
@@ -321,12 +358,9 @@ class ProcessLauncher:
             self._guard = None
 
 
-def _killed_for_memory() -> int:
-    """How many processes the system has killed for want of memory since it was started; 0 where it does not say."""
-    for place in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
-        with contextlib.suppress(OSError, ValueError), open(place) as file:
-            for line in file:
-                name, _, count = line.partition(" ")
-                if name == "oom_kill":
-                    return int(count)
-    return 0
+def _cpu_seconds(pid: int | None) -> float:
+    """CPU time that a process has used, 0 where the system does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0

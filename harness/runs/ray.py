@@ -59,6 +59,9 @@ def connected(address: str | None = None) -> Any:
     Raises StudyError where Ray is not installed, or no cluster is found.
     """
     with _signals_kept():
+        # Ray prints whole logs of a node that died among the answer: what happened is said by events.
+        os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", r"(?s).*")
         try:
             import ray
         except ImportError:
@@ -97,8 +100,12 @@ def _refuse_dead(where: str) -> None:
 
 
 def _none(where: str, why: str) -> StudyError:
-    told = f"at {where}" if where != "auto" else "on this machine, and RAY_ADDRESS names none"
-    return StudyError(f"--launch ray: there is no Ray cluster {told} ({why}); {_START}")
+    told = (
+        f"at {where} ({why})"
+        if where != "auto"
+        else "on this machine, and neither --ray-address nor RAY_ADDRESS is given"
+    )
+    return StudyError(f"--launch ray: there is no Ray cluster {told}; {_START}")
 
 
 def nodes(address: str | None = None) -> list[dict[str, float]]:
@@ -124,8 +131,17 @@ class _Seat:
 class RayLauncher:
     """`slots` actors, each with `cpus` of a node and the share `gpu` of one of its GPUs."""
 
-    def __init__(self, slots: int, *, cpus: float = 1, gpu: float = 0, address: str | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        *,
+        cpus: float = 1,
+        gpu: float = 0,
+        address: str | None = None,
+        hung_after: float | None = None,
+    ) -> None:
         self.slots = slots
+        self._hung_after = hung_after
         self._ray = connected(address)
         self._class = self._ray.remote(max_restarts=0, num_cpus=cpus, num_gpus=gpu)(Station)
         self._needs = f"{gpu:g} of a GPU" if gpu else f"{cpus:g} CPU{'s' * (cpus != 1)}"
@@ -157,7 +173,7 @@ class RayLauncher:
     def _seat(self, slot: int, description: RunDescription, actor: Any = None) -> None:
         """Ask the slot's actor, or a new one, where it is."""
         fresh = actor is None
-        actor = self._class.remote() if fresh else actor
+        actor = self._class.remote(self._hung_after) if fresh else actor
         where = _within(description.directory)
         token = str(self._token) if where == description.directory else ""  # a folder elsewhere is not seen from there
         awaited = actor.arrive.remote(str(self._project), token)

@@ -13,12 +13,16 @@ MOST = 8 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Bytes of the file `name`, a path within the folder that is sent, from `start` on; `last` where it ends there."""
+    """Bytes of the file `name`, a path within the folder that is sent, from `start` on; `last` where it ends there.
+
+    Where `like` is given the file is the one that the receiver has by that name: the sender moved it, or linked to it.
+    """
 
     name: str
-    start: int
-    data: bytes
-    last: bool
+    start: int = 0
+    data: bytes = b""
+    last: bool = True
+    like: str = ""
 
 
 def parts(folder: Path, names: Sequence[str], most: int = MOST) -> Iterator[Part]:
@@ -44,18 +48,29 @@ def parts(folder: Path, names: Sequence[str], most: int = MOST) -> Iterator[Part
 
 
 class Changes:
-    """What has changed in a folder since it was last asked for; files that are half written are left out."""
+    """What changes in a folder, for a receiver that has all that was in it at first.
+
+    Files that are half written are left out.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._seen = dict(self._files())
+        self._sent = dict(self._files())
 
-    def names(self) -> list[str]:
-        """The files that are new or changed, by their names within the folder."""
-        now = dict(self._files())
-        changed = [name for name, state in now.items() if self._seen.get(name) != state]
-        self._seen = now
-        return changed
+    def parts(self, most: int = MOST) -> Iterator[Part]:
+        """The files that are new or changed since they were last sent."""
+        for name, state in list(self._files()):
+            if self._sent.get(name) == state:
+                continue
+            # A checkpoint that becomes the one before the last need not cross again.
+            if like := next((other for other, sent in self._sent.items() if sent == state), ""):
+                yield Part(name=name, like=like)
+                self._sent[name] = state
+                continue
+            for part in parts(self.folder, [name], most):
+                yield part
+                if part.last:
+                    self._sent[name] = state
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for path in sorted(self.folder.rglob("*")):
@@ -73,14 +88,13 @@ def receive(folder: Path, part: Part) -> None:
 
     Raises ValueError for a name that leaves `folder`, and for parts that do not follow one another.
     """
-    name = PurePosixPath(part.name)
-    path = folder / name
-    if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in part.name:
-        raise ValueError(f"{part.name!r} is no file of the folder {folder}")
-    if not path.parent.resolve().is_relative_to(folder.resolve()):  # through a link
-        raise ValueError(f"{part.name!r} is no file of the folder {folder}")
+    path = _inside(folder, part.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.part")
+    if part.like:
+        half.write_bytes(_inside(folder, part.like).read_bytes())
+        half.replace(path)
+        return
     with open(half, "r+b" if part.start else "wb") as file:
         if file.seek(0, os.SEEK_END) != part.start:
             raise ValueError(f"{part.name!r}: a part begins at {part.start:,} bytes, after {file.tell():,}")
@@ -90,6 +104,16 @@ def receive(folder: Path, part: Part) -> None:
             os.fsync(file.fileno())
     if part.last:
         half.replace(path)
+
+
+def _inside(folder: Path, text: str) -> Path:
+    name = PurePosixPath(text)
+    if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in text:
+        raise ValueError(f"{text!r} is no file of the folder {folder}")
+    path = folder / name
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(folder.resolve()):  # through a link
+        raise ValueError(f"{text!r} is no file of the folder {folder}")
+    return path
 
 
 def sources(files: Sequence[Path], folder: Path, project: Path) -> tuple[Path, list[str]]:

@@ -22,8 +22,9 @@ from typing import cast
 import harness
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
+from harness.runs.liveness import limits
 from harness.runs.processes import ProcessLauncher
-from harness.runs.shipping import MOST, Changes, Part, parts, receive
+from harness.runs.shipping import MOST, Changes, Part, receive
 from harness.runs.wire import ordered, written
 
 
@@ -54,8 +55,9 @@ class Answer:
 class Station:
     """Trains one run at a time, in the project's folder where it is seen from here, else in a folder like it."""
 
-    def __init__(self) -> None:
-        self._launcher = ProcessLauncher(1)
+    def __init__(self, hung_after: float | None = None, *, most: int = MOST) -> None:
+        self._most = most  # bytes of a part, and of an answer about
+        self._launcher = ProcessLauncher(1, limits=limits(hung_after))
         self._mirror: Path | None = None
         self._changes: Changes | None = None
         self._sending: Iterator[Part] | None = None
@@ -103,14 +105,12 @@ class Station:
         self._news += [event for _, event in self._launcher.events(0 if busy else wait)]
         if self._sending is None and self._news:
             files = self._changes and any(isinstance(each, Artifact | Finished | Failed) for each in self._news)
-            names = self._changes.names() if self._changes and files else []
-            folder = self._changes.folder if self._changes else Path()
-            self._sending = parts(folder, names)
+            self._sending = self._changes.parts(self._most) if self._changes and files else iter(())
             self._told = [written(_from_here(each)) for each in self._news]
             self._news.clear()
         sent: list[Part] = []
         size = 0
-        while self._sending is not None and size < MOST:
+        while self._sending is not None and size < self._most:
             if (part := next(self._sending, None)) is None:
                 self._sending = None
                 told, self._told = self._told, []

@@ -21,6 +21,7 @@ from harness.spec.checks import FactorCheck, composite_levels
 from harness.spec.designs import DesignCheck, DesignSettings, kinds_by_name
 from harness.spec.documents import Keys, Marked
 from harness.spec.factors import Factor, Level, Sections, assigned
+from harness.spec.limits import MOST_FACTORS, MOST_LEVELS, MOST_MISTAKES
 from harness.spec.refusals import Model, Refusal, build, shown
 from harness.spec.seeds import Waves, seeds_of
 from harness.spec.worth import USUAL, Worth, worth_of
@@ -29,6 +30,7 @@ KEYS = ("study", "recipe", "objective", "worth", "data", "train", "evaluate", "f
 OWN = "x-"
 """What a key of the spec begins with that is the user's own: a place for YAML anchors, read by nobody."""
 LONGEST = 100
+FEWER = "keep those that the study is about"
 _MOST_BYTES = 200  # of a study's name in UTF-8, which folders and locks are called by
 NAME = re.compile(r"\w[\w.-]*")
 PRODUCT = re.compile(r"[*:×]|\s[xX]\s")
@@ -136,6 +138,9 @@ class _Check:
 
     def refuse(self, keys: Keys, text: str) -> None:
         self.refused[_line(self.document, keys, text)] = None  # a value refused on two ways is said once
+        if len(self.refused) >= MOST_MISTAKES:
+            last = f"{self.path}: these are {MOST_MISTAKES} mistakes, and there may be more; mend them first"
+            raise SpecError("\n".join([*self.refused, last]))
 
     def spec(self) -> Spec:
         for key in self.raw:
@@ -324,8 +329,16 @@ class _Check:
             rule = "must be a mapping, NAME: {baseline: ..., levels: [...]}, with at least one factor"
             self.refuse(("factors",), rule if raw is None else f"{shown(raw)} is not allowed: {rule}")
             return None
+        if len(raw) > MOST_FACTORS:
+            self.refuse(("factors",), f"{len(raw):,} factors are too many: at most {MOST_FACTORS} are allowed; {FEWER}")
+            return None
         factors: dict[str, Factor] = {}
         for name, value in raw.items():
+            levels = value.get("levels") if isinstance(value, dict) else None
+            if isinstance(levels, list) and len(levels) > MOST_LEVELS:
+                text = f"{len(levels):,} levels are too many: at most {MOST_LEVELS} are allowed; {FEWER}"
+                self.refuse(("factors", name, "levels"), text)
+                continue
             if value is None:
                 known = nearest(name, [other for other, declared in raw.items() if declared is not None])
                 self.refuse(("factors", name), f"null removes a factor that an extended file has; {known}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import nearest
+from harness.spec.limits import MOST_MISTAKES
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,7 +31,7 @@ def build(model: type[Model], raw: Any) -> tuple[Model | None, list[Refusal]]:
     try:
         built = model.model_validate(raw)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
+        for details in error.errors(include_url=False)[:MOST_MISTAKES]:
             keys = _existing(details["loc"], raw, missing=details["type"] == "missing")
             if details["type"] == "too_short" and any(inner[: len(keys)] == keys for inner in refusals):
                 continue  # pydantic does not count the items that it refused

@@ -20,8 +20,9 @@ from pydantic.json_schema import models_json_schema
 from harness import recipes
 from harness.spec.designs import KINDS, DesignSettings
 from harness.spec.factors import Factor
+from harness.spec.limits import MOST_SEEDS
 from harness.spec.load import ADDRESSES, LONGEST, OWN, Objective
-from harness.spec.seeds import LARGEST_SEED, MOST_SEEDS, MOST_WAVES
+from harness.spec.seeds import LARGEST_SEED, MOST_WAVES
 
 SCHEMA = Path(__file__).with_name("schema.json")
 """The shipped file."""

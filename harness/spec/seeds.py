@@ -8,10 +8,9 @@ from typing import Any
 
 from harness.errors import nearest
 from harness.spec.documents import Keys
+from harness.spec.limits import MOST_SEEDS
 from harness.spec.refusals import shown
 
-MOST_SEEDS = 10_000
-"""That a study of fixed size may have."""
 MOST_WAVES = 200
 """That a maximum may say: up to there the limits are held to simulation."""
 MOST_ANYTIME = 1_000
@@ -54,12 +53,18 @@ def seeds_of(raw: Any, refuse: Refuse) -> tuple[tuple[int, ...], Waves | None]:
         return (), None
     if not raw:
         refuse((), "[] is not allowed: without a seed nothing runs; name one or more, like [0, 1, 2]")
+    if len(raw) > MOST_SEEDS:
+        refuse((), f"{len(raw):,} seeds are too many: at most {MOST_SEEDS:,} are allowed; name fewer")
+        return (), None
+    seen: set[int] = set()
     for index, seed in enumerate(raw):
         if not _whole(seed, 0, LARGEST_SEED):
             text = f"{shown(seed)} is not allowed: each seed must be a whole number from 0 to {LARGEST_SEED}"
             refuse((index,), text)
-        elif seed in raw[:index]:
+        elif seed in seen:
             refuse((index,), f"{seed} is named twice; a run repeated says nothing new: name it once")
+        else:
+            seen.add(seed)
     return tuple(raw), None
 
 

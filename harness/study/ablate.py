@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from harness.report import Report
 from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
-from harness.study import notes
+from harness.study import notes, places
 from harness.study.answer import decided, gather, made_with, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
@@ -32,7 +33,7 @@ from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.store.patience import WhileWaiting
-from harness.study.sync import PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
+from harness.study.sync import IN_PASSING, PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
 from harness.study.tracking import origin
 
 Note = Callable[[str], None]
@@ -59,7 +60,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         elif spec.design.max_hours:
             plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
         lay_down(store, plan)
-        journal = Journal(store.name, note)
+        elsewhere = places.find(store)
+        journal = Journal(store.runs, note)
         queue = Queue(
             plan=plan,
             store=store,
@@ -72,6 +74,10 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
         store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
+        if standing.pending:
+            places.settle(store)
+            if elsewhere:
+                note(elsewhere)
         for line in _greeting(store, standing, placement, queue):
             note(line)
         if not options.reuse and standing.taken_before:
@@ -87,11 +93,13 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         # What was published before is not the answer to come.
         store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
+            store.while_waiting = patient(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            mirror.start()
-            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
+            seats = replace(placement.seats, hung_after=options.hung_after)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
             try:
+                mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
                 outcome = Coordinator(
                     plan=plan,
@@ -135,24 +143,25 @@ def _mirrored(
     mirror.start()
     status = ""
     try:
-        lacks = mirror.opened(PATIENCE) and mirror.published != asked
+        lacks = mirror.opened(IN_PASSING) and mirror.published != asked
         report = gather(store, spec, plan, pictures=lacks)
         status = status_of_study(report.runs["state"])
         if lacks:
             mirror.ask(documents(spec, plan, diff=""))
             publish(report, store, mirror, numbers_of(queue.course, plan))
     finally:
-        if left := mirror.close(status, PATIENCE):
+        if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
     return report
 
 
-def patient(note: Note) -> WhileWaiting:
-    """Says what is waited for, every half minute; the wait is for as long as it takes."""
+def patient(note: Note, check: Callable[[], None] = lambda: None) -> WhileWaiting:
+    """Says what is waited for, every half minute; the wait is for as long as it takes, or until `check` raises."""
     said = 0.0
 
     def wait(reason: str, seconds: float) -> None:
         nonlocal said
+        check()
         if seconds > 1 and time.monotonic() - said > _AGAIN:
             said = time.monotonic()
             note(f"{reason}: waiting, {seconds:.0f} s")

@@ -24,11 +24,11 @@ from harness.files.images import load_pairs
 from harness.machine import provenance
 from harness.measures import RunState
 from harness.report import Nearest, Picture, Report
-from harness.runs.folder import RUNS
 from harness.spec import Spec, from_document
 from harness.spec.documents import plain
 from harness.study.declared import of_plan
 from harness.study.notes import of_report
+from harness.study.places import folder
 from harness.study.store import StudyStore, without_password
 
 _SPACE = ("sampler", "trials", "prune", "levels", "seeds")
@@ -76,8 +76,8 @@ def gather(store: StudyStore, spec: Spec, plan: Plan, *, pictures: bool = False)
         answer=answered,
         runs=runs,
         curves=results.curves,
-        grids=_grids(store.name, runs) if pictures else {},
-        nearest=_nearest(store.name, runs) if pictures else None,
+        grids=_grids(store, runs) if pictures else {},
+        nearest=_nearest(store, runs) if pictures else None,
         importances=results.importances,
         provenance={"study": store.name, "storage": without_password(store.storage), **made_with(store)},
         declared=declared,
@@ -126,27 +126,29 @@ def question(plan: Plan) -> str:
     return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
 
 
-def _folder(study: str, run: pd.Series) -> Path:
-    """The folder of a run of the run table: in that study's which trained it."""
-    return RUNS / str(run.get("reused_from") or study) / str(run["key"])
+def _folders(store: StudyStore, runs: pd.DataFrame) -> list[Path]:
+    """The folder of each run of the run table: in that study's which trained it."""
+    studies = [str(run.get("reused_from") or store.name) for _, run in runs.iterrows()]
+    places = {study: folder(store, study) for study in set(studies)}
+    return [places[study] / str(key) for study, key in zip(studies, runs["key"], strict=True)]
 
 
-def _grids(study: str, runs: pd.DataFrame) -> dict[str, Picture]:
+def _grids(store: StudyStore, runs: pd.DataFrame) -> dict[str, Picture]:
     """The last sample grid of each cell's first seed that has one."""
     grids: dict[str, Picture] = {}
-    for _, run in runs.iterrows():
-        if run["cell"] not in grids and (found := sorted(_folder(study, run).glob("grid-*.png"))):
-            grids[run["cell"]] = found[-1]
+    for cell, directory in zip(runs["cell"], _folders(store, runs), strict=True):
+        if cell not in grids and (found := sorted(directory.glob("grid-*.png"))):
+            grids[cell] = found[-1]
     return grids
 
 
-def _nearest(study: str, runs: pd.DataFrame) -> Nearest | None:
+def _nearest(store: StudyStore, runs: pd.DataFrame) -> Nearest | None:
     """Images beside their nearest real ones, of the complete run that comes closest and still has them."""
-    folders = [_folder(study, run) for _, run in runs.iterrows() if run["state"] == RunState.COMPLETE]
-    told = [(about, folder) for folder in folders if (about := _nearest_in(folder))]
-    for about, folder in sorted(told, key=lambda each: min(each[0]["distances"], default=math.inf)):
+    folders = _folders(store, runs.loc[runs["state"] == RunState.COMPLETE])
+    told = [(about, directory) for directory in folders if (about := _nearest_in(directory))]
+    for about, directory in sorted(told, key=lambda each: min(each[0]["distances"], default=math.inf)):
         with suppress(OSError, ValueError):  # a picture that is gone or damaged: the next closest then
-            pairs = zip(load_pairs(folder / "nearest.png"), about["distances"], strict=True)
+            pairs = zip(load_pairs(directory / "nearest.png"), about["distances"], strict=True)
             return Nearest(
                 title=about["title"],
                 reading=about["reading"],
@@ -155,10 +157,10 @@ def _nearest(study: str, runs: pd.DataFrame) -> Nearest | None:
     return None
 
 
-def _nearest_in(folder: Path) -> dict[str, Any] | None:
+def _nearest_in(directory: Path) -> dict[str, Any] | None:
     """What a run left of its nearest pairs; None where that is nothing, damaged, or of before it said of what."""
     try:
-        about = json.loads((folder / "nearest.json").read_text(encoding="utf-8"))
+        about = json.loads((directory / "nearest.json").read_text(encoding="utf-8"))
         words = isinstance(about["title"], str) and isinstance(about["reading"], str)
         numbers = all(isinstance(each, float) and math.isfinite(each) for each in about["distances"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError):

@@ -18,7 +18,6 @@ from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
 from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.description import Launcher
-from harness.runs.folder import RUNS
 from harness.study.interrupts import Interrupts
 from harness.study.journal import Began, Journal, Kept
 from harness.study.looks import document, metrics, words
@@ -146,7 +145,7 @@ class Coordinator:
         """Go on from where the runs stand; those of other studies are taken over."""
         self._show_looks()
         self.standing = standing
-        self._trainings = Trainings(self.store.name, standing)
+        self._trainings = Trainings(self.store.runs, standing)
         for run in self.plan.runs:
             if (taken := standing.reused.get(run.key)) is not None:
                 self.store.adopt(self.plan, run, taken, taken.mlflow_run)
@@ -184,7 +183,7 @@ class Coordinator:
 
     def _place(self, slot: int, claim: Claim) -> None:
         planned, cell = claim.run, claim.cell
-        directory = RUNS / self.store.name / planned.key
+        directory = self.store.runs / planned.key
         trained = self._trainings.folder(planned)
         if trained is None and self._trainings.holds(planned):
             self.store.fail(claim.number, Cause.WITHDRAWN, "waits for the training that it shares")

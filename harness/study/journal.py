@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness.recipes.events import Artifact, Event, Failed, Finished, Noted, Progress, Scored, Started
-from harness.runs.folder import RUNS
 
 RATE = "rate"
 """By this name the journal knows the rate of a Progress among the points that it has."""
@@ -59,13 +58,14 @@ class _Open:
 
 
 class Journal:
-    """The journals of a study's runs, by their keys.
+    """The journals of a study's runs, by their keys; `runs` is the folder of those.
 
     One thread writes, others may read. `say` is told of a line that a crash has cut in two.
     """
 
-    def __init__(self, study: str, say: Callable[[str], None] = lambda text: None) -> None:
-        self.folder = RUNS / study / "events"
+    def __init__(self, runs: Path, say: Callable[[str], None] = lambda text: None) -> None:
+        self.runs = runs
+        self.folder = runs / "events"
         self._say = say
         self._open: dict[str, _Open] = {}
 

@@ -9,7 +9,6 @@ from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report, document, frames, page, text
 from harness.report.figures.interactive import interactive
 from harness.report.figures.pictures import pictures
-from harness.runs.folder import RUNS
 from harness.spec import label
 from harness.study.answer import question
 from harness.study.mirror import Mirror
@@ -27,7 +26,7 @@ def publish(report: Report, store: StudyStore, mirror: Mirror, looks: Sequence[N
 
     MLflow has it when the mirror comes to it.
     """
-    folder = RUNS / store.name
+    folder = store.runs
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(page.render(report), encoding="utf-8")
     words = f"# {store.name}\n\n{text.markdown(report)}\n"

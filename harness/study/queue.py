@@ -43,7 +43,7 @@ class Queue:
             plan,
             retry=self.retry,
             reuse=self.reuse,
-            kept=lambda run: kept(self.store.name, run),
+            kept=lambda run: kept(self.store.runs, run),
             ended=self.journal.ended,
             scored=self.journal.scored,
         )

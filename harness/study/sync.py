@@ -12,6 +12,7 @@ from harness.errors import StudyError
 from harness.measures import RunState
 from harness.spec import Spec
 from harness.spec.documents import plain
+from harness.study import places
 from harness.study.answer import gather, made_with, plan_document, question, stored_spec
 from harness.study.journal import Journal
 from harness.study.looks import metrics
@@ -25,6 +26,8 @@ from harness.study.tracking import Tracker, address, origin
 Note = Callable[[str], None]
 PATIENCE = 60.0
 """Seconds of silence after which MLflow is not waited for any more at the end of a study."""
+IN_PASSING = 15.0
+"""The same at a start that trains nothing."""
 _AT_FIRST = 10.0  # seconds that a database of MLflow's may be locked at a start, which then goes on without
 
 
@@ -33,7 +36,8 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
     store, spec, plan = stored_spec(storage, name_or_spec)
     check_tracking(tracking_uri, note)
     with store.ownership():
-        journal = Journal(store.name, note)
+        places.find(store)
+        journal = Journal(store.runs, note)
         mirror = mirror_of(store, spec, plan, journal, tracking_uri, running=False, say=note)
         mirror.start()
         status = ""

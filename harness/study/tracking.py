@@ -77,8 +77,10 @@ class Tracker:
         # Whoever calls tries again; MLflow itself would for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+        for name in ("alembic", "mlflow.tracking"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Of a database that is locked it prints the traceback, which whoever calls has too.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
             self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
@@ -252,10 +254,12 @@ class Tracker:
         """A run of another study, by its identity or, where that is gone, by its study and key."""
         if identity:
             with contextlib.suppress(MlflowException):
-                return self.client.get_run(identity)
+                found: Run = self.client.get_run(identity)
+                return found
         everywhere = [each.experiment_id for each in self.client.search_experiments()]
         which = f"tags.`harness.study` = '{study}' and tags.`harness.key` = '{key}' and tags.`harness.role` = 'run'"
-        return next(iter(self.client.search_runs(everywhere, which, max_results=1)), None)
+        named: list[Run] = self.client.search_runs(everywhere, which, max_results=1)
+        return next(iter(named), None)
 
     def artifact(self, run: str, path: Path, folder: str | None = None) -> None:
         """Copy a file into the run's artifacts; one that is gone is left out."""

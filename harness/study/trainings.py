@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.design import Plan, PlannedRun
 from harness.measures import RunState
-from harness.runs.folder import RUNS
+from harness.runs import retelling
 from harness.study.store import Standing
 
 
@@ -18,8 +18,8 @@ class Trainings:
     kept until the last of them is settled.
     """
 
-    def __init__(self, study: str, standing: Standing) -> None:
-        self._study = study
+    def __init__(self, runs: Path, standing: Standing) -> None:
+        self._runs = runs
         self._held = {training: list(runs) for training, runs in standing.held.items()}
         self._group: dict[str, list[PlannedRun]] = defaultdict(list)
         if standing.plan.search is None:
@@ -36,8 +36,8 @@ class Trainings:
     def folder(self, run: PlannedRun) -> Path | None:
         """The folder of a finished run that was trained as `run` is, and still has its checkpoint."""
         for other in self._group[run.training]:
-            if other is not run and other.key in self._complete and kept(self._study, other):
-                return _folder(self._study, other)
+            if other is not run and other.key in self._complete and kept(self._runs, other):
+                return self._runs / other.key
         return None
 
     def holds(self, run: PlannedRun) -> bool:
@@ -55,7 +55,7 @@ class Trainings:
 
     def complete(self, run: PlannedRun) -> list[PlannedRun]:
         """`run` ended well; the runs that waited for it."""
-        if self._ended(run) and not kept(self._study, run):
+        if self._ended(run) and not kept(self._runs, run):
             self._leaves = False
         self._open.discard(run.key)
         self._complete.add(run.key)
@@ -88,18 +88,15 @@ class Trainings:
         if not any(run.key in self._open for run in group):
             for run in group:
                 if run.key in self._complete:
-                    checkpoint.remove(_folder(self._study, run))
+                    checkpoint.remove(self._runs / run.key)
+                    retelling.remove(self._runs / run.key)
 
 
-def kept(study: str, run: PlannedRun) -> bool:
-    """Whether the checkpoint of a run that is done is still there."""
+def kept(runs: Path, run: PlannedRun) -> bool:
+    """Whether the checkpoint of a run that is done is still there, in the folder of its study's runs."""
     from harness.recipes import checkpoint  # loads torch, which a report does without
 
-    return checkpoint.kept(_folder(study, run))
-
-
-def _folder(study: str, run: PlannedRun) -> Path:
-    return RUNS / study / run.key
+    return checkpoint.kept(runs / run.key)
 
 
 def leaders(plan: Plan) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray is told before it is loaded that it tells nobody
-os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = r"(?s).*"  # as harness does
 
 RECIPE = """
 import random, time

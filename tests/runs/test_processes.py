@@ -19,8 +19,15 @@ from harness.runs.processes import ProcessLauncher
 from harness.runs.single import describe
 
 RECIPE = """
-import os, subprocess, sys, time
+import os, subprocess, sys, threading, time
 from harness import Run, recipe
+from harness.recipes.events import Noted
+
+def haunt(run):
+    time.sleep(1)
+    while True:
+        run.report(7, total=666.0)
+        time.sleep(0.05)
 
 @recipe(objective="total", maximize=True)
 def odd(run: Run, mood: str = "well"):
@@ -29,6 +36,14 @@ def odd(run: Run, mood: str = "well"):
         run.directory.joinpath("child").write_text(str(child.pid))
     if mood == "hungry":
         raise MemoryError("4 TiB")
+    if mood == "lengthy":
+        while True:
+            run.emit(Noted(text="x" * 2**24))
+    if mood == "busy":
+        sum(range(400_000_000))  # computes, and lets no other thread of the process run
+    if mood == "haunted":
+        threading.Thread(target=haunt, args=(run,), daemon=True).start()
+        return {"total": 1.0}
     if mood == "loud":
         print("the last words")
         os.abort()
@@ -118,6 +133,40 @@ def test_a_slot_that_died_is_noticed_though_its_child_holds_its_pipe_and_the_chi
     assert gone([int((tmp_path / "run" / "child").read_text())])
 
 
+def test_a_slot_that_stops_in_the_middle_of_an_event_holds_nobody_up(tmp_path: Path, launcher: ProcessLauncher) -> None:
+    launcher.submit(0, run_in(tmp_path, "lengthy"))
+    until(launcher, lambda found: any(isinstance(event, Noted) and len(event.text) == 2**24 for event in found))
+    pid = launcher._workers[0].process.pid
+    assert pid is not None
+    time.sleep(0.5)  # the next of its events is longer than what a pipe holds
+    os.kill(pid, signal.SIGSTOP)
+    last = until(launcher, ended)[-1]
+    assert isinstance(last, Failed)
+    assert last.kind is Cause.HUNG
+
+
+def test_a_long_call_that_computes_is_no_hang_though_it_keeps_the_slot_silent(
+    tmp_path: Path, launcher: ProcessLauncher
+) -> None:
+    launcher.submit(0, run_in(tmp_path, "busy"))
+    began = time.monotonic()
+    found = until(launcher, lambda found: trains(found) or ended(found))
+    assert trains(found), found
+    assert time.monotonic() - began > 3  # longer than a slot may be silent
+
+
+def test_what_a_thread_of_an_earlier_run_tells_is_not_the_next_ones(tmp_path: Path, launcher: ProcessLauncher) -> None:
+    launcher.submit(0, run_in(tmp_path, "haunted"))
+    until(launcher, ended)
+    pid = launcher._workers[0].process.pid
+    launcher.submit(0, run_in(tmp_path, "slow"))
+    end, found = time.monotonic() + 2.5, []
+    while time.monotonic() < end:
+        found += [event for _, event in launcher.events(0.1)]
+    assert launcher._workers[0].process.pid == pid
+    assert [event.scores["total"] for event in found if isinstance(event, Scored)] == [1.0]
+
+
 def test_the_last_words_of_a_slot_that_crashed_are_kept(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "loud"))
     last = until(launcher, ended)[-1]
@@ -150,6 +199,17 @@ def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: P
     assert isinstance(last, Failed)
     assert last.kind is Cause.INTERRUPTED
     assert "a checkpoint is saved" in last.reason
+
+
+def test_a_slot_takes_no_signals_while_it_loads(tmp_path: Path, launcher: ProcessLauncher) -> None:
+    launcher.submit(0, run_in(tmp_path, "well"))
+    pid = launcher._workers[0].process.pid
+    assert pid is not None
+    for _ in range(20):  # from before it has a handler of its own on
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        time.sleep(0.02)
+    assert isinstance(until(launcher, ended)[-1], Finished)
 
 
 COORDINATOR = """

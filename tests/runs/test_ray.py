@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from harness.errors import StudyError
+from harness.measures import Measure
+from harness.recipes.address import Address
 from harness.recipes.checkpoint import NAME
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs import ray as launching
@@ -76,7 +79,9 @@ def until(launcher: RayLauncher, slot: int, kind: type[Event], seconds: float = 
     raise AssertionError(f"no {kind.__name__} within {seconds} s")
 
 
-@pytest.mark.parametrize("seen", [True, False], ids=["shared storage", "shipped"])
+@pytest.mark.parametrize(
+    "seen", [pytest.param(True, id="shared storage", marks=pytest.mark.slow), pytest.param(False, id="shipped")]
+)
 def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, seen: bool
 ) -> None:
@@ -141,6 +146,7 @@ def test_a_fault_of_the_recipe_comes_back_with_its_traceback(
     assert "OSError: broken" in (tmp_path / "runs" / "study" / "a" / "traceback.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_waits_where_no_place_is_free_and_gets_that_of_a_slot_that_idles(
     two_nodes: Any, launcher: RayLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +162,58 @@ def test_a_run_waits_where_no_place_is_free_and_gets_that_of_a_slot_that_idles(
     assert any(isinstance(event, Noted) and "1 CPU free" in event.text for event in found) or isinstance(
         found[0], Started
     )
+
+
+COMMAND = """
+import json, os, sys, time
+print(json.dumps({"step": 1, "total": 1.0}), flush=True)
+time.sleep(float(sys.argv[1]))
+print(json.dumps({"total": float(os.environ["CUDA_VISIBLE_DEVICES"])}))
+"""
+
+
+@pytest.mark.slow
+def test_runs_share_a_gpu_as_many_as_the_share_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray counts GPUs that are not there; what a run may see of them is theirs to say."""
+    ray.shutdown()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seen.py").write_text(COMMAND, encoding="utf-8")
+    address = Address.of({"command": [sys.executable, "seen.py", "{pause}"], "settings": {"pause": 8.0}}, tmp_path)
+    recipe = address.load()
+
+    def describe(key: str) -> RunDescription:
+        return RunDescription(
+            key=key,
+            name=key,
+            address=address,
+            objective=Measure(name="total", title="total"),
+            seed=0,
+            train=recipe.settings(),
+            data=recipe.data(),
+            evaluate=recipe.evaluate(),
+            references={},
+            budget=recipe.budget(),
+            directory=f"runs/study/{key}",
+            device="cuda:0",
+        )
+
+    with clusters.cluster(1, num_cpus=5, num_gpus=2) as made:
+        launcher = RayLauncher(5, cpus=1, gpu=0.5, address=made.address)
+        for slot in range(5):
+            launcher.submit(slot, describe(f"{slot}"))
+        told: list[Event] = []
+        seen: list[float] = []
+        while len(seen) < 5:
+            for _, event in launcher.events(0.5):
+                told.append(event)
+                assert not isinstance(event, Failed), event
+                if isinstance(event, Finished):
+                    seen.append(event.summary["total"])
+        launcher.close()
+    assert sorted(map(seen.count, (0.0, 1.0))) == [2, 3]
+    kinds = [type(event) for event in told if isinstance(event, Started | Finished)]
+    assert kinds.index(Finished) == 4  # the fifth had to wait for a place
+    assert len(kinds) == 10
 
 
 def test_the_nodes_of_a_cluster_are_counted(two_nodes: Any) -> None:
@@ -213,8 +271,6 @@ def test_a_node_that_dies_costs_one_attempt_of_its_run_which_goes_on_from_what_c
 def test_without_a_cluster_or_without_ray_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     ray.shutdown()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(StudyError, match=r"(?s)no Ray cluster at 127.0.0.1:1 .*ray start --head"):

@@ -37,14 +37,35 @@ def test_a_file_that_is_replaced_while_it_is_sent_arrives_as_it_was(tmp_path: Pa
 def test_only_what_is_new_or_changed_is_sent_and_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "before").write_text("1")
     changes = Changes(tmp_path)
-    assert changes.names() == []
+    assert list(changes.parts()) == []
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "new").write_text("2")
     (tmp_path / ".checkpoint.pt.77").write_text("half")
-    assert changes.names() == ["deep/new"]
-    assert changes.names() == []
+    assert [part.name for part in changes.parts()] == ["deep/new"]
+    assert list(changes.parts()) == []
     (tmp_path / "before").write_text("other")
-    assert changes.names() == ["before"]
+    assert [part.name for part in changes.parts()] == ["before"]
+
+
+def test_checkpoints_cross_once_and_the_one_before_the_last_is_kept_by_the_receiver(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    changes, sent = Changes(here), 0
+    for step in range(5):
+        state = os.urandom(1000)
+        if step:
+            os.link(here / "checkpoint.pt", here / ".before")
+            (here / ".before").replace(here / "checkpoint-before.pt")
+        (here / ".new").write_bytes(state)
+        (here / ".new").replace(here / "checkpoint.pt")
+        for part in changes.parts(300):
+            sent += len(part.data)
+            receive(there, part)
+        names = ["checkpoint-before.pt", "checkpoint.pt"] if step else ["checkpoint.pt"]
+        assert sorted(path.name for path in there.iterdir()) == names
+        assert all((there / name).read_bytes() == (here / name).read_bytes() for name in names)
+    assert sent == 5000
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../out", "", ".", "..", "link/out", "a\0b"])
@@ -52,8 +73,12 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match="is no file of the folder"):
-        receive(folder, Part(name=name, start=0, data=b"x", last=True))
+    (folder / "sound").write_text("x")
+    (folder / "leads").symlink_to("/etc/passwd")
+    for part in (Part(name=name, data=b"x"), Part(name="sound", like=name or ".."), Part(name="leads", data=b"x")):
+        with pytest.raises(ValueError, match="is no file of the folder"):
+            receive(folder, part)
+    assert (folder / "sound").read_text() == "x"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import threading
 import time
 from dataclasses import replace
@@ -98,15 +99,15 @@ def test_a_node_of_a_ray_cluster_killed_mid_study_costs_an_attempt_and_changes_n
 
         killer = threading.Thread(target=kill)
         killer.start()
-        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address)
+        there = replace(HERE, storage="sqlite:///there.db", launch="ray", ray_address=made.address, slots=None)
         got, _ = finish(there)
         killer.join()
     assert killed
     assert got == want
-    attempts = pd.read_sql(
-        "select value_json from trial_user_attributes where key like '%cause%'", f"sqlite:///{slow_study}/there.db"
+    failures = pd.read_sql(
+        "select value_json from trial_user_attributes where key = 'failure'", f"sqlite:///{slow_study}/there.db"
     )
-    assert list(attempts["value_json"]) == ['"lost"']
+    assert [json.loads(each)["kind"] for each in failures["value_json"]] == ["lost"]
 
 
 @pytest.mark.slow
@@ -124,6 +125,8 @@ def test_options_of_one_way_to_launch_are_refused_in_another(slow_study: Path) -
     for options, reason in (
         (Options(storage="", ray_address="h:1"), "--ray-address h:1: is for --launch ray; this is --launch processes"),
         (Options(storage="", slots_per_gpu=2), "--slots-per-gpu 2: is for --launch ray"),
+        (Options(storage="", launch="inline", hung_after=5.0), "--hung-after 5: is not for --launch inline"),
+        (Options(storage="", launch="slurm", hung_after=5.0), "--hung-after 5: is not for --launch slurm: Slurm ends"),
         (Options(storage="", launch="ray", slurm={"time": "1"}), "--slurm time=1: is for --launch slurm"),
         (Options(storage="", launch="slurm"), "say how many jobs to keep in Slurm's queue at a time, like --slots 8"),
         (Options(storage="", launch="slurm", slots=1, slurm={**JOBS, "cpus-per-task": "x"}), "must be a whole number"),

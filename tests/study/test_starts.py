@@ -557,7 +557,9 @@ def test_runs_without_a_checkpoint_wait_for_one_of_them_unless_the_recipe_leaves
     plan = make_plan(load(project / "spec.yaml"))
     first, *others = (run for run in plan.runs if run.training == plan.runs[0].training)
     waiting = frozenset(run.key for run in others)
-    trainings = Trainings("s", Standing(plan=plan, settled={first.key: RunState.COMPLETE}, waiting=waiting))
+    trainings = Trainings(
+        Path("runs", "s"), Standing(plan=plan, settled={first.key: RunState.COMPLETE}, waiting=waiting)
+    )
     assert [trainings.holds(run) for run in others] == [False, True, True]
     if leaves:
         folder = Path("runs", "s", others[0].key)

@@ -14,6 +14,7 @@ import pytest
 
 from harness.analysis.types import Verdict
 from harness.errors import HarnessError, SpecError, StudyError
+from harness.recipes.events import Cause
 from harness.report import Report
 from harness.spec import load
 from harness.study import queue
@@ -21,6 +22,7 @@ from harness.study.ablate import ablate
 from harness.study.answer import load_report
 from harness.study.coordinator import Outcome
 from harness.study.placement import Options
+from harness.study.store import StudyStore
 
 STORAGE = "sqlite:///optuna.db"
 RECIPE = '''
@@ -154,7 +156,18 @@ def test_interrupted_in_any_wave_it_goes_on_to_the_same_answer(start: Start, pro
     assert broken_runs == sorted(straight.runs["key"])
 
 
-def test_a_run_that_fails_is_tried_again_at_once_and_the_looks_wait_for_it(start: Start, project: Path) -> None:
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are those of machines: what a run fails by is that its process died."""
+    fail = StudyStore.fail
+
+    def told(store: StudyStore, number: int, cause: Cause, reason: str, details: str = "") -> None:
+        fail(store, number, Cause.LOST if cause is Cause.ERROR else cause, reason, details)
+
+    monkeypatch.setattr(StudyStore, "fail", told)
+
+
+def test_a_run_that_is_lost_is_tried_again_and_the_looks_wait_for_it(start: Start, project: Path, lost: None) -> None:
     (project / "fail-1-True-False").write_text("2")
     outcome, report, _ = start()
     assert trained()["1-True-False"] == 3
@@ -162,10 +175,15 @@ def test_a_run_that_fails_is_tried_again_at_once_and_the_looks_wait_for_it(start
     assert verdicts(report)["good"] is Verdict.HELPS
 
 
-def test_a_run_that_fails_too_often_is_left_out_and_the_study_goes_on(start: Start, project: Path) -> None:
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_run_that_will_fail_again_is_left_out_and_the_study_goes_on(
+    start: Start, project: Path, request: pytest.FixtureRequest, attempts: int
+) -> None:
+    if attempts == 3:
+        request.getfixturevalue("lost")
     (project / "fail-1-True-False").write_text("99")
     outcome, report, _ = start()
-    assert trained()["1-True-False"] == 3
+    assert trained()["1-True-False"] == attempts
     assert outcome.failed == 1
     assert verdicts(report)["nil"] is Verdict.NEGLIGIBLE
     assert report.answer.course is not None
@@ -243,7 +261,7 @@ def test_a_fixed_study_says_that_seeds_were_left_out_and_the_test_changed(start:
 
 
 def test_what_a_look_has_counted_as_given_up_stays_so(start: Start, project: Path) -> None:
-    (project / "fail-1-False-True").write_text("3")
+    (project / "fail-1-False-True").write_text("1")
     _, before, _ = start()
     assert before.answer.course is not None
     assert len(study().user_attrs["given_up"]) == 1
@@ -253,7 +271,7 @@ def test_what_a_look_has_counted_as_given_up_stays_so(start: Start, project: Pat
     assert named.answer.course is not None
     assert named.answer.course.looks == before.answer.course.looks
     _, after, _ = start(retry=True)
-    assert trained()["1-False-True"] == 3
+    assert trained()["1-False-True"] == 1
     assert after.answer.course is not None
     assert after.answer.course.looks == before.answer.course.looks
 

@@ -24,7 +24,8 @@ from harness.report.numbers import (
     spreads,
 )
 from harness.report.sheets.sheet import CI, Column, Sheet, by_trick, delta, ended, runs_column, tone
-from harness.spec.seeds import MOST_ANYTIME, MOST_SEEDS
+from harness.spec.limits import MOST_SEEDS
+from harness.spec.seeds import MOST_ANYTIME
 
 
 def answer(report: Report) -> Sheet | None:

@@ -18,7 +18,7 @@ from harness.study.store.address import exists, file_of, is_log, scrubbed, witho
 
 Program = Literal["Optuna", "MLflow"]
 
-BUSY = 1.0
+BUSY = 0.5
 """Seconds that one try waits for a lock of SQLite's or of PostgreSQL's."""
 _ANSWERS_WITHIN = 10  # seconds that a server has to take a connection
 _MARKS = {"Optuna": "version_info", "MLflow": "experiments"}  # a table that only its database has

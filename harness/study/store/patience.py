@@ -39,6 +39,7 @@ _SQLSTATES = {
     "53100": _FULL,
     "53300": _CROWDED,
     "55P03": _LOCKED,
+    "25P02": _LOCKED,  # Optuna reads once more in the transaction that a lock has ended
     "40001": _LOCKED,
     "40P01": _LOCKED,
     "57014": _LOCKED,
@@ -62,6 +63,7 @@ _MYSQL = {
 _ERRNOS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
     errno.EIO: "the disk does not answer",
     errno.ESTALE: "the disk does not answer",
     errno.ETIMEDOUT: _LOST,

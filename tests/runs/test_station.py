@@ -1,0 +1,88 @@
+"""A slot's end on another machine answers in parts of a bounded size, files before the events that speak of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.recipes.events import Failed, Finished
+from harness.runs import station as stations
+from harness.runs.description import RunDescription
+from harness.runs.shipping import Part, parts, receive
+from harness.runs.station import Station
+from harness.runs.wire import order, read
+
+RECIPE = """
+from harness import Run, recipe
+
+@recipe(objective="total")
+def mine(run: Run, size: int = 100_000):
+    (run.directory / "weights.bin").write_bytes(bytes(range(256)) * (size // 256))
+    (run.directory / "deep").mkdir()
+    (run.directory / "deep" / "note.txt").write_text("deep")
+    run.report(1, total=1.0)
+    return {"total": 1.0}
+"""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Station]:
+    before = Path.cwd()
+    found = Station(most=1000)
+    yield found
+    found.close()
+    os.chdir(before)
+
+
+def test_a_run_comes_back_in_small_parts_and_whole(
+    elsewhere: Station, tmp_path: Path, described: Callable[..., RunDescription]
+) -> None:
+    (tmp_path / "mine.py").write_text(RECIPE, encoding="utf-8")
+    description = described("./mine.py:mine", {})
+    _, build, shared = elsewhere.arrive(str(tmp_path), "no such file")
+    mirror = Path.cwd()
+    assert not shared
+    assert mirror != tmp_path
+    assert build == stations.build()
+    for part in parts(tmp_path, ["mine.py"]):
+        elsewhere.receive(part)
+    from dataclasses import replace
+
+    there = replace(description.address, folder=".")
+    elsewhere.begin(order(description, directory="runs/s/k", address=there), shared=False)
+    home, events, sizes = tmp_path / "home", [], []
+    home.mkdir()
+    while not (events and isinstance(events[-1], Finished | Failed)):
+        answer = elsewhere.poll(1.0)
+        sizes.append(sum(len(part.data) for part in answer.parts))
+        for part in answer.parts:
+            receive(home, part)
+        events += [read(line, description) for line in answer.events]
+        if any(isinstance(event, Finished) for event in events):
+            assert (home / "run.json").exists()
+    assert isinstance(events[-1], Finished), events
+    assert max(sizes) < 2 * 1000
+    assert len([size for size in sizes if size]) > 20
+    assert (home / "weights.bin").read_bytes() == bytes(range(256)) * (100_000 // 256)
+    assert (home / "deep" / "note.txt").read_text() == "deep"
+    elsewhere.arrive(str(tmp_path), "no such file")  # before the next run nothing of this one is left
+    assert list(mirror.iterdir()) == []
+
+
+def test_a_disk_that_takes_no_file_ends_the_run_before_it_begins(
+    elsewhere: Station, tmp_path: Path, described: Callable[..., RunDescription]
+) -> None:
+    (tmp_path / "mine.py").write_text(RECIPE, encoding="utf-8")
+    description = described("./mine.py:mine", {})
+    elsewhere.arrive(str(tmp_path), "no such file")
+    Path("mine.py").mkdir()  # in the way
+    elsewhere.receive(Part(name="mine.py", data=b"x"))
+    elsewhere.begin(order(description, directory="runs/s/k"), shared=False)
+    (line,) = elsewhere.poll(0.1).events
+    event = read(line, description)
+    assert isinstance(event, Failed)
+    assert event.kind == "lost"
+    assert "cannot write mine.py: Is a directory" in event.reason
