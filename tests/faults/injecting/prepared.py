@@ -43,6 +43,19 @@ def load() -> None:
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
         if not module.name.startswith(skipped) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    _settle()
+
+
+def load_too(names: Sequence[str]) -> None:
+    """Import what a start had imported when it ended."""
+    for name in names:
+        if name not in sys.modules and not name.startswith(("__", "stub", "_harness")):
+            with suppress(Exception):
+                importlib.import_module(name)
+    _settle()
+
+
+def _settle() -> None:
     gc.collect()
     gc.freeze()  # pages that forks share stay shared
     alive = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
