@@ -20,6 +20,7 @@ from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, 
 from harness.runs.boundary import TRACEBACK
 from harness.study.journal import Began, Journal, Line
 from harness.study.recording import Record, failure_tags, status_of
+from harness.study.store.address import file_of
 from harness.study.store.patience import passing
 from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
 
@@ -162,7 +163,10 @@ class Mirror:
         began = time.monotonic()
         while not self._still.wait(0.1):
             check()
-            if time.monotonic() - max(began, self._answered) > patience or not self._thread.is_alive():
+            silent = time.monotonic() - max(began, self._answered)
+            # A file that was taken away does not come back to a process that had it open.
+            gone = (path := file_of(self.uri)) is not None and not path.exists()
+            if silent > (_AT_THE_END if gone else patience) or not self._thread.is_alive():
                 return self._waits()
         return ""
 

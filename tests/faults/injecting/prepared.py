@@ -30,11 +30,8 @@ _FEW = 8  # descriptors that one prepared slot can be handed
 
 def load() -> None:
     """Import what a start and its slots need. Opens nothing and begins no thread."""
-    import matplotlib.pyplot
     import mlflow.store.artifact.local_artifact_repo
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    import optuna.storages
-    import plotly.graph_objects
     import torch  # noqa: F401
 
     import harness
@@ -101,7 +98,10 @@ def _become(channel: Any) -> int:
     import socket
     from multiprocessing import forkserver
 
+    taken = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     length, fds, _, _ = socket.recv_fds(channel, 8, _FEW)
+    for each, before in taken.items():
+        signal.signal(each, before)
     if not length:  # nobody needs it
         return 0
     channel.close()

@@ -18,7 +18,7 @@ from typing import Any
 
 from injecting.held import Held, Verdict
 from injecting.planting import Kill
-from injecting.points import PHASES, POINTS, Point, Process, Victims, When
+from injecting.points import PHASES, POINTS, Point, Process, Victims
 from injecting.starts import Running, Study
 
 KILLS = 200
@@ -346,7 +346,7 @@ def _gone_when_done(study: Study, drawn: random.Random, told: Told) -> None:
     told.faults_told.append("mlflow.db deleted when the study was done")
 
 
-def _moved(name: str, *, start_between: bool) -> Fault:
+def _moved(name: str, *, after_kill: bool) -> Fault:
     """A store is moved away, and back again."""
 
     def fault(study: Study, drawn: random.Random, told: Told) -> None:
@@ -355,19 +355,20 @@ def _moved(name: str, *, start_between: bool) -> Fault:
             return
         away = study.base / name
         path = study.folder / name
-        if start_between:
+        if after_kill:
             start.signal(signal.SIGKILL)
             start.end()
             os.replace(path, away)
-            study.start()
+            if name == "mlflow.db":  # a start in between fills another one
+                study.start()
             told.faults += 1
         else:
             os.replace(path, away)
             time.sleep(drawn.uniform(0.5, 2.0))
         os.replace(away, path)
         told.faults += 1
-        told.faults_told.append(f"{name} moved away and back{', with a start between' if start_between else ''}")
-        if not start_between:
+        told.faults_told.append(f"{name} moved away and back {'after a kill' if after_kill else 'while the study ran'}")
+        if not after_kill:
             start.end()
 
     return fault
@@ -405,9 +406,9 @@ OTHERS: dict[str, tuple[Fault, ...]] = {
         _gone("mlflow.db", running=False),
         _gone("mlflow.db", running=True),
         _gone_when_done,
-        _moved("optuna.db", start_between=False),
-        _moved("optuna.db", start_between=True),
-        _moved("mlflow.db", start_between=True),
+        _moved("optuna.db", after_kill=False),
+        _moved("optuna.db", after_kill=True),
+        _moved("mlflow.db", after_kill=True),
     ),
 }
 """Kind -> faults other than kills; a study gets three of a kind."""
