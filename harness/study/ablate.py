@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -32,7 +33,7 @@ from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.store.patience import WhileWaiting
-from harness.study.sync import PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
+from harness.study.sync import IN_PASSING, PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
 from harness.study.tracking import origin
 
 Note = Callable[[str], None]
@@ -92,9 +93,11 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         # What was published before is not the answer to come.
         store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
+            store.while_waiting = patient(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
+            seats = replace(placement.seats, hung_after=options.hung_after)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
             try:
                 mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
@@ -140,24 +143,25 @@ def _mirrored(
     mirror.start()
     status = ""
     try:
-        lacks = mirror.opened(PATIENCE) and mirror.published != asked
+        lacks = mirror.opened(IN_PASSING) and mirror.published != asked
         report = gather(store, spec, plan, pictures=lacks)
         status = status_of_study(report.runs["state"])
         if lacks:
             mirror.ask(documents(spec, plan, diff=""))
             publish(report, store, mirror, numbers_of(queue.course, plan))
     finally:
-        if left := mirror.close(status, PATIENCE):
+        if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
     return report
 
 
-def patient(note: Note) -> WhileWaiting:
-    """Says what is waited for, every half minute; the wait is for as long as it takes."""
+def patient(note: Note, check: Callable[[], None] = lambda: None) -> WhileWaiting:
+    """Says what is waited for, every half minute; the wait is for as long as it takes, or until `check` raises."""
     said = 0.0
 
     def wait(reason: str, seconds: float) -> None:
         nonlocal said
+        check()
         if seconds > 1 and time.monotonic() - said > _AGAIN:
             said = time.monotonic()
             note(f"{reason}: waiting, {seconds:.0f} s")

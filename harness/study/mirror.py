@@ -160,6 +160,7 @@ class Mirror:
 
     def settle(self, patience: float, check: Callable[[], None] = lambda: None) -> str:
         """Wait until MLflow holds all; where it was silent for `patience` seconds, what waits and why, in words."""
+<<<<<<< HEAD
         began = time.monotonic()
         while not self._still.wait(0.1):
             check()
@@ -169,26 +170,38 @@ class Mirror:
             if silent > (_AT_THE_END if gone else patience) or not self._thread.is_alive():
                 return self._waits()
         return ""
+=======
+        return self._until(self._still.is_set, patience, check)
+>>>>>>> int14
 
     def close(self, status: str, patience: float, check: Callable[[], None] = lambda: None) -> str:
         """Close the parent run with `status` and end; what waits still after `patience` seconds of silence, in words.
 
-        `check` is asked meanwhile; where it raises, only the parent run is closed.
+        `check` is asked meanwhile; where it raises, the parent run is closed if MLflow answers, and nothing else sent.
         """
         self._status = status
-        left = "interrupted"
         try:
             left = self.settle(patience, check)
-        finally:
-            self._ending, self._gone = True, bool(left)
+            self._ending = True
             self._wake.set()
-            self._thread.join(patience if not left else _AT_THE_END)
-        if not left and self._thread.is_alive():
-            return self._waits()
+            left = left or self._until(lambda: not self._thread.is_alive(), patience, check)
+        finally:
+            self._ending = self._gone = True
+            self._wake.set()
+            self._thread.join(_AT_THE_END)
         if left or not self._spoilt:
             return left
         key, reason = next(iter(self._spoilt.items()))
         return f"MLflow ({self.uri}) does not take all of {len(self._spoilt)} run(s), like {key}: {reason}"
+
+    def _until(self, done: Callable[[], bool], patience: float, check: Callable[[], None]) -> str:
+        began = time.monotonic()
+        while not done():
+            check()
+            if time.monotonic() - max(began, self._answered) > patience:
+                return self._waits()
+            time.sleep(0.02)
+        return ""
 
     def _waits(self) -> str:
         with self._lock:
@@ -202,14 +215,17 @@ class Mirror:
         while not self._gone:
             try:
                 self._work()
-                break
+                return
             except Exception as error:  # whatever MLflow, its database or the network between raise
                 self._fails(error)
                 self._wake.clear()
                 self._wake.wait(_PAUSES[min(self._failures, len(_PAUSES)) - 1])
         with suppress(Exception):  # the next start, or `harness sync`, does it otherwise
-            if self._tracker is not None and self._status:
-                self._tracker.close_study(self._status)
+            self._close_study()
+
+    def _close_study(self) -> None:
+        if self._tracker is not None and self._status:
+            self._tracker.close_study(self._status)
 
     def _fails(self, error: Exception) -> None:
         """MLflow did not take something: nobody knows how far it came, and whether it answers at all."""
@@ -254,6 +270,7 @@ class Mirror:
                 if still:
                     self._still.set()
             if still and self._ending:
+                self._close_study()
                 return
             if still or not self._ending:
                 self._wake.wait(_ROUND)

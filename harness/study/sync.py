@@ -26,6 +26,8 @@ from harness.study.tracking import Tracker, address, origin
 Note = Callable[[str], None]
 PATIENCE = 60.0
 """Seconds of silence after which MLflow is not waited for any more at the end of a study."""
+IN_PASSING = 15.0
+"""The same at a start that trains nothing."""
 _AT_FIRST = 10.0  # seconds that a database of MLflow's may be locked at a start, which then goes on without
 
 

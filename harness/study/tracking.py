@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
@@ -84,8 +84,12 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
+<<<<<<< HEAD
             _make_whole(self.uri)
             self.client = _Answered(MlflowClient(self.uri))
+=======
+            self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
+>>>>>>> int14
             self.client.search_experiments(max_results=1)
         self.experiment = ""
         self.parent = ""
@@ -296,7 +300,8 @@ class Tracker:
 def _make_whole(uri: str) -> None:
     """Make the file of an SQLite database that is missing, whole or not at all.
 
-    MLflow makes its tables one by one; where that is cut short, by a kill or a full disk, it refuses the file ever after.
+    MLflow makes its tables one by one; where that is cut short, by a kill or a full disk, it refuses the file from
+    then on.
     """
     path = file_of(uri)
     if path is None or path.exists():

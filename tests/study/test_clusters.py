@@ -125,6 +125,8 @@ def test_options_of_one_way_to_launch_are_refused_in_another(slow_study: Path) -
     for options, reason in (
         (Options(storage="", ray_address="h:1"), "--ray-address h:1: is for --launch ray; this is --launch processes"),
         (Options(storage="", slots_per_gpu=2), "--slots-per-gpu 2: is for --launch ray"),
+        (Options(storage="", launch="inline", hung_after=5.0), "--hung-after 5: is not for --launch inline"),
+        (Options(storage="", launch="slurm", hung_after=5.0), "--hung-after 5: is not for --launch slurm: Slurm ends"),
         (Options(storage="", launch="ray", slurm={"time": "1"}), "--slurm time=1: is for --launch slurm"),
         (Options(storage="", launch="slurm"), "say how many jobs to keep in Slurm's queue at a time, like --slots 8"),
         (Options(storage="", launch="slurm", slots=1, slurm={**JOBS, "cpus-per-task": "x"}), "must be a whole number"),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from injecting import planting, prepared
+from injecting.broken import BROKEN
 from injecting.held import Held
 from injecting.points import PHASES, POINTS, resolve
 from injecting.scenarios import OTHERS, Told, carried_out
@@ -39,7 +40,7 @@ class Campaign:
     at_once: int = 2
     keep: Path | None = None
     told: list[Told] = field(default_factory=list)
-    change: Callable[[Study], None] = lambda study: None  # how the product is broken, to test the test
+    broken: str | None = None  # how the product is, to test the test
 
     def run(self) -> int:
         """Carry out all scenarios; 0 where nothing is amiss."""
@@ -184,7 +185,8 @@ class Campaign:
                 study.before = _impatient
             if phase == "twenty":
                 study.environment["STUB_SECONDS"] = "0.2"
-            self.change(study)
+            if self.broken:
+                study.before = BROKEN[self.broken]
 
         return prepare
 
@@ -201,7 +203,7 @@ class Campaign:
         amiss = [*found.lost, *found.doubled, *found.wrong]
         self._say(
             f"{phase} {told.seed}: {told.faults} faults, {told.starts} starts, {told.seconds:.0f} s: "
-            f"{found.finished} of {found.planned} finished{'' if found.well else f'; {len(amiss)} amiss, like: {amiss[0]}'}"
+            f"{found.finished} of {found.planned} finished{f'; {len(amiss)} amiss' if amiss else ''}"
         )
         if found.well:
             shutil.rmtree(base, ignore_errors=True)
@@ -214,7 +216,8 @@ class Campaign:
     def _summary(self, seconds: float) -> int:
         asked = self._asked()
         print(
-            f"\n{'phase or kind':28}{'faults':>8}{'studies':>9}{'planned':>9}{'finished':>10}{'lost':>6}{'doubled':>9}{'wrong':>7}"
+            f"\n{'phase or kind':28}{'faults':>8}{'studies':>9}{'planned':>9}{'finished':>10}{'lost':>6}"
+            f"{'doubled':>9}{'wrong':>7}"
         )
         sums = [0] * 7
         short = []
@@ -237,7 +240,8 @@ class Campaign:
         print(_row("all", sums))
         starts = sum(each.starts for each in self.told)
         print(
-            f"{starts} starts in {seconds:.0f} s, {self.at_once} studies at a time, {os.cpu_count()} cores, seed {self.seed}"
+            f"{starts} starts in {seconds:.0f} s, {self.at_once} studies at a time, {os.cpu_count()} cores, "
+            f"seed {self.seed}"
         )
         for each in short:
             print(each)

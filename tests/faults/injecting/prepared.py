@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import context, popen_fork, popen_spawn_posix, reduction, spawn, util
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 _FEW = 8  # descriptors that one prepared slot can be handed
 
@@ -120,7 +120,7 @@ class _Popen(popen_fork.Popen):
 
     method = "spawn"
     DupFd = None
-    waiting: list[_Waiting] = []
+    waiting: ClassVar[list[_Waiting]] = []
 
     def __init__(self, process_obj: Any) -> None:
         self._fds: list[int] = []
@@ -214,7 +214,7 @@ def start(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["harness", *commands[0]]
         random.seed()
-        waiting: list[_Waiting] = []
+        waiting: ClassVar[list[_Waiting]] = []
         for _ in range(slots):
             waiting.append(_Waiting(waiting, in_slot))
         if slots:

@@ -243,7 +243,8 @@ def _signals(number: int, *, group: bool, times: int = 1, pause: float = 0.3) ->
             if turn:
                 time.sleep(pause)
             running.signal(number, group=group)
-        what = f"{signal.Signals(number).name}{f' {times} times' if times > 1 else ''} to {'the group' if group else 'the process'}"
+        whom, often = "the group" if group else "the process", f" {times} times" if times > 1 else ""
+        what = f"{signal.Signals(number).name}{often} to {whom}"
         _went_on(running, study, told, what, codes=(130, 0))
         _none_running(study, what)
 
