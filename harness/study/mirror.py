@@ -160,19 +160,7 @@ class Mirror:
 
     def settle(self, patience: float, check: Callable[[], None] = lambda: None) -> str:
         """Wait until MLflow holds all; where it was silent for `patience` seconds, what waits and why, in words."""
-<<<<<<< HEAD
-        began = time.monotonic()
-        while not self._still.wait(0.1):
-            check()
-            silent = time.monotonic() - max(began, self._answered)
-            # A file that was taken away does not come back to a process that had it open.
-            gone = (path := file_of(self.uri)) is not None and not path.exists()
-            if silent > (_AT_THE_END if gone else patience) or not self._thread.is_alive():
-                return self._waits()
-        return ""
-=======
         return self._until(self._still.is_set, patience, check)
->>>>>>> int14
 
     def close(self, status: str, patience: float, check: Callable[[], None] = lambda: None) -> str:
         """Close the parent run with `status` and end; what waits still after `patience` seconds of silence, in words.
@@ -198,7 +186,9 @@ class Mirror:
         began = time.monotonic()
         while not done():
             check()
-            if time.monotonic() - max(began, self._answered) > patience:
+            # A file that was taken away does not come back to a process that had it open.
+            gone = (path := file_of(self.uri)) is not None and not path.exists()
+            if time.monotonic() - max(began, self._answered) > (min(patience, _AT_THE_END) if gone else patience):
                 return self._waits()
             time.sleep(0.02)
         return ""

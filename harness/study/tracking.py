@@ -84,12 +84,8 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-<<<<<<< HEAD
             _make_whole(self.uri)
-            self.client = _Answered(MlflowClient(self.uri))
-=======
             self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
->>>>>>> int14
             self.client.search_experiments(max_results=1)
         self.experiment = ""
         self.parent = ""

@@ -1,4 +1,4 @@
-"""The product broken on purpose, in the processes of a test: an injector that finds nothing amiss then finds nothing."""
+"""The product broken on purpose, in the processes of a test: an injector that finds nothing then is no good."""
 
 from __future__ import annotations
 
