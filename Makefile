@@ -31,6 +31,10 @@ fuzz: $(READY)
 audit:
 	PYTHON=$(PYTHON) .ci/audit
 
+# Kills and other faults put into studies, and what is left of them: under 20 minutes on two cores.
+test-faults: $(READY)
+	PYTHONPATH=tests/faults $(BIN)/python -m injecting
+
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py
 
