@@ -20,6 +20,7 @@ from harness.study.mirror import Mirror
 from harness.study.publishing import Number, publish
 from harness.study.recording import unwritten
 from harness.study.store import StudyStore
+from harness.study.store.address import without_password
 from harness.study.store.opening import check
 from harness.study.tracking import Tracker, address, origin
 
@@ -57,7 +58,7 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
     done = (
         f"{made} run(s) made, {filled} filled, {closed} closed" if made or filled or closed else "nothing was missing"
     )
-    note(f"study {store.name} in MLflow ({mirror.uri}): {done}")
+    note(f"study {store.name} in MLflow ({without_password(mirror.uri)}): {done}")
 
 
 def status_of_study(states: Iterable[str]) -> str:
