@@ -15,6 +15,7 @@ import os
 import posixpath
 import re
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 
 from harness.recipes.events import DataUsed
+from harness.study.store.address import file_of
 
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 BATCH = 800
@@ -83,8 +85,8 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-            self.client = _Answered(MlflowClient(self.uri))
-            self.client.search_experiments(max_results=1)
+            _make(self.uri)
+            self.client = _opened(self.uri)
         self.experiment = ""
         self.parent = ""
         self._status = ""  # the parent's
@@ -309,6 +311,27 @@ class _Answered:
                 raise MlflowException(f"{name}: no answer of MLflow ({type(error).__name__}: {error})") from error
 
         return asked
+
+
+def _opened(uri: str) -> _Answered:
+    client = _Answered(MlflowClient(uri))
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _make(uri: str) -> None:
+    """Make the file of a fresh SQLite database, whole or not at all: MLflow does not go on where it was killed."""
+    path = file_of(uri)
+    if path is None or path.exists():
+        return
+    half_made = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # MLflow opens a file once a process
+    try:
+        _opened(f"sqlite:///{half_made}")
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            os.link(half_made, path)
+    finally:
+        for left in path.parent.glob(f"{half_made.name}*"):
+            left.unlink()
 
 
 def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:

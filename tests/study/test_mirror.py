@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.folder import RUNS
+from harness.study import tracking as tracking_module
 from harness.study.journal import Began, Journal, Kept
 from harness.study.mirror import Mirror
 from harness.study.recording import Record
@@ -313,3 +314,20 @@ def test_more_than_a_call_takes_is_sent_in_several(tracking: str) -> None:
     assert len(tracker.client.get_metric_history(run, "loss")) == 2500
     assert len(data.params) == 200
     assert sum(name.startswith("t") for name in data.tags) == 200
+
+
+def test_a_fresh_database_is_made_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, uri = tracking_module._opened, f"sqlite:///{project}/fresh.db"
+
+    def killed(half_made: str) -> Any:
+        real(half_made)
+        raise Killed
+
+    monkeypatch.setattr(tracking_module, "_opened", killed)
+    with pytest.raises(Killed):
+        Tracker(uri)
+    assert list(project.iterdir()) == []
+    monkeypatch.setattr(tracking_module, "_opened", real)
+    Tracker(uri).open_study("s", "s-1", tags={})
+    assert "fresh.db" in [path.name for path in project.iterdir()]
+    assert not list(project.glob(".fresh.db*"))
