@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from harness.files.atomic import write_text
 from harness.recipes.run import Run
 
 _NOT_MEASURES = ("epoch", "runtime", "samples_per_second", "steps_per_second", "total_flos")
@@ -54,7 +57,7 @@ class HarnessCallback(TrainerCallback):
             "seed": self.run.seed,
             "use_cpu": not (self.run.device or "").startswith("cuda"),
             "save_strategy": "epoch",
-            "save_total_limit": 1,
+            "save_total_limit": 2,  # the last good one, where the newest is damaged
             "report_to": "none",
             "disable_tqdm": True,
             **length.get(budget.unit, {}),
@@ -63,10 +66,18 @@ class HarnessCallback(TrainerCallback):
     @property
     def checkpoint(self) -> str | None:
         """The checkpoint to go on from, None where the run starts anew: `resume_from_checkpoint` of `train`."""
-        if not self._folder.is_dir():
-            return None
-        found: str | None = get_last_checkpoint(str(self._folder))  # type: ignore[no-untyped-call]
-        return found
+        refused: list[str] = []
+        while self._folder.is_dir() and (found := get_last_checkpoint(str(self._folder))):  # type: ignore[no-untyped-call]
+            path = Path(found)
+            if not (why := _damage(path)):
+                if refused:
+                    self.run.note(f"{'; '.join(refused)}: going on from {path.name}, the last good one")
+                return str(path)
+            refused.append(f"{path.name} {why}, and is thrown away")
+            shutil.rmtree(path)
+        if refused:
+            self.run.note(f"{'; '.join(refused)}: there is no other, training starts anew")
+        return None
 
     # ------------------------------------------------------------------ events of the Trainer's
 
@@ -113,9 +124,10 @@ class HarnessCallback(TrainerCallback):
         self._report(state, given["metrics"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Keep what the run has spent beside the checkpoint."""
-        spent = {"step": self.run.step, "seconds": self.run.seconds, "last": self.last}
-        (self._saved(state) / _SPENT).write_text(json.dumps(spent))
+        """Keep what the run has spent beside the checkpoint, and the checksums of its files."""
+        with self.run.saving(folder := self._saved(state)):
+            spent = {"step": self.run.step, "seconds": self.run.seconds, "last": self.last}
+            write_text(folder / _SPENT, json.dumps(spent | {"sha256": _checksum(folder, spent)}))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """The run is whole, unless it was asked to stop: nothing goes on from its checkpoints."""
@@ -144,6 +156,28 @@ class HarnessCallback(TrainerCallback):
         if measures:
             step = round(state.epoch or 0) if self.run.unit == "epochs" else state.global_step
             self.run.report(step, **measures)
+
+
+def _checksum(folder: Path, spent: Mapping[str, Any]) -> str:
+    """SHA-256 of the names and contents of all files of a checkpoint, and of what the run had spent."""
+    digest = hashlib.sha256(json.dumps(spent, sort_keys=True).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _SPENT):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _damage(folder: Path) -> str:
+    """Why a checkpoint is not what was saved; "" where it is, to the last bit."""
+    try:
+        spent = json.loads((folder / _SPENT).read_text(encoding="utf-8"))
+        given = spent.pop("sha256")
+    except OSError:
+        return "is not whole"
+    except (ValueError, AttributeError, KeyError):
+        return f"is damaged: its {_SPENT} cannot be read"
+    return "" if given == _checksum(folder, spent) else "is damaged: its files do not match their checksum"
 
 
 def _whole(state: TrainerState) -> bool:

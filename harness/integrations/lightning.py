@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
 
-from harness.recipes.run import Interrupted, Run
+from harness.files.atomic import sync
+from harness.files.sealed import seal
+from harness.recipes.checkpoint import soundest
+from harness.recipes.run import Run
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, LightningModule, Trainer
@@ -41,6 +44,7 @@ class HarnessCallback(Callback):
         """The last value of each measure that was logged: what the recipe returns."""
         # By the run's identity: the folder may hold what another recipe or other settings left.
         self._saved = run.directory / ("-".join(filter(None, ("lightning", run.identity))) + ".ckpt")
+        self._before = self._saved.with_stem(f"{self._saved.stem}-before")
         self._begun = False
         self._reported = -1
         self._untimed = ExitStack()
@@ -68,7 +72,8 @@ class HarnessCallback(Callback):
     @property
     def checkpoint(self) -> str | None:
         """The checkpoint to go on from, None where the run starts anew: `ckpt_path` of `fit`."""
-        return str(self._saved) if self._saved.exists() else None
+        found = soundest([self._saved, self._before], self.run.note)
+        return str(found) if found else None
 
     # ------------------------------------------------------------------ hooks of Lightning's
 
@@ -98,7 +103,7 @@ class HarnessCallback(Callback):
         """Keep to the budget, and stop where the run is asked to."""
         self._count(trainer, 0)
         if self.run.should_stop:
-            raise Interrupted(f"stopped after {trainer.global_step:,} steps")
+            raise self.run.stopped(f"{trainer.global_step:,} steps")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validation is no training."""
@@ -114,12 +119,22 @@ class HarnessCallback(Callback):
         """Report where nothing validates, and keep a checkpoint."""
         self._report(trainer)
         self._count(trainer, 1)
-        with self.run.untimed():
-            trainer.save_checkpoint(self._saved)
+        with self.run.saving(self._saved):
+            half = self._saved.with_name(f".{self._saved.name}")
+            try:
+                trainer.save_checkpoint(half)
+                seal(half)
+                if self._saved.exists():
+                    self._saved.replace(self._before)
+                half.replace(self._saved)
+                sync(half.parent)
+            finally:
+                half.unlink(missing_ok=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The run is whole: nothing goes on from its checkpoint."""
-        self._saved.unlink(missing_ok=True)
+        for path in (self._saved, self._before):
+            path.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ what they share
 

@@ -143,7 +143,7 @@ def _window_features(
 def _open_zip(source: Path) -> zipfile.ZipFile:
     if not source.exists():
         raise DataError(f"{source}: no such folder or zip file")
-    if not zipfile.is_zipfile(source):
+    if not source.is_file() or not zipfile.is_zipfile(source):
         raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
     try:
         archive = zipfile.ZipFile(source)

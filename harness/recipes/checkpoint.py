@@ -93,6 +93,29 @@ def newest(
     return None, None
 
 
+def soundest(paths: Sequence[Path], note: Callable[[str], None]) -> Path | None:
+    """The first of `paths`, checkpoints that another library wrote and that were sealed, that is sound; else None.
+
+    `note` is told of those that are damaged, which are deleted.
+    """
+    refused = []
+    for path in paths:
+        try:
+            sealed.check(path)
+        except FileNotFoundError:
+            continue
+        except Damaged as error:
+            refused.append(f"{path.name} {error}, and is thrown away")
+            path.unlink()
+        else:
+            if refused:
+                note(f"{'; '.join(refused)}: going on from {path.name}, the last good one")
+            return path
+    if refused:
+        note(f"{'; '.join(refused)}: there is no other, training starts anew")
+    return None
+
+
 def kept(folder: Path) -> bool:
     """Whether there is a checkpoint in a run's folder."""
     return any((folder / name).exists() for name in (NAME, BEFORE))

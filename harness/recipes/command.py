@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import re
@@ -11,10 +10,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
-from harness.errors import RecipeError, SpecError, nearest
+from harness.errors import KilledError, OutOfMemoryError, RecipeError, SpecError, nearest
 from harness.files.atomic import write_text
 from harness.machine.provenance import processor
 from harness.measures import PEAK_MEMORY, TRAIN_SECONDS, Measure
@@ -118,7 +118,7 @@ class CommandRecipe(Recipe):
         run.start({"command": shlex.join(command), "device.name": _device_name(run)})
         printed = Printed(run)
         earlier = folder / _EARLIER
-        if (seconds := _seconds(earlier)) is not None:
+        if (seconds := _earlier(earlier, run)) is not None:
             run.go_on(step=0, seconds=seconds)
         ended = run_command(
             command,
@@ -135,7 +135,8 @@ class CommandRecipe(Recipe):
         earlier.unlink(missing_ok=True)
         if ended.stopped:
             if ended.code == 0:  # it caught the signal and saved: its next start goes on
-                write_text(earlier, json.dumps({"seconds": run.seconds}))
+                seconds = run.seconds
+                write_text(earlier, json.dumps({"seconds": seconds, "sha256": _checksum(seconds)}))
             raise Interrupted(f"stopped after {run.step:,} {self.unit}")
         self._refuse_end(ended, run, printed, output)
         return {PEAK_MEMORY.name: ended.peak_memory_mb, TRAIN_SECONDS.name: run.seconds, **printed.last}
@@ -144,7 +145,10 @@ class CommandRecipe(Recipe):
         where = f"; all it printed is in {os.path.relpath(output)}"
         if ended.code != 0:
             said = f": {ended.errors[-1]}" if ended.errors else ""
-            failure = RecipeError(f"the command '{self.name}' ended with {ended.how}{said}{where}")
+            kind = KilledError if ended.killed else RecipeError
+            if ended.starved or _says_so(ended.errors):
+                kind = OutOfMemoryError
+            failure = kind(f"the command '{self.name}' ended with {ended.how}{said}{where}")
             if ended.errors:
                 failure.add_note("the last lines of its standard error:\n" + "\n".join(ended.errors))
             raise failure
@@ -201,6 +205,11 @@ class CommandRecipe(Recipe):
             **threads,
             **own,
         }
+
+
+def _says_so(errors: Sequence[str]) -> bool:
+    """Whether last lines of standard error speak of memory that was not enough, as runtimes of programs do."""
+    return any(re.search(r"\bMemoryError\b|OutOfMemoryError|out of memory|std::bad_alloc", line) for line in errors)
 
 
 # ---------------------------------------------------------------------- reading the spec's mapping
@@ -306,15 +315,6 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _seconds(earlier: Path) -> float | None:
-    """The seconds of earlier attempts; None where there were none, or the file is damaged."""
-    try:
-        seconds = json.loads(earlier.read_text(encoding="utf-8"))["seconds"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return None
-    return seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else None
-
-
 def _interpreted(command: list[str]) -> list[str]:
     """The command with the Python that runs this in place of a first word that is exactly python or python3."""
     return [sys.executable, *command[1:]] if command[0] in ("python", "python3") else command
@@ -327,6 +327,24 @@ def _visible(device: str) -> str:
     index = int(device.partition(":")[2] or 0)
     seen = [each for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
     return seen[index] if index < len(seen) else str(index)
+
+
+def _earlier(path: Path, run: Run) -> float | None:
+    """The seconds of earlier attempts; None where there are none, or what says them is damaged, which is said."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if _checksum(found["seconds"]) == found["sha256"]:
+            return float(found["seconds"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        pass
+    run.note(f"{path.name} is damaged: the seconds of training before this start are not counted")
+    return None
+
+
+def _checksum(seconds: float) -> str:
+    return sha256(json.dumps(seconds).encode()).hexdigest()
 
 
 def _device_name(run: Run) -> str:

@@ -184,7 +184,8 @@ class Run:
 
     def go_on(self, *, step: int, seconds: float) -> None:
         """Go on after `step` and `seconds` of training, where what is restored is another's checkpoint."""
-        self.step, self._earlier = step, seconds
+        self.step = self.saved = step
+        self._earlier = seconds
         self._seconds += seconds
 
     def _begin(self, unit: str) -> None:
@@ -285,7 +286,7 @@ class Run:
             except OSError as error:
                 if not self._unpictured:
                     self._unpictured = True
-                    self.note(f"{path.name} cannot be written ({error.strerror or error}): it goes on without pictures")
+                    self.note(f"{path.name} cannot be written ({error.strerror or error}): training goes on without it")
             else:
                 self.emit(Artifact(step=self.step, path=str(path), kind=kind))
 
@@ -321,15 +322,21 @@ class Run:
             raise self.stopped(f"{self.step:,}")
 
     def save(self, whole: Mapping[str, Any]) -> None:
-        """Write `whole`, which has the run's identity, as its checkpoint, where a recipe keeps and restores its own.
+        """Write `whole`, which has the run's identity, as its checkpoint, where a recipe keeps and restores its own."""
+        from harness.recipes import checkpoint
+
+        with self.saving(self.directory / checkpoint.NAME):
+            checkpoint.save(whole, self.directory)
+
+    @contextmanager
+    def saving(self, path: Path) -> Iterator[None]:
+        """What is done inside writes the checkpoint at `path`.
 
         A disk that does not take it is said once: the last good one stays, and the next is tried.
         """
-        from harness.recipes import checkpoint
-
         with self.untimed():
             try:
-                checkpoint.save(whole, self.directory)
+                yield
             except OSError as error:
                 said, self._unsaved = bool(self._unsaved), error.strerror or str(error)
                 if not said:
@@ -342,7 +349,7 @@ class Run:
                 if self._unsaved:
                     self.note(f"checkpoints are saved again, after {self.step:,} {self.unit}")
                 self.saved, self._unsaved = self.step, ""
-                self.emit(Artifact(step=self.step, path=str(self.directory / checkpoint.NAME), kind="checkpoint"))
+                self.emit(Artifact(step=self.step, path=str(path), kind="checkpoint"))
 
     def stopped(self, after: str) -> Interrupted:
         """What ends a run that is asked to stop and has just saved, or could not: `after` says how far it came."""

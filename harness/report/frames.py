@@ -15,7 +15,19 @@ from harness.report import Report
 from harness.report.sheets.sheet import design
 from harness.spec import Level, label
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # the last as East Asia types them
 
 
 def csv(report: Report) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -105,7 +106,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
             store.while_waiting = patient(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
+            seats = replace(placement.seats, hung_after=options.hung_after)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
             try:
                 mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))

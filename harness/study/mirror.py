@@ -20,6 +20,7 @@ from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, 
 from harness.runs.boundary import TRACEBACK
 from harness.study.journal import Began, Journal, Line
 from harness.study.recording import Record, failure_tags, status_of
+from harness.study.store.address import file_of
 from harness.study.store.patience import passing
 from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
 
@@ -185,7 +186,9 @@ class Mirror:
         began = time.monotonic()
         while not done():
             check()
-            if time.monotonic() - max(began, self._answered) > patience:
+            # A file that was taken away does not come back to a process that had it open.
+            gone = (path := file_of(self.uri)) is not None and not path.exists()
+            if time.monotonic() - max(began, self._answered) > (min(patience, _AT_THE_END) if gone else patience):
                 return self._waits()
             time.sleep(0.02)
         return ""

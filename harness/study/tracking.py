@@ -15,11 +15,10 @@ import os
 import posixpath
 import re
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
@@ -79,14 +78,17 @@ class Tracker:
         # Whoever calls tries again; MLflow itself would for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        # A server's address, its login with it, would be printed at the end of every run.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.tracking"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # Of a database that is locked it prints the traceback, which whoever calls has too.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
-            _make(self.uri)
-            self.client = _opened(self.uri)
+            _make_whole(self.uri)
+            self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
+            self.client.search_experiments(max_results=1)
         self.experiment = ""
         self.parent = ""
         self._status = ""  # the parent's
@@ -293,6 +295,26 @@ class Tracker:
         self.client.set_terminated(run, status, at)
 
 
+def _make_whole(uri: str) -> None:
+    """Make the file of an SQLite database that is missing, whole or not at all.
+
+    MLflow makes its tables one by one; where that is cut short, by a kill or a full disk, it refuses the file from
+    then on.
+    """
+    path = file_of(uri)
+    if path is None or path.exists():
+        return
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+    half_made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        MlflowClient(f"sqlite:///{half_made}").search_experiments(max_results=1)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # another process has made it
+            os.link(half_made, path)
+    finally:
+        half_made.unlink(missing_ok=True)
+
+
 class _Answered:
     """MLflow's client, but that every answer it cannot read is an MlflowException: a server may answer anything."""
 
@@ -311,27 +333,6 @@ class _Answered:
                 raise MlflowException(f"{name}: no answer of MLflow ({type(error).__name__}: {error})") from error
 
         return asked
-
-
-def _opened(uri: str) -> _Answered:
-    client = _Answered(MlflowClient(uri))
-    client.search_experiments(max_results=1)
-    return client
-
-
-def _make(uri: str) -> None:
-    """Make the file of a fresh SQLite database, whole or not at all: MLflow does not go on where it was killed."""
-    path = file_of(uri)
-    if path is None or path.exists():
-        return
-    half_made = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # MLflow opens a file once a process
-    try:
-        _opened(f"sqlite:///{half_made}")
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            os.link(half_made, path)
-    finally:
-        for left in path.parent.glob(f"{half_made.name}*"):
-            left.unlink()
 
 
 def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:

@@ -258,6 +258,33 @@ def test_an_annotation_that_is_not_there_says_so(tmp_path: Path) -> None:
         read_boxes(tmp_path / "nothing", (10, 10))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOX.format("1e400", 1, 2, 3), "a corner that is not a number"),
+        (BOX.format("nan", 1, 2, 3), "a corner that is not a number"),
+        (BOX.format("9" * 5000, 1, 2, 3), "a corner that is not a number"),
+        ("<a>" * 100_000, "not XML"),
+        ("<a>" * 100_000 + "</a>" * 100_000, "no box"),
+        ("<a>" * 200_000 + "</a>" * 200_000, "more than 1,048,576 bytes"),
+    ],
+    ids=["infinite", "nan", "long number", "open", "deep", "large"],
+)
+def test_an_annotation_beyond_all_bounds_is_refused_with_its_reason(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "note").write_text(text)
+    with pytest.raises(BadAnnotation, match=reason):
+        read_boxes(tmp_path / "note", (100, 80))
+
+
+def test_a_pipe_among_the_annotations_is_skipped_and_not_waited_for(tmp_path: Path) -> None:
+    photo(tmp_path, "good")
+    photo(tmp_path, "piped", annotation=None)
+    os.mkfifo(tmp_path / "Annotation" / "n1-dog" / "piped")
+    os.mkfifo(tmp_path / "Images" / "n1-dog" / "pipe.jpg")
+    prepared = prepare(dogs(tmp_path, max_skipped=1.0), cache=tmp_path / "cache")
+    assert [(Path(each.path).stem, each.reason) for each in prepared.skipped] == [("piped", "annotation is no file")]
+
+
 # ---------------------------------------------------------------------- real photos
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.measures import Measure
-from harness.recipes.events import Event, Progress, Scored
+from harness.recipes.events import Event, Noted, Progress, Scored
 from harness.recipes.models import AnyBudget
 from harness.recipes.run import Run
 
@@ -129,3 +129,21 @@ def test_a_checkpoint_of_another_run_in_the_folder_is_not_gone_on_from(tmp_path:
     assert list(tmp_path.rglob("checkpoint-*"))
     model, *_ = fit(tmp_path, identity="another", epochs=2)
     assert len(model.seen) == 8
+
+
+@pytest.mark.parametrize("which", ["model.safetensors", "optimizer.pt", "trainer_state.json", "harness.json"])
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_gone_on_from(tmp_path: Path, which: str) -> None:
+    whole, result, *_ = fit(tmp_path / "whole", epochs=4)
+    fit(tmp_path / "run", lambda run: run.step >= 3, epochs=4)
+    older, newest = sorted(
+        (tmp_path / "run" / "huggingface").glob("checkpoint-*"), key=lambda path: int(path.name[11:])
+    )
+    content = bytearray((newest / which).read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / which).write_bytes(content)
+    again, last, events, _ = fit(tmp_path / "run", epochs=4)
+    assert again.seen == whole.seen[int(older.name[11:]) :]
+    assert last["eval_loss"] == result["eval_loss"]
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert noted.startswith(f"{newest.name} is damaged: ")
+    assert noted.endswith(f", and is thrown away: going on from {older.name}, the last good one")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from harness.integrations.lightning import HarnessCallback
 from harness.measures import Measure
-from harness.recipes.events import Event, Progress, Scored
+from harness.recipes.events import Event, Noted, Progress, Scored
 from harness.recipes.models import AnyBudget
 from harness.recipes.run import Interrupted, Run
 
@@ -106,7 +106,7 @@ def test_a_budget_of_steps_ends_within_an_epoch(tmp_path: Path) -> None:
 def test_a_budget_of_seconds_ends_after_them(tmp_path: Path) -> None:
     module, last, events = fit(tmp_path, seconds=0.5)
     assert len(module.seen) > 0
-    assert events[-1].train_seconds < 5  # type: ignore[union-attr]
+    assert [event.train_seconds for event in events if isinstance(event, Progress)][-1] < 5
     assert last["val_loss"] > 0
 
 
@@ -132,3 +132,20 @@ def test_a_checkpoint_of_another_run_in_the_folder_is_not_gone_on_from(tmp_path:
     assert list(tmp_path.glob("*.ckpt"))
     module, _, _ = fit(tmp_path, identity="another", epochs=2)
     assert len(module.seen) == 8
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut short"])
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_gone_on_from(tmp_path: Path, damage: str) -> None:
+    whole, result, _ = fit(tmp_path / "whole", epochs=4)
+    fit(tmp_path / "run", lambda run: run.step >= 3, epochs=4)
+    newest = tmp_path / "run" / "lightning.ckpt"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content if damage == "a bit" else content[:-100])
+    again, last, events = fit(tmp_path / "run", epochs=4)
+    assert again.seen == whole.seen[8:]
+    assert last == result
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert noted.startswith("lightning.ckpt is ")
+    assert noted.endswith("and is thrown away: going on from lightning-before.ckpt, the last good one")
+    assert not list((tmp_path / "run").glob("*.ckpt"))

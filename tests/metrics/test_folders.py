@@ -95,11 +95,17 @@ def test_grey_and_transparent_images_are_read_as_rgb(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("nowhere", "no such folder or zip"), ("text.txt", "neither a folder nor a zip"), ("empty", "holds no image")],
+    [
+        ("nowhere", "no such folder or zip"),
+        ("text.txt", "neither a folder nor a zip"),
+        ("pipe", "neither a folder nor a zip"),
+        ("empty", "holds no image"),
+    ],
 )
 def test_what_holds_no_images_is_refused_by_name(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "text.txt").write_text("no zip")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=f"{name}.*{said}"):
         ImageFiles(tmp_path / name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -17,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from harness.errors import DivergedError, HarnessError, RecipeError, SpecError
+from harness.errors import DivergedError, HarnessError, KilledError, OutOfMemoryError, RecipeError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes import process
 from harness.recipes.address import Address
 from harness.recipes.command import OUTPUT, CommandRecipe
-from harness.recipes.events import Event, Progress, Scored, Started
+from harness.recipes.events import Event, Noted, Progress, Scored, Started
 from harness.recipes.run import Interrupted, Run
 from harness.spec import load
 
@@ -448,6 +449,52 @@ def test_a_command_ends_where_its_supervisor_is_killed(tmp_path: Path) -> None:
     _gone(pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing binds a process to its parent's life")
+def test_a_command_ends_where_its_supervisor_and_its_slot_are_killed(tmp_path: Path) -> None:
+    script(tmp_path, "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(60)")
+    output = tmp_path / OUTPUT
+    slot = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from pathlib import Path; from harness.recipes.process import run_command;"
+            "run_command([sys.executable, 'train.py'], folder=Path(), environment=os.environ,"
+            f" output=Path({str(output)!r}), tell=print, stop=lambda: False)",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert slot.stdout is not None
+    command, supervisor = map(int, slot.stdout.readline().split())
+    slot.send_signal(signal.SIGSTOP)  # it cannot do it
+    os.kill(supervisor, signal.SIGKILL)
+    slot.kill()
+    slot.communicate()
+    _gone(command)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", OutOfMemoryError, "SIGKILL; the system ran out of"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", KilledError, "SIGSEGV"),
+        ("raise MemoryError('4 TiB')", OutOfMemoryError, "exit code 1: MemoryError: 4 TiB"),
+        ("import sys; sys.exit('a memory of old times')", RecipeError, "exit code 1: a memory of old times"),
+    ],
+)
+def test_want_of_memory_and_a_killed_command_are_told_from_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kind: type[Exception], text: str
+) -> None:
+    counts = itertools.count()
+    monkeypatch.setattr(process.memory, "kills", lambda: next(counts))  # the system kills one meanwhile
+    script(tmp_path, body)
+    with pytest.raises(RecipeError) as caught:
+        train(tmp_path, {"command": ["python", "train.py"]})
+    assert type(caught.value) is kind
+    assert f"ended with {text}" in str(caught.value)
+
+
 def _gone(pid: int, seconds: float = 10) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -497,15 +544,19 @@ def test_a_command_that_saves_on_sigterm_goes_on_where_it_is_started_again(tmp_p
 
 
 @pytest.mark.parametrize(
-    "left", ["", "{", "[]", '{"seconds": "1"}', '{"seconds": NaN}', '{"seconds": -1.0}', "[" * 100_000]
+    "damaged",
+    ['{"seconds": 7.5, "sha256": "0"}', '{"seconds": 7.5}', "", "[1", '"x"', "\xff", '{"seconds": NaN}', "[" * 100_000],
 )
-def test_a_damaged_note_of_earlier_seconds_costs_the_seconds_and_not_the_run(tmp_path: Path, left: str) -> None:
+def test_seconds_of_earlier_attempts_that_are_damaged_are_not_counted_and_it_is_said(
+    tmp_path: Path, damaged: str
+) -> None:
     script(tmp_path, """print('{"step": 1, "accuracy": 1}')""")
-    run = run_of(tmp_path)
-    (tmp_path / "run" / "earlier.json").write_text(left)
-    found = train(tmp_path, {"command": ["python", "train.py"]}, run)
-    assert found["accuracy"] == 1
-    assert 0 < found["train_seconds"] < 60
+    events: list[Event] = []
+    run = run_of(tmp_path, events=events)
+    (tmp_path / "run" / "earlier.json").write_bytes(damaged.encode("latin-1"))
+    assert train(tmp_path, {"command": ["python", "train.py"]}, run)["train_seconds"] < 7
+    (noted,) = [event.text for event in events if isinstance(event, Noted)]
+    assert noted == "earlier.json is damaged: the seconds of training before this start are not counted"
 
 
 def test_the_time_of_an_attempt_that_saved_nothing_is_not_counted(tmp_path: Path) -> None:

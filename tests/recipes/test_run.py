@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from harness.errors import DivergedError, RecipeError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes import checkpoint, streams
-from harness.recipes.events import Artifact, Event, Progress, Scored
+from harness.recipes.events import Artifact, Event, Noted, Progress, Scored, Started
 from harness.recipes.models import AnyBudget
 from harness.recipes.run import Interrupted, Run, number
 from harness.settings import Budget
@@ -325,6 +326,75 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_with_the_same_numbers(tmp
     assert walk(run_in(tmp_path), every=3) == whole
 
 
+@pytest.mark.parametrize("damage", ["a bit", "cut short", "empty", "gone"])
+def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before_with_the_same_numbers(
+    tmp_path: Path, damage: str
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "run").mkdir()
+    whole = walk(run_in(tmp_path / "whole"))
+    run = run_in(tmp_path / "run")
+    run._stop = lambda: run.step >= 5
+    with pytest.raises(Interrupted):
+        walk(run)
+    path = tmp_path / "run" / checkpoint.NAME
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 8
+    path.write_bytes({"a bit": content, "cut short": content[:-9], "empty": b"", "gone": b""}[damage])
+    if damage == "gone":
+        path.unlink()
+    events: list[Event] = []
+    again = run_in(tmp_path / "run", events=events)
+    again.start()
+    assert walk(again) == whole
+    steps = [event.curves["loss"][0][0] for event in events if isinstance(event, Progress) and event.curves]
+    assert steps == [5, 6, 7, 8]
+    noted = [event.text for event in events if isinstance(event, Noted)]
+    assert len(noted) == (damage != "gone")
+    assert all(text.endswith("going on from checkpoint-before.pt, the last good one") for text in noted)
+    assert isinstance(events[0], Started)
+
+
+def test_a_disk_that_is_full_for_a_while_is_said_once_and_the_next_checkpoint_is_saved(
+    tmp_path: Path, files_of_at_most: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    events: list[Event] = []
+    run = run_in(tmp_path, events=events)
+    run.start()
+    for count in run.until_budget(epochs=6):
+        run.report(count, loss=1)
+        with files_of_at_most(100 if count in (2, 3, 4) else 10**9):
+            run.checkpoint({"count": count})
+            run.image("picture", torch.rand(3, 64, 64))
+    assert [event.text for event in events if isinstance(event, Noted)] == [
+        "the checkpoint after 2 steps cannot be saved (File too large): that after 1 stays, training goes on, and the "
+        "next one is tried",
+        "picture-000000002.png cannot be written (File too large): training goes on without it",
+        "checkpoints are saved again, after 5 steps",
+    ]
+    kept = [event.step for event in events if isinstance(event, Artifact) and event.kind == "checkpoint"]
+    assert kept == [1, 5, 6]
+    assert run_in(tmp_path).restore() == {"count": 6}
+
+
+@pytest.mark.parametrize(("before", "lost"), [(0, "all progress is lost"), (2, "what was trained since 2 is lost")])
+def test_a_run_that_stops_on_a_full_disk_says_what_is_lost(
+    tmp_path: Path, files_of_at_most: Callable[[int], AbstractContextManager[None]], before: int, lost: str
+) -> None:
+    run = run_in(tmp_path)
+    for step in range(1, before + 1):
+        run.report(step, loss=1)
+        run.checkpoint({"step": step})
+    run.report(5, loss=1)
+    run._stop = lambda: True
+    with (
+        files_of_at_most(100),
+        pytest.raises(Interrupted, match=rf"after 5; no checkpoint could be saved \(File too large\): {lost}"),
+    ):
+        run.checkpoint({"step": 5})
+    assert run_in(tmp_path).restore() == ({"step": before} if before else None)
+
+
 def test_the_seconds_of_earlier_attempts_count(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     time.sleep(0.1)
@@ -350,7 +420,14 @@ def test_a_run_without_a_checkpoint_starts_anew(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path: Path) -> None:
     run_in(tmp_path).checkpoint({"x": 1})
     other = Run(seed=3, directory=tmp_path, objective=ACCURACY, emit=lambda event: None, identity="other")
+    events: list[Event] = []
+    other._emit = events.append
+    other.start()
     assert other.restore() is None
+    assert [event.text for event in events if isinstance(event, Noted)] == [
+        "checkpoint.pt is of another source or version of the recipe, or of other settings or data, and is not used: "
+        "there is no other, training starts anew"
+    ]
 
 
 def test_a_run_goes_on_from_a_finished_one_of_the_same_training(tmp_path: Path) -> None:

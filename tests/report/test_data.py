@@ -41,7 +41,7 @@ def test_a_search_gives_what_it_tried_and_a_small_study_what_it_has(search: Repo
     assert list(csv(minimal)) == ["effects", "statistics", "runs"]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"])
 def test_text_that_a_spreadsheet_would_run_is_defused_and_numbers_are_not(
     hostile: Callable[[str], Report], start: str
 ) -> None:
@@ -50,7 +50,7 @@ def test_text_that_a_spreadsheet_would_run_is_defused_and_numbers_are_not(
         frame = pd.read_csv(io.StringIO(table), dtype=str, keep_default_na=False)
         for column in frame:
             for cell in [str(column), *frame[column]]:
-                assert not cell.startswith(("=", "@", "\t", "\r"))
+                assert not cell.startswith(("=", "@", "\t", "\r", "\n", "\uff1d"))
                 assert not cell.startswith(("+", "-")) or float(cell) < 0
     assert "'" + start.replace("\r", "\n") in pd.read_csv(io.StringIO(tables["effects"]))["trick"][0]
     negative = pd.read_csv(io.StringIO(tables["effects"]))["change"]

@@ -201,6 +201,17 @@ def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: P
     assert "a checkpoint is saved" in last.reason
 
 
+def test_a_slot_takes_no_signals_while_it_loads(tmp_path: Path, launcher: ProcessLauncher) -> None:
+    launcher.submit(0, run_in(tmp_path, "well"))
+    pid = launcher._workers[0].process.pid
+    assert pid is not None
+    for _ in range(20):  # from before it has a handler of its own on
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        time.sleep(0.02)
+    assert isinstance(until(launcher, ended)[-1], Finished)
+
+
 COORDINATOR = """
 import sys, time
 from pathlib import Path

@@ -230,11 +230,12 @@ def test_files_that_extend_each_other_are_counted_as_one_spec() -> None:
     assert "0.yaml: holds 12,0" in refused("0.yaml")
 
 
-def test_a_spec_at_the_limits_is_planned() -> None:
-    levels = ", ".join(str(level / 1000) for level in range(1, limits.MOST_LEVELS + 1) if level != 100)
-    seeds = ", ".join(map(str, range(9_000)))
+@pytest.mark.parametrize(("levels", "seeds"), [(limits.MOST_LEVELS, 2), (1, 9_000)])
+def test_a_spec_at_the_limits_is_planned(levels: int, seeds: int) -> None:
+    named = ", ".join(str(level / 1000) for level in range(1_001, 1_001 + levels))
     Path("spec.yaml").write_text(
-        f"study: s\nrecipe: ./toy.py\nseeds: [{seeds}]\nfactors:\n  lr: {{baseline: 0.1, levels: [{levels}]}}\n"
+        f"study: s\nrecipe: ./toy.py\nseeds: [{', '.join(map(str, range(seeds)))}]\n"
+        f"factors:\n  lr: {{baseline: 0.1, levels: [{named}]}}\n"
     )
     assert CliRunner().invoke(main, ["check", "spec.yaml"]).exit_code == 0
 

@@ -14,7 +14,9 @@ from mlflow.exceptions import MlflowException
 from requests.adapters import HTTPAdapter
 
 from harness.files.images import save_pairs
+from harness.recipes.events import Cause, Failed, Progress, Scored
 from harness.study.answer import _nearest
+from harness.study.journal import Journal
 from harness.study.tracking import Tracker
 
 RUNS = pd.DataFrame([{"key": key, "state": "complete"} for key in ("near", "far")])
@@ -73,3 +75,45 @@ def test_what_a_server_answers_and_mlflow_cannot_read_is_mlflows_own_exception(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(MlflowException):
         Tracker("http://127.0.0.1:9")
+
+
+EVENTS = (
+    Progress(step=1, train_seconds=0.5, rate=2.0, fraction=0.5, curves={"loss": [(1, 0.5)]}),
+    Scored(step=2, train_seconds=1.0, scores={"mifid": 100.0}),
+    Failed(kind=Cause.LOST, reason="its process died"),
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"at": 1, "event": "Scored", "step": 2, "train_seconds": 1.0, "scores": 5, "final": false}',
+        '{"at": 1, "event": "Scored", "step": "x", "train_seconds": 1.0, "scores": {}, "final": false}',
+        '{"at": 1e999, "event": "Noted", "text": "a"}',
+        '{"at": 1, "event": "Progress", "step": 1, "train_seconds": 1, "rate": 1, "fraction": 1, "curves": {"a": [1]}}',
+        '{"at": 1, "event": "Failed", "kind": "lost", "reason": [], "details": 1}',
+        '{"at": 1, "event": ["Noted"], "text": "a"}',
+        '{"at": 1, "event": "Nothing"}',
+        "[1]",
+        "[" * 100_000,
+    ],
+)
+def test_a_line_of_a_journal_that_is_no_event_is_left_out(project: Path, line: str) -> None:
+    journal = Journal("study")
+    for at, event in enumerate(EVENTS[:2]):
+        journal.append("key", event, at)
+    journal.close()
+    with journal.path("key").open("a") as file:
+        file.write(f"{line}\n")
+    again = Journal("study")
+    again.append("key", EVENTS[2], 9)
+    assert [each.kept for each in again.read("key")] == list(EVENTS)
+    assert again.last("key") == EVENTS[2]
+
+
+def test_a_runs_name_is_as_long_as_mlflows_table_takes(project: Path) -> None:
+    tracker = Tracker("sqlite:///mlflow.db")
+    tracker.open_study("harness", "study", tags={})
+    child = tracker.make("key", "x" * 300, at=1, tags={})
+    tracker.go_on(child.identity, "y" * 300)
+    assert tracker.client.get_run(child.identity).info.run_name == "y" * 250

@@ -317,17 +317,17 @@ def test_more_than_a_call_takes_is_sent_in_several(tracking: str) -> None:
 
 
 def test_a_fresh_database_is_made_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, uri = tracking_module._opened, f"sqlite:///{project}/fresh.db"
+    real, uri = tracking_module.MlflowClient, f"sqlite:///{project}/fresh.db"
 
     def killed(half_made: str) -> Any:
-        real(half_made)
+        real(half_made).search_experiments()
         raise Killed
 
-    monkeypatch.setattr(tracking_module, "_opened", killed)
+    monkeypatch.setattr(tracking_module, "MlflowClient", killed)
     with pytest.raises(Killed):
         Tracker(uri)
     assert list(project.iterdir()) == []
-    monkeypatch.setattr(tracking_module, "_opened", real)
+    monkeypatch.setattr(tracking_module, "MlflowClient", real)
     Tracker(uri).open_study("s", "s-1", tags={})
     assert "fresh.db" in [path.name for path in project.iterdir()]
     assert not list(project.glob(".fresh.db*"))

@@ -18,6 +18,8 @@ _TIMES = re.compile(r"(train_seconds|peak_memory_mb|_per_second)")
 _OF_THE_ATTEMPT = {"trial", "attempt", "mlflow_run_id"}
 _ALLOWED = {"runs", ".harness", "mlruns", "optuna.db", "mlflow.db", "__pycache__", ".cache"}
 """What a study makes in its folder."""
+_HALF = re.compile(r"\..+\.\d+(\..*)?|\..*\.part|\.told\.jsonl")
+"""Files in the writing, and what is kept of a run that has not ended."""
 _DONE = "harness.failure"
 
 Point = tuple[str, str, int, float]
@@ -107,7 +109,11 @@ def _read_mlflow(database: sqlite3.Connection, held: Held) -> None:
         role, key = tags[run].get("harness.role"), tags[run].get("harness.key", "(no key)")
         if role == "study":
             held.parents.append(status)
-            for name, step, value in database.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", [run]):
+            for name, step, value in database.execute(
+                # An answer that was published when a start was interrupted is history, and stays.
+                "SELECT key, step, value FROM latest_metrics WHERE run_uuid = ?",
+                [run],
+            ):
                 if not _TIMES.search(name):
                     held.parent_points[name, step, value] += 1
             continue
@@ -221,7 +227,7 @@ def strange_files(folder: Path, given: set[str]) -> Iterator[str]:
         if name not in _ALLOWED | given and not name.startswith(("optuna.db-", "mlflow.db-")):
             yield f"'{name}' lies in the study's folder"
     for path in folder.glob("runs/**/.*"):
-        if path.is_file() and not path.name.startswith(".lock"):
+        if path.is_file() and _HALF.fullmatch(path.name):
             yield f"'{path.relative_to(folder)}' was left half-written"
 
 

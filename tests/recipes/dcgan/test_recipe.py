@@ -282,7 +282,7 @@ def test_a_disk_that_fills_up_costs_checkpoints_and_pictures_and_not_the_run(
     assert noted == [
         "the checkpoint after 120 images cannot be saved (File too large): there is none yet, training goes on, and "
         "the next one is tried",
-        "grid-000000120.png cannot be written (File too large): it goes on without pictures",
+        "grid-000000120.png cannot be written (File too large): training goes on without it",
     ]
     assert outcome(Dcgan().train(SETTINGS, run(tmp_path / "full", times=4)[0])) == outcome(whole)
 
