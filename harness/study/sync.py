@@ -98,7 +98,7 @@ def mirror_of(
     say: Note,
 ) -> Mirror:
     """The mirror of a study, with all that it holds now."""
-    tags = origin(made_with(store), str(spec.path or spec.study))
+    tags = tags_of(store, spec)
     return Mirror(
         uri=tracking_uri,
         experiment=spec.study,
@@ -110,6 +110,11 @@ def mirror_of(
         records=unwritten(store, plan, journal, tags),
         say=say,
     )
+
+
+def tags_of(store: StudyStore, spec: Spec) -> dict[str, str]:
+    """Where the runs of a study come from, as its last start knew it."""
+    return origin(made_with(store), store.recall("file") or str(spec.path or spec.study))
 
 
 def documents(spec: Spec, plan: Plan, *, diff: str) -> Callable[[Tracker], None]:

@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.folder import RUNS
+from harness.study import tracking as tracking_module
 from harness.study.journal import Began, Journal, Kept
 from harness.study.mirror import Mirror
 from harness.study.recording import Record
@@ -354,3 +355,20 @@ def test_the_run_of_a_changed_recipe_takes_the_place_of_the_old_ones(tracking: s
     assert status == "FINISHED"
     assert tags[SOURCE] == "new"
     assert {(name, step, value) for name, step, _, value in points} == {("error", 1, 0.2)}
+
+
+def test_a_fresh_database_is_made_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, uri = tracking_module.MlflowClient, f"sqlite:///{project}/fresh.db"
+
+    def killed(half_made: str) -> Any:
+        real(half_made).search_experiments()
+        raise Killed
+
+    monkeypatch.setattr(tracking_module, "MlflowClient", killed)
+    with pytest.raises(Killed):
+        Tracker(uri)
+    assert list(project.iterdir()) == []
+    monkeypatch.setattr(tracking_module, "MlflowClient", real)
+    Tracker(uri).open_study("s", "s-1", tags={})
+    assert "fresh.db" in [path.name for path in project.iterdir()]
+    assert not list(project.glob(".fresh.db*"))
