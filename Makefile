@@ -28,8 +28,8 @@ fuzz: $(READY)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzing --inputs $(INPUTS) --seed $(SEED) $(KINDS)
 
 # Known vulnerabilities of what constraints.txt pins; asks a service of the network.
-audit: $(READY)
-	$(BIN)/pip-audit --disable-pip --no-deps -r constraints.txt
+audit:
+	PYTHON=$(PYTHON) .ci/audit
 
 # Kills and other faults put into studies, and what is left of them: under 20 minutes on two cores.
 test-faults: $(READY)

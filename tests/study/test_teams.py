@@ -292,9 +292,12 @@ def test_a_login_comes_from_the_environment_or_from_pgpass(
 
 
 def test_a_study_is_shown_by_an_mlflow_server_with_its_artifacts(
-    project: Path, started: Callable[..., Report], mlflow_server: str
+    project: Path, started: Callable[..., Report], mlflow_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = started("served", "sqlite:///optuna.db", mlflow_server)
+    report = started("served", "sqlite:///optuna.db", mlflow_server.replace("://", "://someone:hidden@"))
+    said = capsys.readouterr()
+    assert "hidden" not in said.out + said.err
+    assert b"hidden" not in b"".join(path.read_bytes() for path in (project / "served").rglob("*") if path.is_file())
     client = mlflow.MlflowClient(mlflow_server)
     (experiment,) = client.search_experiments(filter_string="name = 'team'")
     runs = client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'run'")
