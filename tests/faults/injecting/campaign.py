@@ -186,9 +186,7 @@ class Campaign:
 
     def _summary(self, seconds: float) -> int:
         asked = self._asked()
-        print(
-            f"\n{'phase or kind':28}{'faults':>8}{'studies':>9}{'planned':>9}{'finished':>10}{'lost':>6}{'doubled':>9}{'wrong':>7}"
-        )
+        print(f"\n{'phase or kind':28}{'faults':>8}{'studies':>9}{'planned':>9}{'finished':>10}{'lost':>6}{'doubled':>9}{'wrong':>7}")
         sums = [0] * 7
         short = []
         for phase, wanted in asked.items():
@@ -209,9 +207,7 @@ class Campaign:
                 short.append(f"{phase}: {row[0]} of {wanted} faults came to pass")
         print(_row("all", sums))
         starts = sum(each.starts for each in self.told)
-        print(
-            f"{starts} starts in {seconds:.0f} s, {self.at_once} studies at a time, {os.cpu_count()} cores, seed {self.seed}"
-        )
+        print(f"{starts} starts in {seconds:.0f} s, {self.at_once} studies at a time, {os.cpu_count()} cores, seed {self.seed}")
         for each in short:
             print(each)
         well = not any(sums[4:]) and sums[2] == sums[3] and not short

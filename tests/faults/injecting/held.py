@@ -107,7 +107,9 @@ def _read_mlflow(database: sqlite3.Connection, held: Held) -> None:
         role, key = tags[run].get("harness.role"), tags[run].get("harness.key", "(no key)")
         if role == "study":
             held.parents.append(status)
-            for name, step, value in database.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", [run]):
+            for name, step, value in database.execute(
+                "SELECT key, step, value FROM metrics WHERE run_uuid = ?", [run]
+            ):
                 if not _TIMES.search(name):
                     held.parent_points[name, step, value] += 1
             continue
