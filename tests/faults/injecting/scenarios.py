@@ -67,7 +67,9 @@ def kills_of(phase: str, seed: int, census: dict[str, int], left: Callable[[], f
         share = 1.0 if phase in _WHOLE else left() * (0.4 if turn else 0.8)
         calls = min(point.most, max(1, round(census[point.name] * share)))
         among: list[Victims] = ["coordinator", "coordinator", "both", "group"]
-        if slots_killed < _SLOTS_KILLED and (point.process == "slot" or phase not in ("start", "preparing", "publishing")):
+        if slots_killed < _SLOTS_KILLED and (
+            point.process == "slot" or phase not in ("start", "preparing", "publishing")
+        ):
             among += ["slot"] * (3 if point.process == "slot" else 1)
         victims = drawn.choice(among)
         slots_killed += victims == "slot"
@@ -98,7 +100,9 @@ def killed_twenty_times(study: Study, seed: int, census: dict[str, int], told: T
         point = drawn.choice([each for each in POINTS if each.phase == phase])
         most = max(1, math.ceil(census[point.name] / 10))
         victims: Victims = drawn.choice(["coordinator", "both", "group"])
-        ended = study.start([Kill(point=point, n=drawn.randint(1, most), when=drawn.choice(point.when), victims=victims)])
+        ended = study.start(
+            [Kill(point=point, n=drawn.randint(1, most), when=drawn.choice(point.when), victims=victims)]
+        )
         if ended.fired:
             told.faults += 1
             told.faults_told.append(ended.fired)
@@ -117,7 +121,9 @@ Fault = Callable[[Study, random.Random, Told], None]
 _HERE = Point("", "coordinator", "harness.study.coordinator:Coordinator._note", ("before",))
 
 
-def _marked(study: Study, drawn: random.Random, *, place: str = "", most: int = 60, process: Process = "coordinator") -> Running | None:
+def _marked(
+    study: Study, drawn: random.Random, *, place: str = "", most: int = 60, process: Process = "coordinator"
+) -> Running | None:
     """A start that has come to a place, some events into its training; None where it was over before."""
     point = replace(_HERE, place=place or _HERE.place, process=process)
     most = max(3, round(most * study.left()))
@@ -425,7 +431,9 @@ def _is_done(study: Study) -> bool:
     return bool(study.starts) and study.starts[-1].code == 0
 
 
-def carried_out(phase: str, seed: int, base: Path, truth: Held, census: dict[str, int], prepare: Callable[[Study], Any]) -> Told:
+def carried_out(
+    phase: str, seed: int, base: Path, truth: Held, census: dict[str, int], prepare: Callable[[Study], Any]
+) -> Told:
     """One scenario from an empty folder to the verdict."""
     began, told = time.monotonic(), Told(phase, seed)
     study = Study(base)

@@ -132,7 +132,9 @@ class Study:
             if ended.code == 0:
                 return
             retry = ended.code == 1
-        self.wrong.append(f"the study is not done after {_MOST} starts without a fault; the last ended with {ended.code}")
+        self.wrong.append(
+            f"the study is not done after {_MOST} starts without a fault; the last ended with {ended.code}"
+        )
 
     def left(self) -> float:
         """The share of the study's runs that Optuna does not hold as complete."""
@@ -154,7 +156,9 @@ class Study:
         pid = prepared.start(self.folder, *commands, out=out, environment=self._around())
         _, status = os.waitpid(pid, 0)
         if status:
-            self.wrong.append(f"harness report ended with {os.waitstatus_to_exitcode(status)}: {out.read_text()[-300:]}")
+            self.wrong.append(
+                f"harness report ended with {os.waitstatus_to_exitcode(status)}: {out.read_text()[-300:]}"
+            )
         texts = {name: path.read_text() if path.exists() else "" for name, path in tables.items()}
         return held.of_folder(self.folder, texts)
 
@@ -207,7 +211,10 @@ class Running:
         found = []
         for pid in planting.descendants(self.pid):
             with suppress(OSError):
-                if b"guard" not in (line := Path(f"/proc/{pid}/cmdline").read_bytes()) and b"resource_tracker" not in line:
+                if (
+                    b"guard" not in (line := Path(f"/proc/{pid}/cmdline").read_bytes())
+                    and b"resource_tracker" not in line
+                ):
                     found.append(pid)
         return found
 
@@ -229,7 +236,9 @@ class Running:
         ended = Start(self._code, time.monotonic() - self.began, fired)
         self.study.starts.append(ended)
         with open(self.study.out, "a") as out:
-            out.write(f"--- ended with {ended.code} after {ended.seconds:.1f} s; {ended.fired or 'nothing came to pass'}\n")
+            out.write(
+                f"--- ended with {ended.code} after {ended.seconds:.1f} s; {ended.fired or 'nothing came to pass'}\n"
+            )
         return ended
 
     def _none_left(self) -> None:
