@@ -130,11 +130,13 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                 publish(report, store, mirror, numbers_of(queue.course, plan))
                 status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
             finally:
-                launcher.close()
-                so_far = interrupts.count
-                left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=so_far))
-                if left:
-                    note(f"{left}; `harness sync {store.name}` brings it there")
+                try:
+                    launcher.close()
+                finally:
+                    so_far = interrupts.count
+                    left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=so_far))
+                    if left:
+                        note(f"{left}; `harness sync {store.name}` brings it there")
     return outcome, report if outcome.interrupted else _answered(report)
 
 
