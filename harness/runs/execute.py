@@ -38,7 +38,7 @@ def execute(
     except Interrupted as stop:
         last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
     except locks.HeldError as held:
-        last = Failed(kind=Cause.LOST, reason=str(held))
+        last = Failed(kind=Cause.INTERRUPTED if should_stop() else Cause.LOST, reason=str(held))
     except DivergedError as outcome:
         last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
     except KeyboardInterrupt as error:
@@ -85,6 +85,10 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             emit=guarded(_opening(tell, source, device), recipe.name, description.objective),
             stop=should_stop,
         )
+        if description.address.is_command:  # it goes on by itself, from nobody knows where
+            tell.since = lambda resumed: None
+        else:
+            tell.since = lambda resumed: resumed if run.saved is None else run.saved
         returned = recipe.train(description.train, run)
     tell.tell_again()
     if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run

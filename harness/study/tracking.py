@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from harness.recipes.events import DataUsed
+from harness.recipes.events import SOURCE, DataUsed
 from harness.study.store.address import file_of
 
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
@@ -46,13 +46,17 @@ Point = tuple[str, float, int, int]
 
 @dataclass
 class Child:
-    """What MLflow has of a run: `forwarded` says how far its journal is, `failed` whether it is marked as failed."""
+    """What MLflow has of a run: `forwarded` says how far its journal is, `failed` whether it is marked as failed.
+
+    `source` is the digest of its recipe's source, "" where that is not known.
+    """
 
     identity: str
     status: str = "RUNNING"
     forwarded: str = ""
     failed: bool = False
     measured: bool = False
+    source: str = ""
 
     @property
     def settled(self) -> bool:
@@ -142,6 +146,7 @@ class Tracker:
                 tags.get(FORWARDED, ""),
                 FAILURE in tags or REASON in tags,
                 bool(run.data.metrics),
+                tags.get(SOURCE, ""),
             )
             key = tags.get("harness.key", "")
             if key in found:
@@ -173,7 +178,11 @@ class Tracker:
         """A child run, begun at that time. Look for one with the key before: this makes another."""
         child = {"mlflow.parentRunId": self.parent, "harness.role": "run", "harness.key": key, **_clipped(tags)}
         run = self.client.create_run(self.experiment, start_time=at, run_name=name[:_LONGEST_NAME], tags=child)
-        return Child(run.info.run_id)
+        return Child(run.info.run_id, source=tags.get(SOURCE, ""))
+
+    def unmake(self, child: Child) -> None:
+        """Take a child run away: one of a source that the recipe has no more."""
+        self.client.delete_run(child.identity)
 
     def go_on(self, run: str, name: str) -> None:
         """A run is trained again."""

@@ -73,7 +73,9 @@ def test_what_other_settings_told_is_forgotten_and_so_are_damaged_and_cut_lines(
     lines[2] = lines[2].replace(b"2.0", b"7.0")  # a disk turned it
     path.write_bytes(b"".join(lines)[:-10])  # a crash cut it
     told: list[Event] = []
-    Retelling(description, "this", told.append).tell_again()
+    again = Retelling(description, "this", told.append)
+    again.since = lambda resumed: None
+    again.tell_again()
     assert [event.step for event in told if isinstance(event, Scored)] == [1]
     told.clear()
     Retelling(description, "another", told.append).tell_again()
@@ -82,3 +84,48 @@ def test_what_other_settings_told_is_forgotten_and_so_are_damaged_and_cut_lines(
     assert told == []
     remove(tmp_path / "run")
     assert not path.exists()
+
+
+def score(step: int, value: float) -> Scored:
+    return Scored(step=step, train_seconds=1.0, scores={"total": value})
+
+
+def attempt(description: RunDescription, resumed: int, own: list[Scored], identity: str = "i") -> list[Event]:
+    found: list[Event] = []
+    tell = Retelling(description, identity, found.append)
+    for event in (Started(facts={}, resumed_at=resumed), *own):
+        tell(event)
+    tell.tell_again()
+    return found[1:]
+
+
+def test_what_lies_before_the_checkpoint_is_told_again_and_what_lies_beyond_is_not(
+    tmp_path: Path, described: Describe
+) -> None:
+    (tmp_path / "own.py").write_text(SOURCE)
+    description = described("./own.py:stub", {})
+    (tmp_path / "run").mkdir()
+    assert attempt(description, 0, [score(step, 0.1) for step in (1, 2, 3)]) == [score(s, 0.1) for s in (1, 2, 3)]
+    again = attempt(description, 2, [score(3, 0.9)])
+    assert again == [score(1, 0.1), score(2, 0.1), score(3, 0.9)]
+    assert attempt(description, 3, []) == [score(1, 0.1), score(2, 0.1), score(3, 0.9)]
+
+
+def test_a_run_that_starts_anew_is_told_nothing_of_before(tmp_path: Path, described: Describe) -> None:
+    (tmp_path / "own.py").write_text(SOURCE)
+    description = described("./own.py:stub", {})
+    (tmp_path / "run").mkdir()
+    attempt(description, 0, [score(1, 0.1)])
+    assert attempt(description, 0, [score(1, 0.9)]) == [score(1, 0.9)]
+    assert attempt(description, 1, []) == [score(1, 0.9)]
+
+
+def test_what_another_source_told_and_what_was_removed_is_forgotten(tmp_path: Path, described: Describe) -> None:
+    (tmp_path / "own.py").write_text(SOURCE)
+    description = described("./own.py:stub", {})
+    (tmp_path / "run").mkdir()
+    attempt(description, 0, [score(1, 0.1)])
+    assert attempt(description, 1, [], identity="another") == []
+    attempt(description, 0, [score(1, 0.1)])
+    remove(tmp_path / "run")
+    assert attempt(description, 1, []) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -17,8 +18,11 @@ from harness.files.images import save_pairs
 from harness.recipes.events import Cause, Failed, Progress, Scored
 from harness.study.answer import _nearest
 from harness.study.journal import Journal
+from harness.study.store import StudyStore
 from harness.study.tracking import Tracker
 
+STORE = Mock(spec=StudyStore, storage="sqlite:///optuna.db", recall=lambda key: None)
+STORE.name = "tricks"
 RUNS = pd.DataFrame([{"key": key, "state": "complete"} for key in ("near", "far")])
 
 
@@ -34,7 +38,7 @@ def leave(key: str, distance: float) -> Path:
 
 def test_the_pairs_shown_are_those_of_the_run_that_comes_closest(project: Path) -> None:
     leave("far", 0.5), leave("near", 0.1)
-    found = _nearest("tricks", RUNS)
+    found = _nearest(STORE, RUNS)
     assert found is not None
     assert (found.title, [distance for *_, distance in found.pairs]) == ("near", [0.1])
 
@@ -57,7 +61,7 @@ def test_the_pairs_shown_are_those_of_the_run_that_comes_closest(project: Path) 
 def test_damaged_pairs_leave_the_place_to_the_next_closest(project: Path, file: str, content: bytes) -> None:
     leave("far", 0.5)
     (leave("near", 0.1) / file).write_bytes(content)
-    found = _nearest("tricks", RUNS)
+    found = _nearest(STORE, RUNS)
     assert found is not None
     assert found.title == "far"
 
@@ -99,13 +103,13 @@ EVENTS = (
     ],
 )
 def test_a_line_of_a_journal_that_is_no_event_is_left_out(project: Path, line: str) -> None:
-    journal = Journal("study")
+    journal = Journal(Path("runs/study"))
     for at, event in enumerate(EVENTS[:2]):
         journal.append("key", event, at)
     journal.close()
     with journal.path("key").open("a") as file:
         file.write(f"{line}\n")
-    again = Journal("study")
+    again = Journal(Path("runs/study"))
     again.append("key", EVENTS[2], 9)
     assert [each.kept for each in again.read("key")] == list(EVENTS)
     assert again.last("key") == EVENTS[2]

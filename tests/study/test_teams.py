@@ -231,32 +231,35 @@ def test_a_server_without_studies_says_what_to_do_and_stays_empty(project: Path,
 
 
 def test_no_login_is_left_in_any_output_file_or_table(
-    project: Path, postgres: Any, monkeypatch: pytest.MonkeyPatch
+    project: Path, postgres: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     storage, tracking = postgres.address("secret_optuna"), postgres.address("secret_mlflow")
     (project / "toy.py").write_text(TOY)
     (project / "spec.yaml").write_text(SPEC)
-    said = ""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ablation = ["ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking]
+    first = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *ablation],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    said = first.stdout + first.stderr
     for command in (
-        ("ablate", "spec.yaml", "--dry-run", "--storage", storage),
-        ("ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking),
-        ("ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking),
-        ("studies", "--storage", storage),
-        ("report", "spec.yaml", "--storage", storage),
-        ("report", "spec.yaml", "--storage", storage, "--format", "json"),
-        ("report", "spec.yaml", "--storage", storage, "--format", "html", "--output", "report.html"),
-        ("report", "nothing", "--storage", storage),
-        ("report", "team", "--storage", storage.replace("secret_optuna", "secret_mlflow")),
+        ablation,
+        ["studies", "--storage", storage],
+        ["report", "spec.yaml", "--storage", storage],
+        ["report", "spec.yaml", "--storage", storage, "--format", "json"],
+        ["report", "spec.yaml", "--storage", storage, "--format", "html", "--output", "report.html"],
+        ["report", "nothing", "--storage", storage],
+        ["report", "team", "--storage", tracking],
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", "from harness.cli import main; main()", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        assert "Traceback" not in done.stderr
+        done = _harness(*command)
         said += done.stdout + done.stderr
+    left = capfd.readouterr()  # what went past the command line
+    said += left.out + left.err
+    assert "Traceback" not in said
     assert "postgresql://harness:***@" in said
     assert postgres.password not in said
     for path in project.rglob("*"):
