@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from injecting import servers
 from injecting.held import Held, Verdict
 from injecting.planting import Kill
 from injecting.points import PHASES, POINTS, Point, Process, Victims
@@ -415,6 +416,28 @@ OTHERS: dict[str, tuple[Fault, ...]] = {
 """Kind -> faults other than kills; a study gets three of a kind."""
 
 
+def on_postgresql(study: Study, seed: int, census: dict[str, int], told: Told) -> None:
+    """The same study with both stores on a PostgreSQL server, killed in three phases, the server gone in between."""
+    with servers.postgres() as server:
+        study.addresses = (server.address("optuna"), server.address("mlflow"))
+        study.options = (f"--storage={study.addresses[0]}", f"--tracking-uri={study.addresses[1]}")
+        drawn = random.Random(f"postgresql/{seed}")
+        for phase in ("training", "forwarding", "telling"):
+            point = drawn.choice([each for each in POINTS if each.phase == phase])
+            calls = max(1, round(census[point.name] * 0.25))
+            kill = Kill(point=point, n=drawn.randint(1, calls), when=drawn.choice(point.when), victims="coordinator")
+            if (ended := study.start([kill])).fired:
+                told.faults += 1
+                told.faults_told.append(ended.fired)
+        if not _is_done(study) and (running := _marked(study, drawn, most=20)) is not None:
+            server.stop("immediate")
+            time.sleep(drawn.uniform(1, 4))
+            server.start()
+            _went_on(running, study, told, "PostgreSQL stopped and started")
+        study.finish()
+        told.verdict = study.judged(study.truth)
+
+
 def disturbed(study: Study, kind: str, seed: int, told: Told, most: int = 3) -> None:
     """A study that several faults of a kind hit, the next one where the scenario before stopped."""
     drawn = random.Random(f"{kind}/{seed}")
@@ -440,11 +463,15 @@ def carried_out(
     prepare(study)
     if phase in OTHERS:
         disturbed(study, phase, seed, told)
+    elif phase == "postgresql":
+        study.truth = truth
+        on_postgresql(study, seed, census, told)
     elif phase == "twenty":
         killed_twenty_times(study, seed, census, told)
     else:
         killed(study, phase, seed, census, told)
-    told.verdict = study.judged(truth)
+    if phase != "postgresql":  # its server is gone by now
+        told.verdict = study.judged(truth)
     told.starts = len(study.starts)
     told.seconds = time.monotonic() - began
     return told
