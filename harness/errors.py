@@ -34,6 +34,14 @@ class RecipeError(HarnessError):
     """A recipe that returns or reports what is no result of a run."""
 
 
+class KilledError(RecipeError):
+    """A run whose process was ended by a signal: perhaps through no fault of its own."""
+
+
+class OutOfMemoryError(RecipeError):
+    """A run that needs more memory than there is."""
+
+
 class DivergedError(RuntimeError):
     """A run whose training left the finite numbers or collapsed: an outcome of the run, not a fault of the program."""
 

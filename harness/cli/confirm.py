@@ -31,6 +31,7 @@ def confirm(
     ray_address: str | None,
     slots_per_gpu: int,
     slurm: tuple[str, ...],
+    hung_after: float | None,
     storage: str,
     tracking_uri: str | None,
 ) -> None:
@@ -60,6 +61,7 @@ def confirm(
         ray_address=ray_address,
         slots_per_gpu=slots_per_gpu,
         slurm=asked_of_slurm(slurm),
+        hung_after=hung_after,
     )
     found = spec_of(document, search)
     if dry_run:

@@ -37,6 +37,13 @@ _LAUNCH = (
         metavar="NAME=VALUE",
         help="With --launch slurm: an option of sbatch, like partition=gpu, gres=gpu:1 or time=4:00:00.",
     ),
+    click.option(
+        "--hung-after",
+        type=click.FloatRange(min=0),
+        metavar="MINUTES",
+        help="Give up a run that tells nothing for so long, while it loads, trains or is scored, and try it again. "
+        "Default: only one whose process stands still for 10 minutes; 0: none.",
+    ),
 )
 
 

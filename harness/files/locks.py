@@ -71,9 +71,9 @@ def _taken(path: Path, note: Callable[[str], None], give_up: Callable[[], bool],
             return lock
         else:
             if _is_at(lock, path):
-                lock.truncate(0)
-                lock.write(str(os.getpid()))
-                lock.flush()
+                with contextlib.suppress(OSError):  # on a full disk it stays unsaid who has the lock
+                    os.truncate(lock.fileno(), 0)
+                    os.write(lock.fileno(), str(os.getpid()).encode())
                 return lock
             lock.close()
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
-from harness.errors import RecipeError, SpecError, nearest
+from harness.errors import KilledError, OutOfMemoryError, RecipeError, SpecError, nearest
 from harness.files.atomic import write_text
 from harness.machine.provenance import processor
 from harness.measures import PEAK_MEMORY, TRAIN_SECONDS, Measure
@@ -145,7 +145,10 @@ class CommandRecipe(Recipe):
         where = f"; all it printed is in {os.path.relpath(output)}"
         if ended.code != 0:
             said = f": {ended.errors[-1]}" if ended.errors else ""
-            failure = RecipeError(f"the command '{self.name}' ended with {ended.how}{said}{where}")
+            kind = KilledError if ended.killed else RecipeError
+            if ended.starved or _says_so(ended.errors):
+                kind = OutOfMemoryError
+            failure = kind(f"the command '{self.name}' ended with {ended.how}{said}{where}")
             if ended.errors:
                 failure.add_note("the last lines of its standard error:\n" + "\n".join(ended.errors))
             raise failure
@@ -202,6 +205,11 @@ class CommandRecipe(Recipe):
             **threads,
             **own,
         }
+
+
+def _says_so(errors: Sequence[str]) -> bool:
+    """Whether last lines of standard error speak of memory that was not enough, as runtimes of programs do."""
+    return any(re.search(r"\bMemoryError\b|OutOfMemoryError|out of memory|std::bad_alloc", line) for line in errors)
 
 
 # ---------------------------------------------------------------------- reading the spec's mapping

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from harness.files import locks
+from harness.machine import memory
 from harness.recipes import supervisor
 
 GRACE = 30.0
@@ -33,13 +34,16 @@ _DRAINED = 1 << 20  # bytes that are read after the end: far above what a pipe h
 class Ended:
     """How a command ended: its exit code (a signal's, negative) and peak memory in MiB; or the error of its start.
 
-    `stopped` says that it was asked to stop, `last` is its last line, `errors` are the last lines of standard error.
+    `stopped` says that it was asked to stop, `killed` that a signal ended it or its supervisor, `starved` that this was
+    the system's, for want of memory. `last` is its last line, `errors` are the last lines of standard error.
     """
 
     code: int | None
     error: str
     peak_memory_mb: float
     stopped: bool
+    killed: bool
+    starved: bool
     last: str
     errors: tuple[str, ...]
 
@@ -52,6 +56,7 @@ class Ended:
             return f"exit code {self.code}"
         names = {number.value: number.name for number in signal.Signals}
         hint = "; the system may have run out of memory" if self.code == -signal.SIGKILL and not self.stopped else ""
+        hint = "; the system ran out of memory" if self.starved else hint
         return f"{names.get(-self.code, f'signal {-self.code}')}{hint}"
 
 
@@ -100,6 +105,7 @@ def run_command(
     Where `stop` says so the command, with all that it started, gets SIGTERM and `grace` seconds later SIGKILL; so it
     does where `tell` raises, and where this process dies.
     """
+    killed = memory.kills()
     told, result = os.pipe()
     ours = (result, *locks.handed_on())  # while the command saves at its end, nobody else works in the run's folder
     try:
@@ -165,11 +171,14 @@ def run_command(
         if "child" in how and process.returncode < 0:  # the supervisor was killed, and the command still runs
             with contextlib.suppress(OSError):
                 os.killpg(how["child"], signal.SIGKILL)
+    code = how.get("code")
     return Ended(
-        code=how.get("code"),
+        code=code,
         error=how.get("error", "" if "code" in how else "its supervisor was killed"),
         peak_memory_mb=how.get("peak", 0.0),
         stopped=stopped,
+        killed=code < 0 if code is not None else "error" not in how,
+        starved=code in (-signal.SIGKILL, 128 + signal.SIGKILL) and memory.kills() > killed,  # so a shell says it
         last=last[0] if last else "",
         errors=tuple(errors),
     )

@@ -7,9 +7,9 @@ died by whatever signal, the command gets SIGTERM and, GRACE seconds later, SIGK
 counts what its parent had when it was started: here that is next to nothing.
 
 RESULT is a file descriptor; others may follow it, after commas, which are held until the command has ended. Lines of
-JSON go to RESULT: at the start the `child`, whose process group it is, so that the slot
-can end it where this script is killed; at the end the `error` that kept the command from starting, or its exit `code`
-(a signal's, negative) and its `peak` memory in MiB.
+JSON go to RESULT: at the start the `child`, whose process group it is, so that the slot can end it with its children
+where this script is killed; at the end the `error` that kept the command from starting, or its exit `code` (a signal's,
+negative) and its `peak` memory in MiB.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 
 def main() -> None:
@@ -35,15 +36,7 @@ def main() -> None:
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     try:
-        child = os.posix_spawnp(
-            command[0],
-            command,
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD),
-        )
+        child = _start(command)
     except OSError as error:
         found: dict[str, object] = {"error": f"{command[0]}: {error.strerror}"}
     else:
@@ -53,6 +46,51 @@ def main() -> None:
             os.killpg(child, signal.SIGKILL)  # children that the command left behind
         found = {"code": code, "peak": peak / (2**20 if sys.platform == "darwin" else 2**10)}
     _tell(result, found)
+
+
+def _start(command: list[str]) -> int:
+    """The process that runs the command. On Linux it is killed where this one is. Raises OSError where it cannot start.
+
+    The slot would do that too, but may be dead itself.
+    """
+    failed, fails = os.pipe()
+    parent = os.getpid()
+    bind = _binding()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setpgid(0, 0)
+            bind()
+            if os.getppid() != parent:  # it was killed before that
+                os._exit(1)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.execvp(command[0], command)
+        except OSError as why:
+            os.write(fails, str(why.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(fails)
+    with contextlib.suppress(OSError):  # so that it leads its group before anyone is told of it
+        os.setpgid(child, child)
+    with open(failed, "rb") as file:
+        error = file.read()
+    if error:
+        os.waitpid(child, 0)
+        raise OSError(int(error), os.strerror(int(error)))
+    return child
+
+
+def _binding() -> Callable[[], object]:
+    """What binds a process to its parent's life: PR_SET_PDEATHSIG of Linux's prctl(2)."""
+    if sys.platform != "linux":
+        return lambda: None
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(1, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _tell(result: int, found: dict[str, object]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import operator
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,7 +13,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DivergedError, HarnessError, RecipeError
+from harness.errors import DivergedError, HarnessError, KilledError, OutOfMemoryError, RecipeError
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
@@ -125,8 +127,11 @@ def fault(error: BaseException, address: Address, directory: str | Path) -> Fail
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(details, encoding="utf-8")
+    if isinstance(error, OutOfMemoryError):
+        return Failed(kind=Cause.MEMORY, reason=f"{_text(error)}; {LOWER}", details=details)
     if isinstance(error, HarnessError):
-        return Failed(kind=Cause.ERROR, reason=_text(error), details=details)
+        kind = Cause.LOST if isinstance(error, KilledError) else Cause.ERROR
+        return Failed(kind=kind, reason=_text(error), details=details)
     if _of_memory(error):
         said = _text(error).partition("\n")[0][:_LONGEST]
         reason = f"{whose(address)} needs more memory than there is{f' ({said})' if said else ''}; {LOWER}"
@@ -140,10 +145,14 @@ def fault(error: BaseException, address: Address, directory: str | Path) -> Fail
 
 
 def _of_memory(error: BaseException) -> bool:
-    """Whether it says that memory is not enough: Python's, a GPU's by torch, and torch's on the CPU."""
-    out_of = any(each.__name__ == "OutOfMemoryError" for each in type(error).__mro__)
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in _text(error)
-    return isinstance(error, MemoryError) or out_of or on_cpu
+    """Whether it says that memory is not enough: Python's, the system's, a GPU's by torch, and torch's on the CPU."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    named = any(each.__name__ == "OutOfMemoryError" for each in type(error).__mro__)
+    said = isinstance(error, RuntimeError) and re.search(
+        r"DefaultCPUAllocator|_ALLOC_FAILED|out of memory", _text(error)
+    )
+    return isinstance(error, MemoryError) or named or bool(said)
 
 
 def whose(address: Address) -> str:

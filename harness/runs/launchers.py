@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from harness.recipes.events import Event
 from harness.runs.description import Launcher, RunDescription
 from harness.runs.execute import execute
+from harness.runs.liveness import limits
 from harness.runs.processes import ProcessLauncher
 
 
@@ -60,7 +61,8 @@ class Seats:
     """What a launcher is made with: how many slots, and what a slot elsewhere has.
 
     `cpus` and `gpu` are a slot's share of its node on the Ray cluster at `cluster`; `slurm` is what a job asks for,
-    None where slots are no jobs.
+    None where slots are no jobs. `hung_after` are minutes without news after which a run is given up: see
+    `harness.runs.liveness`.
     """
 
     slots: int
@@ -68,12 +70,13 @@ class Seats:
     gpu: float = 0
     cluster: str | None = None
     slurm: Mapping[str, str] | None = None
+    hung_after: float | None = None
 
 
 def _ray(seats: Seats) -> Launcher:
     from harness.runs.ray import RayLauncher
 
-    return RayLauncher(seats.slots, cpus=seats.cpus, gpu=seats.gpu, address=seats.cluster)
+    return RayLauncher(seats.slots, cpus=seats.cpus, gpu=seats.gpu, address=seats.cluster, hung_after=seats.hung_after)
 
 
 def _slurm(seats: Seats) -> Launcher:
@@ -84,7 +87,7 @@ def _slurm(seats: Seats) -> Launcher:
 
 LAUNCHERS: dict[str, Callable[[Seats], Launcher]] = {
     "inline": lambda seats: InlineLauncher(),
-    "processes": lambda seats: ProcessLauncher(seats.slots),
+    "processes": lambda seats: ProcessLauncher(seats.slots, limits=limits(seats.hung_after)),
     "ray": _ray,
     "slurm": _slurm,
 }

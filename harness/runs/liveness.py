@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from harness.recipes.events import Cause, Event, Failed, Noted, Progress, Scored, Started
@@ -16,14 +17,25 @@ class Limits:
 
     A process that is stopped, or whose machine stands still, gives no sign; a run that waits for a lock, or loops,
     gives signs and no news. `said`: after so long without a sign it is told. `lost`: after so long it is given up.
-    `quiet`: after so long without news it is told, in every phase. `news`: after so long it is given up; None, never,
-    since nobody knows how seldom an honest recipe reports.
+    `quiet`: after so long without news it is told, in every phase. `news`: after so long it is given up; by default
+    never, since nobody knows how seldom an honest recipe reports.
     """
 
     said: float = 30.0
     lost: float = 600.0
     quiet: float = 1800.0
-    news: float | None = None
+    news: float = math.inf
+
+
+def limits(hung_after: float | None) -> Limits:
+    """Where runs are given up that have told nothing for so many minutes; 0: none ever is, not even a silent one."""
+    if hung_after is None:
+        return Limits()
+    if hung_after == 0:
+        return Limits(lost=math.inf)
+    seconds = 60 * hung_after
+    lost = max(min(Limits.lost, seconds), 6 * BEAT)  # a machine under load may skip some beats
+    return Limits(lost=lost, quiet=min(Limits.quiet, seconds / 2), news=seconds)
 
 
 @dataclass(kw_only=True)
@@ -63,23 +75,20 @@ class Watch:
 
     def due(self, now: float) -> Noted | Failed | None:
         """What is to be said of the slot now; Failed where it is to be killed and its run given up."""
-        limits, silent, quiet = self.limits, self.silence(now), now - self._news
-        if silent >= limits.lost:
+        within, silent, quiet = self.limits, self.silence(now), now - self._news
+        if silent >= within.lost:
             return self._hung(f"its slot gave no sign of life for {spoken(silent)} ({self.phase})")
-        if limits.news is not None and quiet >= limits.news:
+        if quiet >= within.news:
             return self._hung(f"it told nothing for {spoken(quiet)} ({self.phase}; --hung-after)")
-        if silent >= limits.said and self._first("sign"):
+        if silent >= within.said and self._first("sign"):
             return Noted(
                 text=f"no sign of life for {spoken(silent)} ({self.phase}): its process is stopped, or the machine "
-                f"stands still; after {spoken(limits.lost)} the run is given up and tried again"
+                f"stands still; {_end(within.lost)}"
             )
-        if quiet >= limits.quiet and silent < limits.said and self._first("news"):
-            end = (
-                "--hung-after MINUTES gives up such a run"
-                if limits.news is None
-                else f"after {spoken(limits.news)} the run is given up and tried again"
+        if quiet >= within.quiet and silent < within.said and self._first("news"):
+            return Noted(
+                text=f"its process lives and has told nothing for {spoken(quiet)} ({self.phase}); {_end(within.news)}"
             )
-            return Noted(text=f"its process lives and has told nothing for {spoken(quiet)} ({self.phase}); {end}")
         return None
 
     def _first(self, what: str) -> bool:
@@ -90,6 +99,12 @@ class Watch:
 
     def _hung(self, reason: str) -> Failed:
         return Failed(kind=Cause.HUNG, reason=reason)
+
+
+def _end(limit: float) -> str:
+    if limit == math.inf:
+        return "--hung-after MINUTES gives up such a run"
+    return f"after {spoken(limit)} the run is given up and tried again"
 
 
 def spoken(seconds: float) -> str:

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as Flag
 
+from harness.machine import memory
 from harness.recipes.address import Address
 from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs import guard
@@ -153,7 +154,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # it leads no group yet, or all of it has ended
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        self.process.join()
+        self.process.join(5)  # one that waits in the kernel, for a disk or a driver, ends when it can
         self.connection.close()
         self.inbox.close()
 
@@ -245,7 +246,7 @@ class ProcessLauncher:
         with _held_back():
             stop = _SPAWN.Event()  # starts multiprocessing's tracker of resources, which asks for signals here
         process = _SPAWN.Process(target=_serve, args=(theirs, write, stop, threads, self._beat))
-        killed = _killed_for_memory()
+        killed = memory.kills()
         with _held_back():
             process.start()
         theirs.close()
@@ -298,7 +299,7 @@ class ProcessLauncher:
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if code is None:
             how = "it closed its pipe to the coordinator"
-        if code == -signal.SIGKILL and _killed_for_memory() > worker.killed_before:
+        if code == -signal.SIGKILL and memory.kills() > worker.killed_before:
             reason = f"{worker.whose}: the system ran out of memory and killed the slot's process; {LOWER}"
             return Failed(kind=Cause.MEMORY, reason=reason, details=tail)
         last = f": {tail.splitlines()[-1][:200]}" if tail and code != -signal.SIGKILL else ""
@@ -363,14 +364,3 @@ def _cpu_seconds(pid: int | None) -> float:
         user, system = file.read().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return 0.0
-
-
-def _killed_for_memory() -> int:
-    """How many processes the system has killed for want of memory since it was started; 0 where it does not say."""
-    for place in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
-        with contextlib.suppress(OSError, ValueError), open(place) as file:
-            for line in file:
-                name, _, count = line.partition(" ")
-                if name == "oom_kill":
-                    return int(count)
-    return 0

@@ -131,8 +131,17 @@ class _Seat:
 class RayLauncher:
     """`slots` actors, each with `cpus` of a node and the share `gpu` of one of its GPUs."""
 
-    def __init__(self, slots: int, *, cpus: float = 1, gpu: float = 0, address: str | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        *,
+        cpus: float = 1,
+        gpu: float = 0,
+        address: str | None = None,
+        hung_after: float | None = None,
+    ) -> None:
         self.slots = slots
+        self._hung_after = hung_after
         self._ray = connected(address)
         self._class = self._ray.remote(max_restarts=0, num_cpus=cpus, num_gpus=gpu)(Station)
         self._needs = f"{gpu:g} of a GPU" if gpu else f"{cpus:g} CPU{'s' * (cpus != 1)}"
@@ -164,7 +173,7 @@ class RayLauncher:
     def _seat(self, slot: int, description: RunDescription, actor: Any = None) -> None:
         """Ask the slot's actor, or a new one, where it is."""
         fresh = actor is None
-        actor = self._class.remote() if fresh else actor
+        actor = self._class.remote(self._hung_after) if fresh else actor
         where = _within(description.directory)
         token = str(self._token) if where == description.directory else ""  # a folder elsewhere is not seen from there
         awaited = actor.arrive.remote(str(self._project), token)

@@ -22,6 +22,7 @@ from typing import cast
 import harness
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
+from harness.runs.liveness import limits
 from harness.runs.processes import ProcessLauncher
 from harness.runs.shipping import MOST, Changes, Part, receive
 from harness.runs.wire import ordered, written
@@ -54,9 +55,9 @@ class Answer:
 class Station:
     """Trains one run at a time, in the project's folder where it is seen from here, else in a folder like it."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, hung_after: float | None = None, *, most: int = MOST) -> None:
         self._most = most  # bytes of a part, and of an answer about
-        self._launcher = ProcessLauncher(1)
+        self._launcher = ProcessLauncher(1, limits=limits(hung_after))
         self._mirror: Path | None = None
         self._changes: Changes | None = None
         self._sending: Iterator[Part] | None = None

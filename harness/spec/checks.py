@@ -23,7 +23,8 @@ def composite_levels(name: str, raw: Any) -> list[Refusal]:
     levels, sets = raw.get("levels"), raw.get("sets")
     places: list[tuple[Keys, Any]] = [(("baseline",), raw.get("baseline"))]
     places += [(("levels", index), level) for index, level in enumerate(levels if isinstance(levels, list) else ())]
-    settings = [sets] if isinstance(sets, str) else sets if isinstance(sets, list) else [name]
+    given = [sets] if isinstance(sets, str) else sets if isinstance(sets, list) else []
+    settings = [each for each in given if isinstance(each, str)] or [name]
     found = []
     for keys, level in places:
         if isinstance(level, list | dict):

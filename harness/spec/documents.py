@@ -326,9 +326,12 @@ class _Marker:
         try:
             value = self.loader.construct_object(node, deep=True)
         except ValueError:  # Python reads no number of so many digits
-            value = LARGEST + 1 if node.tag.endswith(":int") else None
+            value = LARGEST + 1 if node.tag.endswith(":int") and node.value else None
             if value is None:
                 raise
+        except (AttributeError, LookupError, TypeError, OverflowError):  # of `!!timestamp x`, `!!bool x`, `!!int ""`
+            kind = node.tag.rpartition(":")[2]
+            raise SpecError(f"{here.place}: what is tagged so is no {kind}; leave the tag out") from None
         if isinstance(value, int) and abs(value) > LARGEST:
             raise SpecError(f"{here.place}: {_cut(node.value)} is too large a number: at most {LARGEST}, up or down")
         if value is not None and not isinstance(value, bool | int | float | str):

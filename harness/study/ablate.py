@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
 from harness.study import notes, places
-from harness.study.answer import decided, gather, made_with, question, study_name
+from harness.study.answer import decided, gather, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.declared import lay_down, refuse_blind
@@ -32,8 +33,16 @@ from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.store.patience import WhileWaiting
-from harness.study.sync import PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
-from harness.study.tracking import origin
+from harness.study.sync import (
+    IN_PASSING,
+    PATIENCE,
+    check_tracking,
+    documents,
+    mirror_of,
+    numbers_of,
+    status_of_study,
+    tags_of,
+)
 
 Note = Callable[[str], None]
 _AGAIN = 30.0  # seconds between two words about the same wait
@@ -72,7 +81,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         )
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
-        store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
+        store.remember(
+            spec=plain(spec.document), folder=os.path.relpath(plan.address.folder), file=str(spec.path or spec.study)
+        )
         if standing.pending:
             places.settle(store)
             if elsewhere:
@@ -92,9 +103,11 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         # What was published before is not the answer to come.
         store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
+            store.while_waiting = patient(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            status, launcher = "FAILED", LAUNCHERS[options.launch](placement.seats)
+            seats = replace(placement.seats, hung_after=options.hung_after)
+            status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
             try:
                 mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
@@ -107,21 +120,25 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                     display=display,
                     placement=placement,
                     interrupts=interrupts,
-                    tags=origin(made_with(store), str(spec.path or spec.study)),
+                    tags=tags_of(store, spec),
                     standing=standing,
                     queue=queue,
                     launch=options.launch,
                     outcome=_outcome(standing),
                 ).run()
+                so_far = interrupts.count
+                store.while_waiting = patient(note, lambda: interrupts.check(more_than=so_far))
                 report = gather(store, spec, plan, pictures=True)
                 publish(report, store, mirror, numbers_of(queue.course, plan))
                 status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
             finally:
-                launcher.close()
-                so_far = interrupts.count
-                left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=so_far))
-                if left:
-                    note(f"{left}; `harness sync {store.name}` brings it there")
+                try:
+                    launcher.close()
+                finally:
+                    asked_before = interrupts.count
+                    left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=asked_before))
+                    if left:
+                        note(f"{left}; `harness sync {store.name}` brings it there")
     return outcome, report if outcome.interrupted else _answered(report)
 
 
@@ -140,24 +157,25 @@ def _mirrored(
     mirror.start()
     status = ""
     try:
-        lacks = mirror.opened(PATIENCE) and mirror.published != asked
+        lacks = mirror.opened(IN_PASSING) and mirror.published != asked
         report = gather(store, spec, plan, pictures=lacks)
         status = status_of_study(report.runs["state"])
         if lacks:
             mirror.ask(documents(spec, plan, diff=""))
             publish(report, store, mirror, numbers_of(queue.course, plan))
     finally:
-        if left := mirror.close(status, PATIENCE):
+        if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
     return report
 
 
-def patient(note: Note) -> WhileWaiting:
-    """Says what is waited for, every half minute; the wait is for as long as it takes."""
+def patient(note: Note, check: Callable[[], None] = lambda: None) -> WhileWaiting:
+    """Says what is waited for, every half minute; the wait is for as long as it takes, or until `check` raises."""
     said = 0.0
 
     def wait(reason: str, seconds: float) -> None:
         nonlocal said
+        check()
         if seconds > 1 and time.monotonic() - said > _AGAIN:
             said = time.monotonic()
             note(f"{reason}: waiting, {seconds:.0f} s")

@@ -26,6 +26,7 @@ class Options:
     ray_address: str | None = None
     slots_per_gpu: int = 1
     slurm: Mapping[str, str] = field(default_factory=dict)
+    hung_after: float | None = None
     take_over: bool = False
     reuse: bool = True
     retry: bool = False
@@ -149,6 +150,9 @@ def _refuse_others(options: Options) -> None:
     ):
         if given and options.launch != launch:
             raise StudyError(f"{name} {given}: is for --launch {launch}; this is --launch {options.launch}")
+    if options.hung_after is not None and options.launch not in ("processes", "ray"):
+        where = "no other process watches it" if options.launch == "inline" else "Slurm ends jobs, by --slurm time=..."
+        raise StudyError(f"--hung-after {options.hung_after:g}: is not for --launch {options.launch}: {where}")
 
 
 def describe(

@@ -20,12 +20,15 @@ from harness.study.mirror import Mirror
 from harness.study.publishing import Number, publish
 from harness.study.recording import unwritten
 from harness.study.store import StudyStore
+from harness.study.store.address import without_password
 from harness.study.store.opening import check
 from harness.study.tracking import Tracker, address, origin
 
 Note = Callable[[str], None]
 PATIENCE = 60.0
 """Seconds of silence after which MLflow is not waited for any more at the end of a study."""
+IN_PASSING = 15.0
+"""The same at a start that trains nothing."""
 _AT_FIRST = 10.0  # seconds that a database of MLflow's may be locked at a start, which then goes on without
 
 
@@ -55,7 +58,7 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
     done = (
         f"{made} run(s) made, {filled} filled, {closed} closed" if made or filled or closed else "nothing was missing"
     )
-    note(f"study {store.name} in MLflow ({mirror.uri}): {done}")
+    note(f"study {store.name} in MLflow ({without_password(mirror.uri)}): {done}")
 
 
 def status_of_study(states: Iterable[str]) -> str:
@@ -95,7 +98,7 @@ def mirror_of(
     say: Note,
 ) -> Mirror:
     """The mirror of a study, with all that it holds now."""
-    tags = origin(made_with(store), str(spec.path or spec.study))
+    tags = tags_of(store, spec)
     return Mirror(
         uri=tracking_uri,
         experiment=spec.study,
@@ -107,6 +110,11 @@ def mirror_of(
         records=unwritten(store, plan, journal, tags),
         say=say,
     )
+
+
+def tags_of(store: StudyStore, spec: Spec) -> dict[str, str]:
+    """Where the runs of a study come from, as its last start knew it."""
+    return origin(made_with(store), store.recall("file") or str(spec.path or spec.study))
 
 
 def documents(spec: Spec, plan: Plan, *, diff: str) -> Callable[[Tracker], None]:

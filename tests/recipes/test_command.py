@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import DivergedError, HarnessError, RecipeError, SpecError
+from harness.errors import DivergedError, HarnessError, KilledError, OutOfMemoryError, RecipeError, SpecError
 from harness.measures import Direction, Measure
 from harness.recipes import process
 from harness.recipes.address import Address
@@ -446,6 +447,52 @@ def test_a_command_ends_where_its_supervisor_is_killed(tmp_path: Path) -> None:
         train(tmp_path, {"command": ["python", "train.py"]}, run_of(tmp_path, events=events))
     (pid,) = [int(each.scores["accuracy"]) for each in events if isinstance(each, Scored)]
     _gone(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing binds a process to its parent's life")
+def test_a_command_ends_where_its_supervisor_and_its_slot_are_killed(tmp_path: Path) -> None:
+    script(tmp_path, "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(60)")
+    output = tmp_path / OUTPUT
+    slot = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from pathlib import Path; from harness.recipes.process import run_command;"
+            "run_command([sys.executable, 'train.py'], folder=Path(), environment=os.environ,"
+            f" output=Path({str(output)!r}), tell=print, stop=lambda: False)",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert slot.stdout is not None
+    command, supervisor = map(int, slot.stdout.readline().split())
+    slot.send_signal(signal.SIGSTOP)  # it cannot do it
+    os.kill(supervisor, signal.SIGKILL)
+    slot.kill()
+    slot.communicate()
+    _gone(command)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", OutOfMemoryError, "SIGKILL; the system ran out of"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", KilledError, "SIGSEGV"),
+        ("raise MemoryError('4 TiB')", OutOfMemoryError, "exit code 1: MemoryError: 4 TiB"),
+        ("import sys; sys.exit('a memory of old times')", RecipeError, "exit code 1: a memory of old times"),
+    ],
+)
+def test_want_of_memory_and_a_killed_command_are_told_from_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kind: type[Exception], text: str
+) -> None:
+    counts = itertools.count()
+    monkeypatch.setattr(process.memory, "kills", lambda: next(counts))  # the system kills one meanwhile
+    script(tmp_path, body)
+    with pytest.raises(RecipeError) as caught:
+        train(tmp_path, {"command": ["python", "train.py"]})
+    assert type(caught.value) is kind
+    assert f"ended with {text}" in str(caught.value)
 
 
 def _gone(pid: int, seconds: float = 10) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.errors import DivergedError, RecipeError, SpecError
+from harness.errors import DivergedError, KilledError, OutOfMemoryError, RecipeError, SpecError
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Progress, Scored, Started
@@ -90,3 +91,31 @@ def test_a_mistake_of_the_user_is_said_as_it_is(tmp_path: Path) -> None:
     found = fault(SpecError("budget: is missing"), Address("toy"), tmp_path)
     assert found.reason == "budget: is missing"
     assert "SpecError" in (tmp_path / TRACEBACK).read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (MemoryError(), Cause.MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Cause.MEMORY),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), Cause.MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), Cause.MEMORY),
+        (OutOfMemoryError("the command 'train' ended with SIGKILL; the system ran out of memory"), Cause.MEMORY),
+        (KilledError("the command 'train' ended with SIGSEGV"), Cause.LOST),
+        (RecipeError("the command 'train' ended with exit code 3"), Cause.ERROR),
+        (OSError(errno.ENOENT, "No such file"), Cause.ERROR),
+        (RuntimeError("shapes do not fit"), Cause.ERROR),
+    ],
+)
+def test_an_error_is_of_the_cause_that_says_whether_it_may_go_another_way(
+    tmp_path: Path, error: Exception, cause: Cause
+) -> None:
+    found = fault(error, Address("toy"), tmp_path)
+    assert found.kind is cause
+    assert ("; lower the batch size" in found.reason) == (cause is Cause.MEMORY)
+
+
+def test_what_torch_raises_where_a_tensor_does_not_fit_is_want_of_memory(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    assert fault(caught.value, Address("toy"), tmp_path).kind is Cause.MEMORY

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from harness.recipes.events import Cause, Failed, Noted, Progress, Scored, Started
-from harness.runs.liveness import Limits, Watch, spoken
+from harness.runs.liveness import Limits, Watch, limits, spoken
 
 LIMITS = Limits(said=30, lost=600, quiet=1800, news=7200)
 
@@ -40,8 +44,8 @@ def test_a_slot_that_stays_silent_is_given_up_as_hung() -> None:
 
 
 def test_a_run_that_lives_and_tells_nothing_is_said_and_given_up_only_where_a_limit_was_stated() -> None:
-    for limits, end in ((LIMITS, True), (Limits(), False)):
-        watch = Watch(limits=limits, began=0)
+    for within, end in ((LIMITS, True), (Limits(), False)):
+        watch = Watch(limits=within, began=0)
         watch.event(Scored(step=1, train_seconds=1, scores={}), 0)
         watch.sign(1800)
         said = watch.due(1801)
@@ -55,6 +59,26 @@ def test_a_word_of_its_own_is_no_news_of_the_run() -> None:
     watch = Watch(limits=LIMITS, began=0)
     watch.event(Noted(text="the disk is full"), 7199)
     assert isinstance(watch.due(7200), Failed)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "silent", "quiet"),
+    [(None, 600, math.inf), (0, math.inf, math.inf), (5, 300, 300), (60, 600, 3600), (0.1, 30, 6)],
+)
+def test_what_the_user_states_is_when_a_silent_and_a_quiet_run_are_given_up(
+    minutes: float | None, silent: float, quiet: float
+) -> None:
+    def end(signs: bool) -> float:
+        watch = Watch(limits=limits(minutes), began=0)
+        for now in range(1, 100_000):
+            if signs:
+                watch.sign(now)
+            if isinstance(watch.due(now), Failed):
+                return now
+        return math.inf
+
+    assert end(signs=False) == min(silent, quiet)
+    assert end(signs=True) == quiet
 
 
 def test_times_are_spoken_in_the_unit_that_fits() -> None:

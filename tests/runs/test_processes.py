@@ -47,8 +47,8 @@ def odd(run: Run, mood: str = "well"):
     if mood == "loud":
         print("the last words")
         os.abort()
-    run.report(1, total=1.0)
     state = run.restore() or {"step": 0}
+    run.report(1, total=1.0)
     while mood != "well" and state["step"] < 3000:
         time.sleep(0.1)
         state["step"] += 1
@@ -199,6 +199,17 @@ def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: P
     assert isinstance(last, Failed)
     assert last.kind is Cause.INTERRUPTED
     assert "a checkpoint is saved" in last.reason
+
+
+def test_a_slot_takes_no_signals_while_it_loads(tmp_path: Path, launcher: ProcessLauncher) -> None:
+    launcher.submit(0, run_in(tmp_path, "well"))
+    pid = launcher._workers[0].process.pid
+    assert pid is not None
+    for _ in range(20):  # from before it has a handler of its own on
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        time.sleep(0.02)
+    assert isinstance(until(launcher, ended)[-1], Finished)
 
 
 COORDINATOR = """

@@ -79,7 +79,9 @@ def until(launcher: RayLauncher, slot: int, kind: type[Event], seconds: float = 
     raise AssertionError(f"no {kind.__name__} within {seconds} s")
 
 
-@pytest.mark.parametrize("seen", [True, False], ids=["shared storage", "shipped"])
+@pytest.mark.parametrize(
+    "seen", [pytest.param(True, id="shared storage", marks=pytest.mark.slow), pytest.param(False, id="shipped")]
+)
 def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, seen: bool
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_fault_of_the_recipe_comes_back_with_its_traceback(
     assert "OSError: broken" in (tmp_path / "runs" / "study" / "a" / "traceback.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_waits_where_no_place_is_free_and_gets_that_of_a_slot_that_idles(
     two_nodes: Any, launcher: RayLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:

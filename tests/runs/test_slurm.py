@@ -90,6 +90,7 @@ def test_a_job_trains_as_this_process_would_and_is_asked_to_stop_through_a_file(
     assert (tmp_path / "runs" / "study" / "b" / NAME).is_file()
 
 
+@pytest.mark.slow
 def test_a_job_that_slurm_ends_early_goes_on_in_another_from_its_checkpoint(
     launcher: SlurmLauncher, slow: Callable[..., RunDescription]
 ) -> None:

@@ -31,7 +31,7 @@ def mine(run: Run, size: int = 100_000):
 @pytest.fixture
 def elsewhere() -> Iterator[Station]:
     before = Path.cwd()
-    found = Station(1000)
+    found = Station(most=1000)
     yield found
     found.close()
     os.chdir(before)

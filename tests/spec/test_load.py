@@ -200,6 +200,10 @@ def test_all_mistakes_are_reported_at_once(spec_file: Path) -> None:
         (f"study={'s' * 101}", ("has 101 characters, at most 100 are allowed",)),
         (f"study={'名' * 67}", ("has 201 bytes in UTF-8, at most 200 are allowed",)),
         ('study="a\\0b"', ("is no text: it has a zero byte",)),
+        ("seeds=!!timestamp x", ("what is tagged so is no timestamp; leave the tag out",)),
+        ("factors.a={baseline: [1], levels: [2], sets: [[batch]]}", ("[1] is not allowed: a level is one value",)),
+        ("seeds=!!bool x", ("what is tagged so is no bool; leave the tag out",)),
+        ('seeds=!!int ""', ("what is tagged so is no int; leave the tag out",)),
         ('factors.a.baseline="\\ud800"', ("is no text: it has a zero byte or a lone surrogate",)),
         ('factors={"a\\0": {}}', ("is no text: it has a zero byte",)),
         (

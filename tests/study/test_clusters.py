@@ -125,6 +125,8 @@ def test_options_of_one_way_to_launch_are_refused_in_another(slow_study: Path) -
     for options, reason in (
         (Options(storage="", ray_address="h:1"), "--ray-address h:1: is for --launch ray; this is --launch processes"),
         (Options(storage="", slots_per_gpu=2), "--slots-per-gpu 2: is for --launch ray"),
+        (Options(storage="", launch="inline", hung_after=5.0), "--hung-after 5: is not for --launch inline"),
+        (Options(storage="", launch="slurm", hung_after=5.0), "--hung-after 5: is not for --launch slurm: Slurm ends"),
         (Options(storage="", launch="ray", slurm={"time": "1"}), "--slurm time=1: is for --launch slurm"),
         (Options(storage="", launch="slurm"), "say how many jobs to keep in Slurm's queue at a time, like --slots 8"),
         (Options(storage="", launch="slurm", slots=1, slurm={**JOBS, "cpus-per-task": "x"}), "must be a whole number"),
@@ -208,3 +210,16 @@ def test_the_command_line_refuses_in_one_line_before_anything_is_written(slow_st
         assert reason in done.output
         assert "Traceback" not in done.output
         assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_runs_are_timed_on_the_cluster_that_they_will_run_on(slow_study: Path) -> None:
+    plan = make_plan(load(Path("slow.yaml"), ("train.steps=200", "train.pause=0.05")))
+    with clusters.cluster(1) as made:
+        placement = place(plan, Options(storage="", launch="ray", ray_address=made.address))
+        times = calibrate(plan, placement=placement)
+    assert set(times) == {"baseline", "trick=on"}
+    for found in times.values():
+        assert not found.failed
+        assert found.train_seconds > 8  # 200 pauses of 50 ms, of which a loaded machine may take longer
+    assert not list(slow_study.glob("runs/*"))

@@ -13,23 +13,19 @@ from harness.study.store import outcomes
 
 @dataclass(kw_only=True)
 class Index:
-    """The trials that wait, by number, and what every key's latest attempts left.
+    """The trials that wait, by number, and how often each key's run was tried.
 
-    `attempts` says how often a run was tried, `left` which MLflow run its last attempt left. A trial that someone adds
-    meanwhile is found when those that wait are used up.
+    A trial that someone adds meanwhile is found when those that wait are used up.
     """
 
     waiting: deque[int] = field(default_factory=deque)
     attempts: dict[str, int] = field(default_factory=dict)
-    left: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trials: Sequence[FrozenTrial]) -> Index:
         """What the trials of a study say, in their order."""
         keyed = outcomes.keyed(trials)
-        named = ((key, trial.user_attrs.get("mlflow_run_id")) for key, trial in keyed)
         return cls(
             waiting=deque(trial.number for trial in trials if trial.state == TrialState.WAITING),
             attempts={key: int(trial.user_attrs.get("attempt", 1)) for key, trial in keyed},
-            left={key: run for key, run in named if run},
         )

@@ -17,7 +17,7 @@ from harness.study.store import outcomes
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A run the coordinator took from the queue. `previous` is the MLflow run that an earlier attempt left.
+    """A run the coordinator took from the queue.
 
     `source` is the digest of the recipe's source, "" for an installed one.
     """
@@ -26,7 +26,6 @@ class Claim:
     run: PlannedRun
     cell: Cell
     attempt: int
-    previous: str | None
     source: str
 
 

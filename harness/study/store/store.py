@@ -373,8 +373,7 @@ class StudyStore:
         trial.set_user_attr("started", time.time())
         trial.set_user_attr("source", source)
         attempt = int(trial.user_attrs.get("attempt", 1))
-        previous = self._known.left.get(run.key)
-        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, previous=previous, source=source)
+        return Claim(number=trial.number, run=run, cell=cell, attempt=attempt, source=source)
 
     def _withdraw(self, trial: optuna.Trial, reason: str) -> None:
         self._trials[trial.number] = trial
@@ -385,8 +384,6 @@ class StudyStore:
     def attach(self, number: int, **attributes: Any) -> None:
         """Note attributes on a claimed trial: the MLflow run, the device, the slot's share."""
         trial = self._trials.get(number)
-        if trial is not None and attributes.get("mlflow_run_id"):
-            self._known.left[trial.user_attrs["key"]] = attributes["mlflow_run_id"]
         with self._telling(number):
             for key, value in attributes.items():
                 if trial is not None:

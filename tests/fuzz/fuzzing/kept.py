@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from harness.recipes.dcgan.recipe import Dcgan
 from harness.recipes.dcgan.settings import DcganSettings
 from harness.runs.folder import about, address_of, run_folder
 from harness.study import answer
+from harness.study.store import StudyStore
 
 OBJECTIVE = Measure(name="mifid", title="MiFID")
 
@@ -319,6 +321,8 @@ def _folders(folder: Path) -> Callable[[tuple[str, str, bool, list[int]]], str]:
         (home / name).write_text(json.dumps(document))
     Image.new("RGB", (16, 16)).save(home / "nearest.png")
     damaged = _damaging(home, (*_opcodes(), *_NPY))
+    store = mock.Mock(spec=StudyStore, storage="sqlite:///optuna.db", recall=lambda key: None)
+    store.name = "tricks-1a2b3c"
     runs = pd.DataFrame([{"key": key, "state": "complete", "cell": "baseline", "seed": 0}])
 
     def read(value: tuple[str, str, bool, list[int]]) -> str:
@@ -330,7 +334,7 @@ def _folders(folder: Path) -> Callable[[tuple[str, str, bool, list[int]]], str]:
                 about(found)
                 return str(address_of(found).text == "dcgan")
             case "nearest.json" | "nearest.png":
-                shown = answer._nearest("tricks-1a2b3c", runs)
+                shown = answer._nearest(store, runs)
                 return "no pairs" if shown is None else f"{len(shown.pairs)} pairs"
         images = Dcgan().sample(home, count=2, seed=0, device="cpu")
         return str(tuple(images.shape))

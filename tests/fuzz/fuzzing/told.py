@@ -155,8 +155,7 @@ def _damaged(lines: Sequence[str], which: list[int], as_documents: bool, edits: 
 def _journals(folder: Path) -> Callable[[tuple[list[int], bool, list[int]]], str]:
     from harness.study.journal import Began, Journal
 
-    os.chdir(folder)
-    first = Journal("tricks-1a2b3c")
+    first = Journal(folder / "runs")
     for at, event in enumerate((Began(attempt=1, trial=0, name="a run"), *_TOLD), 1):
         first.append("real", event, at)
     first.close()
@@ -165,7 +164,7 @@ def _journals(folder: Path) -> Callable[[tuple[list[int], bool, list[int]]], str
     def read(value: tuple[list[int], bool, list[int]]) -> str:
         content = _damaged(lines, *value)
         said: list[str] = []
-        journal = Journal("tricks-1a2b3c", said.append)
+        journal = Journal(folder / "runs", said.append)
         journal.path("key").write_bytes(content)
         found = list(journal.read("key"))
         for line in found:
