@@ -303,15 +303,17 @@ class Coordinator:
 
     def _tell_all(self) -> None:
         while self._pending:
-            slot, event = self._pending[0]  # it stays until it is told: what is raised meanwhile may be a wish to stop
-            running = self._busy[slot]
+            slot, event = self._pending[
+                0
+            ]  # it stays until it is told: what is raised before, or just after, may be a wish to stop
+            running = self._busy.get(slot)
             try:
-                if running.spoilt in (None, event):
+                if running is not None and running.spoilt in (None, event):
                     self._tell(slot, running, event)
             except StudyError:
                 raise
             except Exception as error:
-                if running.spoilt is event or running.told:
+                if running is None or running.spoilt is event or running.told:
                     raise
                 if self._spoil(slot, error, last=running.ended):
                     self.mirror.wrote(running.claim.run.key, ended=True)

@@ -51,7 +51,7 @@ class Flat:
 @pytest.fixture
 def evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluator:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.setattr("harness.data.prepare", lambda data: Prepared(PIXELS[data.crop], data.crop), raising=False)
+    monkeypatch.setattr("harness.data.prepare", lambda data, **_: Prepared(PIXELS[data.crop], data.crop), raising=False)
     monkeypatch.setattr("harness.recipes.dcgan.evaluation.extractor", lambda name, **_: Flat(name), raising=False)
     settings = EvaluateSettings(
         extractors=("efficientnet-lite0", "kaggle-private"), references=("square", "bbox"), tau=0.1
