@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two files at a time, a thread each: most tests are small, and a second thread would only get in the other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: ablate audit example bench-metrics bench-power bench-stats check fuzz test test-all format install clean
+.PHONY: ablate audit example bench-load bench-metrics bench-power bench-stats check fuzz test test-all test-faults format install clean
 
 ablate: $(READY)
 	$(BIN)/harness ablate ablations/tricks.yaml
@@ -30,6 +30,14 @@ fuzz: $(READY)
 # Known vulnerabilities of what constraints.txt pins; asks a service of the network.
 audit:
 	PYTHON=$(PYTHON) .ci/audit
+
+# Kills and other faults put into studies, and what is left of them: under 20 minutes on two cores.
+test-faults: $(READY)
+	PYTHONPATH=tests/faults $(BIN)/python -m injecting
+
+# 5,000 runs of a stub in 16 slots, with both dashboards read by a browser all along.
+bench-load: $(READY)
+	$(BIN)/python benchmarks/load.py
 
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py

@@ -53,6 +53,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     from harness.measures import COSTS
     from harness.recipes import checkpoint
     from harness.recipes.events import Failed, Finished, Noted, Scored
+    from harness.runs import retelling
     from harness.runs.execute import execute
     from harness.runs.single import describe
 
@@ -80,6 +81,7 @@ def train(recipe: str, overrides: tuple[str, ...], seed: int, output: Path) -> N
     assert isinstance(last, Finished)
     Console().print(_measured(last.summary, (objective, *trainer.measures(run.evaluate), *COSTS)))
     checkpoint.remove(output)
+    retelling.remove(output)
     if left := sorted(each.name for each in output.iterdir()):
         note(f"in {output}: {', '.join(left)}")
 

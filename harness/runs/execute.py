@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +38,7 @@ def execute(
     except Interrupted as stop:
         last = Failed(kind=Cause.INTERRUPTED, reason=str(stop) or "asked to stop")
     except locks.HeldError as held:
-        last = Failed(kind=Cause.LOST, reason=str(held))
+        last = Failed(kind=Cause.INTERRUPTED if should_stop() else Cause.LOST, reason=str(held))
     except DivergedError as outcome:
         last = Failed(kind=Cause.DIVERGED, reason=str(outcome))
     except KeyboardInterrupt as error:
@@ -83,6 +85,10 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
             emit=guarded(_opening(tell, source, device), recipe.name, description.objective),
             stop=should_stop,
         )
+        if description.address.is_command:  # it goes on by itself, from nobody knows where
+            tell.since = lambda resumed: None
+        else:
+            tell.since = lambda resumed: resumed if run.saved is None else run.saved
         returned = recipe.train(description.train, run)
     tell.tell_again()
     if run.told_to_stop:  # no other sign tells what a recipe returns when it stops from the result of a whole run
@@ -94,8 +100,32 @@ def _train(description: RunDescription, emit: Callable[[Event], None], should_st
     summary.setdefault(TRAIN_SECONDS.name, run.seconds)
     if PEAK_MEMORY.name not in summary:
         summary[PEAK_MEMORY.name] = peak_memory_mb(device)
-    folder.describe(description, recipe.name, summary)
+    _describe(description, recipe.name, summary, emit, should_stop)
     return Finished(step=run.step, summary=summary, trained_from=run.trained_from)
+
+
+def _describe(
+    description: RunDescription,
+    recipe: str,
+    summary: Mapping[str, float],
+    emit: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Leave in the run's folder what it says of itself; a disk that is full is waited for, like a journal's."""
+    said = False
+    while True:
+        try:
+            folder.describe(description, recipe, summary)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            if should_stop():
+                raise Interrupted(f"stopped while it waited for a disk that is full: {description.directory}") from None
+            if not said:
+                emit(Noted(text=f"{description.directory} cannot be written ({error.strerror}): waiting"))
+                said = True
+            time.sleep(1.0)
 
 
 def _opening(emit: Callable[[Event], None], source: str, device: str) -> Callable[[Event], None]:

@@ -154,7 +154,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # it leads no group yet, or all of it has ended
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        self.process.join()
+        self.process.join(5)  # one that waits in the kernel, for a disk or a driver, ends when it can
         self.connection.close()
         self.inbox.close()
 

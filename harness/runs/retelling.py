@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,34 +25,47 @@ _NAME = ".told.jsonl"
 class Retelling:
     """`emit` for a run in its folder, which is this process's alone: what is told is kept, and told again at the start.
 
-    What another source, or other settings, told is forgotten; so is a line that a crash has cut or a disk has damaged.
+    What another source, or other settings, told is forgotten; so is a line that a crash has cut or a disk has damaged,
+    and what was told of steps beyond the one that the run goes on from: the run tells that anew. `since` says which
+    step that is, asked when the run tells the first of its steps; None where nobody knows.
     """
 
     def __init__(self, description: RunDescription, identity: str, emit: Callable[[Event], None]) -> None:
         self._path = Path(description.directory, _NAME)
         self._emit = emit
-        first = _line(json.dumps({"identity": identity}))
-        self._before = list(_kept(self._path, first, description))
+        self._first = _line(json.dumps({"identity": identity}))
+        self._before: list[Event] | None = list(_kept(self._path, self._first, description))
+        self._resumed = 0
+        self.since: Callable[[int], int | None] = lambda resumed: resumed
         if not self._before:
-            with suppress(OSError):
-                self._path.write_bytes(first)
+            self._write(())
 
     def __call__(self, event: Event) -> None:
         """Keep what curves are made of, and send it on."""
         if isinstance(event, Started):
-            self._emit(event)
+            self._resumed = event.resumed_at
+        elif isinstance(event, Progress | Scored | Artifact):
             self.tell_again()
-            return
-        kept = replace(event, rate=0.0) if isinstance(event, Progress) else event
-        if isinstance(kept, Scored | Artifact) or (isinstance(kept, Progress) and kept.curves):
-            self._keep(_line(written(kept)))
+            kept = replace(event, rate=0.0) if isinstance(event, Progress) else event
+            if not isinstance(kept, Progress) or kept.curves:
+                self._keep(_line(written(kept)))
         self._emit(event)
 
     def tell_again(self) -> None:
         """Tell what earlier attempts told, once."""
-        before, self._before = self._before, []
-        for event in before:
+        before, self._before = self._before, None
+        if not before:
+            return
+        since = self.since(self._resumed)
+        told = [event for event in before if since is None or getattr(event, "step", 0) <= since]
+        if len(told) < len(before):
+            self._write(told)
+        for event in told:
             self._emit(event)
+
+    def _write(self, told: Iterable[Event]) -> None:
+        with suppress(OSError):
+            self._path.write_bytes(self._first + b"".join(_line(written(event)) for event in told))
 
     def _keep(self, line: bytes) -> None:
         """Add a line. Where the disk is full it is left out: the coordinator is told all the same."""

@@ -69,8 +69,8 @@ class Changes:
                 continue
             for part in parts(self.folder, [name], most):
                 yield part
-                if part.last:
-                    self._sent[name] = state
+                if part.last:  # what took its place meanwhile crosses the next time
+                    self._sent[name] = state if dict(self._files()).get(name) == state else (0, 0, 0)
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for path in sorted(self.folder.rglob("*")):

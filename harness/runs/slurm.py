@@ -14,6 +14,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +23,14 @@ from typing import IO, Any, cast
 
 from harness.errors import StudyError, nearest
 from harness.files.atomic import write_text
-from harness.recipes.events import Cause, Event, Failed, Finished, Noted
+from harness.recipes.events import Cause, Event, Failed, Finished, Noted, Progress, Scored
 from harness.runs.boundary import fault
 from harness.runs.description import RunDescription
 from harness.runs.processes import ProcessLauncher
 from harness.runs.wire import order, ordered, read, written
 
 _ORDER, _EVENTS, _STOP, _JOB = "order.json", "events.jsonl", "stop", "alive"
+_IN_A_ROW = 5  # jobs of a run that end early without its coming any further, after which it is given up
 _PLACE = Path(".harness", "slurm")  # of the folders that jobs and coordinators speak through
 _BEAT = 5.0  # seconds between signs of life
 _QUIET = 60.0  # seconds after which one that says nothing, or waits, is told of
@@ -144,14 +146,15 @@ class SlurmLauncher:
         self._submitit, self._cluster, self._asked = asked(options)
         self._start = secrets.token_hex(8)
         self._jobs: dict[int, _Job] = {}
+        self._again_since: Counter[str] = Counter()  # jobs in a row that ended before their run had come any further
         self._ended: list[_Job] = []  # whose folders are still to be deleted
         self._news: list[tuple[int, Event]] = []
         self._alive = contextlib.ExitStack()
         self._alive.enter_context(_beating(_PLACE.resolve() / self._start))
 
     def submit(self, slot: int, description: RunDescription) -> None:
-        key = Path(description.directory).name
-        folder = (_PLACE / f"{key}-{secrets.token_hex(4)}").resolve()
+        runs = Path(description.directory)  # studies that share a run do not share its jobs
+        folder = (_PLACE / runs.parent.name / f"{runs.name}-{secrets.token_hex(4)}").resolve()
         try:
             text = order(replace(description, prepare=self._start))
             folder.mkdir(parents=True)
@@ -193,6 +196,8 @@ class SlurmLauncher:
             if isinstance(event, Failed) and event.kind is Cause.INTERRUPTED and not job.asked:
                 return [*found, *self._again(slot)]
             found.append(event)
+            if isinstance(event, Progress | Scored | Finished | Failed):
+                self._again_since.pop(job.description.key, None)
             if isinstance(event, Finished | Failed):
                 self._let_go(slot)
                 return found
@@ -243,6 +248,11 @@ class SlurmLauncher:
     def _again(self, slot: int) -> list[Event]:
         """Slurm wants the job to end before its run has: another goes on from the checkpoint."""
         job = self._jobs[slot]
+        self._again_since[job.description.key] += 1
+        if self._again_since[job.description.key] >= _IN_A_ROW:
+            self._again_since.pop(job.description.key)
+            what = f"is the {_IN_A_ROW}th in a row that Slurm ended before its run came further: give jobs more time"
+            return [self._lost(slot, what)]
         self._let_go(slot)
         text = f"Slurm ended job {job.job.job_id} before the run's end: another job goes on from its checkpoint"
         self.submit(slot, job.description)
@@ -274,6 +284,8 @@ class SlurmLauncher:
                 mine = {other.folder for other in self._jobs.values()}
                 for folder in {job.folder, *_others(job.folder)} - mine:
                     shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # others of the study are there still
+                    job.folder.parent.rmdir()
 
     def interrupt(self, slot: int | None = None) -> None:
         for which, job in list(self._jobs.items()):

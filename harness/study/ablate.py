@@ -20,7 +20,7 @@ from harness.runs.launchers import LAUNCHERS
 from harness.spec import Spec
 from harness.spec.documents import plain
 from harness.study import notes, places
-from harness.study.answer import decided, gather, made_with, question, study_name
+from harness.study.answer import decided, gather, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
 from harness.study.declared import lay_down, refuse_blind
@@ -33,8 +33,16 @@ from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.store.patience import WhileWaiting
-from harness.study.sync import IN_PASSING, PATIENCE, check_tracking, documents, mirror_of, numbers_of, status_of_study
-from harness.study.tracking import origin
+from harness.study.sync import (
+    IN_PASSING,
+    PATIENCE,
+    check_tracking,
+    documents,
+    mirror_of,
+    numbers_of,
+    status_of_study,
+    tags_of,
+)
 
 Note = Callable[[str], None]
 _AGAIN = 30.0  # seconds between two words about the same wait
@@ -73,7 +81,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         )
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
-        store.remember(spec=plain(spec.document), folder=os.path.relpath(plan.address.folder))
+        store.remember(
+            spec=plain(spec.document), folder=os.path.relpath(plan.address.folder), file=str(spec.path or spec.study)
+        )
         if standing.pending:
             places.settle(store)
             if elsewhere:
@@ -110,21 +120,25 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                     display=display,
                     placement=placement,
                     interrupts=interrupts,
-                    tags=origin(made_with(store), str(spec.path or spec.study)),
+                    tags=tags_of(store, spec),
                     standing=standing,
                     queue=queue,
                     launch=options.launch,
                     outcome=_outcome(standing),
                 ).run()
+                so_far = interrupts.count
+                store.while_waiting = patient(note, lambda: interrupts.check(more_than=so_far))
                 report = gather(store, spec, plan, pictures=True)
                 publish(report, store, mirror, numbers_of(queue.course, plan))
                 status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
             finally:
-                launcher.close()
-                so_far = interrupts.count
-                left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=so_far))
-                if left:
-                    note(f"{left}; `harness sync {store.name}` brings it there")
+                try:
+                    launcher.close()
+                finally:
+                    asked_before = interrupts.count
+                    left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=asked_before))
+                    if left:
+                        note(f"{left}; `harness sync {store.name}` brings it there")
     return outcome, report if outcome.interrupted else _answered(report)
 
 

@@ -56,6 +56,7 @@ class _Running:
     claim: Claim
     name: str
     trained: Path | None  # the folder of the finished run whose training this is
+    placed: bool = False  # its slot has it
     hopeless: bool = False  # asked to stop, since the pruner gave it up
     spoilt: Failed | None = None  # why it fails whatever it tells from now on
     ended: bool = False  # its journal has its end
@@ -89,6 +90,7 @@ class Coordinator:
     _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
     _said: float = 0.0  # when something was last said of what is waited for
     _saving: bool = False  # the slots were asked to save
+    _saved_by: float = 0.0  # when that is not waited for any more
 
     def __post_init__(self) -> None:
         self._take(self.standing)
@@ -199,13 +201,14 @@ class Coordinator:
             parameters=parameters(self.plan, cell, planned),
             tags={**self.tags, **own, **attempt_tags(claim.number, claim.attempt, share)},
         )
+        self._busy[slot] = running = _Running(claim, name, trained)
+        self.display.started(slot, name)
         self._keep(planned.key, began)
         self.mirror.goes_on(planned.key)
         self.store.attach(claim.number, name=name, device=device, slots_per_device=share, launch=self.launch)
         self.store.note(claim.number, note(cell, planned, claim.attempt))
-        self._busy[slot] = _Running(claim, name, trained)
-        self.display.started(slot, name)
         self.launcher.submit(slot, description)
+        running.placed = True
 
     # ------------------------------------------------------------------ what slots tell, into journals
 
@@ -290,6 +293,8 @@ class Coordinator:
             self._save()
         self.interrupts.check(more_than=1)
         now = time.monotonic()
+        if self._saving and (not self._saves or now > self._saved_by):
+            raise KeyboardInterrupt  # all is in the journals: the next start tells it
         if seconds > 1 and now - self._said > _AGAIN:
             self._said = now
             self.display.note(f"{reason}: waiting, {seconds:.0f} s; training goes on")
@@ -308,7 +313,8 @@ class Coordinator:
             except Exception as error:
                 if running.spoilt is event or running.told:
                     raise
-                self._spoil(slot, error, last=running.ended)
+                if self._spoil(slot, error, last=running.ended):
+                    self.mirror.wrote(running.claim.run.key, ended=True)
             self._pending.popleft()
 
     def _tell(self, slot: int, running: _Running, event: Event) -> None:
@@ -387,10 +393,15 @@ class Coordinator:
 
     # ------------------------------------------------------------------ stopping
 
+    @property
+    def _saves(self) -> int:
+        """How many slots have a run that has not ended."""
+        return sum(running.placed and not running.ended for running in self._busy.values())
+
     def _save(self) -> None:
-        self._saving = True
-        if self._busy:
-            self.display.note(f"stopping: {len(self._busy)} run(s) save a checkpoint (Ctrl-C again to give up on them)")
+        self._saving, self._saved_by = True, time.monotonic() + _GRACE
+        if self._saves:
+            self.display.note(f"stopping: {self._saves} run(s) save a checkpoint (Ctrl-C again to give up on them)")
             self.launcher.interrupt()
 
     def _drain(self) -> None:
@@ -398,9 +409,8 @@ class Coordinator:
         with suppress(KeyboardInterrupt):
             if not self._saving:
                 self._save()
-            until = time.monotonic() + _GRACE
             self._tell_all()
-            while self._busy and time.monotonic() < until:
+            while self._saves and time.monotonic() < self._saved_by:
                 self.interrupts.check(more_than=1)
                 self._listen(timeout=0.5)
                 self._tell_all()
@@ -411,15 +421,22 @@ class Coordinator:
         What Optuna cannot be told any more it is by the next start, from the journals.
         """
         lost = Failed(kind=Cause.INTERRUPTED, reason="stopped before it could save a checkpoint")
-        with suppress(StudyError, KeyboardInterrupt, OSError):
-            for slot, running in self._busy.items():
+        with suppress(StudyError, KeyboardInterrupt):
+            while self._arrived:
+                self._note(*self._arrived[0])
+                self._arrived.popleft()
+        for slot, running in self._busy.items():
+            with suppress(OSError):  # a full disk
                 if not running.ended:
                     self.journal.append(running.claim.run.key, lost, int(time.time() * 1000))
                     running.ended = True
                     self._pending.append((slot, lost))
-                self.mirror.wrote(running.claim.run.key, ended=True)
+            self.mirror.wrote(running.claim.run.key, ended=True)
+        until = time.monotonic() + 3 * _AT_THE_END
         with suppress(KeyboardInterrupt), self.store.hurried(_AT_THE_END):
-            while self._pending:
+            while self._pending and time.monotonic() < until:
                 slot, event = self._pending.popleft()
-                with suppress(StudyError):  # another coordinator has ended it, or the storage does not answer
-                    self._tell(slot, self._busy[slot], event)
+                told = self._busy.get(slot)
+                if told is not None and told.spoilt in (None, event):
+                    with suppress(Exception):  # the storage does not answer, or another coordinator has ended it
+                        self._tell(slot, told, event)

@@ -6,6 +6,7 @@ by the coordinator, and MLflow by the mirror.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.recipes.events import Artifact, Event, Failed, Finished, Noted, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Event, Failed, Finished, Noted, Progress, Scored, Started
 
 RATE = "rate"
 """By this name the journal knows the rate of a Progress among the points that it has."""
@@ -85,6 +86,8 @@ class Journal:
         A run that goes on from a checkpoint tells some of its points again: the first of a measure at a step counts.
         Whether there was anything to add.
         """
+        if isinstance(kept, Began):
+            self._set_aside_of_another_source(key, kept)
         opened = self._open.get(key) or self._opened(key)
         news = _unknown(kept, opened.points)
         if news is None:
@@ -97,6 +100,16 @@ class Journal:
             os.fsync(opened.file)
             os.close(self._open.pop(key).file)
         return True
+
+    def _set_aside_of_another_source(self, key: str, began: Began) -> None:
+        """A run whose recipe was changed since tells other numbers, at the same steps: it gets a journal of its own."""
+        before = self.began(key)
+        if before is None or before.tags.get(SOURCE) == began.tags.get(SOURCE):
+            return
+        if opened := self._open.pop(key, None):
+            os.close(opened.file)
+        aside = (self.folder / f"{key}.jsonl.{count}" for count in itertools.count(1))
+        self.path(key).rename(next(path for path in aside if not path.exists()))
 
     def _opened(self, key: str) -> _Open:
         """The journal of a run to write to; what a crash left of a line is taken away."""
@@ -145,6 +158,11 @@ class Journal:
     def born(self, key: str) -> int | None:
         """When the first event came, which tells this journal from one of the same run in another folder."""
         return next((line.at for line in self.read(key)), None)
+
+    def began(self, key: str) -> Began | None:
+        """What a run's journal begins with."""
+        first = next((line.kept for line in self.read(key)), None)
+        return first if isinstance(first, Began) else None
 
     def last(self, key: str) -> Kept | None:
         """The last event of a run, None where there is none."""

@@ -16,10 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
 from harness.study.journal import Began, Journal, Line
 from harness.study.recording import Record, failure_tags, status_of
+from harness.study.store.address import file_of, scrubbed, without_password
 from harness.study.store.patience import passing
 from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
 
@@ -27,6 +28,7 @@ _ROUND = 1.0  # seconds between two looks at runs that go on
 _PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds before MLflow is asked again, the last for ever
 _AT_THE_END = 5.0  # seconds that the thread gets to close the parent run where no more is waited for
 _TRIES = 3  # of a run that an MLflow that answers does not take
+_ANSWER = "the answer"
 _WORTH_A_WORD = 5.0  # seconds that MLflow may be silent before someone is told
 
 
@@ -179,13 +181,16 @@ class Mirror:
         if left or not self._spoilt:
             return left
         key, reason = next(iter(self._spoilt.items()))
-        return f"MLflow ({self.uri}) does not take all of {len(self._spoilt)} run(s), like {key}: {reason}"
+        of = key if key == _ANSWER else f"{len(self._spoilt)} run(s), like {key}"
+        return f"MLflow ({without_password(self.uri)}) does not take all of {of}: {reason}"
 
     def _until(self, done: Callable[[], bool], patience: float, check: Callable[[], None]) -> str:
         began = time.monotonic()
         while not done():
             check()
-            if time.monotonic() - max(began, self._answered) > patience:
+            # A file that was taken away does not come back to a process that had it open.
+            gone = (path := file_of(self.uri)) is not None and not path.exists()
+            if time.monotonic() - max(began, self._answered) > (min(patience, _AT_THE_END) if gone else patience):
                 return self._waits()
             time.sleep(0.02)
         return ""
@@ -194,7 +199,7 @@ class Mirror:
         with self._lock:
             runs = len(self._dirty)
         what = f"{runs} run{'s' * (runs != 1)} of this start wait{'s' * (runs == 1)}" if runs else "what it lacks waits"
-        return f"MLflow ({self.uri}) does not answer{f': {self._why}' if self._why else ''}; {what}"
+        return f"MLflow ({without_password(self.uri)}) does not answer{f': {self._why}' if self._why else ''}; {what}"
 
     # ------------------------------------------------------------------ the thread
 
@@ -216,7 +221,7 @@ class Mirror:
 
     def _fails(self, error: Exception) -> None:
         """MLflow did not take something: nobody knows how far it came, and whether it answers at all."""
-        self._why = _words(error)
+        self._why = self._words(error)
         self._children = None
         self._readers.clear()
         self._failures += 1
@@ -228,7 +233,19 @@ class Mirror:
         """MLflow has taken something."""
         if self._told:
             self._say(f"MLflow answers again after {time.monotonic() - self._answered:.0f} s")
-        self._answered, self._why, self._failures, self._told = time.monotonic(), "", 0, False
+        self._took()
+        self._why, self._failures, self._told = "", 0, False
+
+    def _took(self) -> None:
+        """MLflow has something that it had not: who waits for it to have all may go on waiting."""
+        self._answered = time.monotonic()
+
+    def _words(self, error: Exception) -> str:
+        """Why MLflow did not take something, in one line without its login."""
+        inner: BaseException = error
+        while (cause := getattr(inner, "orig", None) or inner.__cause__) is not None:
+            inner = cause
+        return scrubbed(" ".join(str(inner).split())[:300], self.uri) or type(inner).__name__
 
     def _work(self) -> None:
         """Send what there is until the study ends."""
@@ -248,9 +265,15 @@ class Mirror:
                 if not self._gone:
                     self._try(tracker, self._children, key)
             for job in jobs:  # what is said of the parent is said of runs that are there
-                job(tracker)
+                try:
+                    job(tracker)
+                    self._took()
+                except Exception as error:
+                    if not self._gives_up(_ANSWER, error):
+                        raise
                 with self._lock:
                     self._jobs.popleft()
+            self._odd.pop(_ANSWER, None)
             self._answers()
             with self._lock:
                 still = not self._dirty and not self._jobs
@@ -270,17 +293,24 @@ class Mirror:
             return
         try:
             self._bring(tracker, children, key)
-            self._answered = time.monotonic()
+            self._odd.pop(key, None)
         except Exception as error:
-            self._odd[key] += not passing(error)
-            if refused(error) or self._odd[key] >= _TRIES:
-                self._spoilt[key] = _words(error)
-                self._say(f"run {key}: MLflow does not take all of it: {self._spoilt[key]}")
+            if self._gives_up(key, error):
                 self._readers.pop(key, None)
                 return
             with self._lock:
                 self._dirty[key] = None
             raise
+
+    def _gives_up(self, key: str, error: Exception) -> bool:
+        """Whether what an MLflow that answers does not take, a run's or `_ANSWER`, is left for good, and said."""
+        self._odd[key] += not passing(error)
+        if not refused(error) and self._odd[key] < _TRIES:
+            return False
+        self._spoilt[key] = self._words(error)
+        what = key if key == _ANSWER else f"run {key}"
+        self._say(f"{what}: MLflow does not take all of it: {self._spoilt[key]}")
+        return True
 
     # ------------------------------------------------------------------ one run
 
@@ -295,9 +325,14 @@ class Mirror:
 
     def _follow(self, tracker: Tracker, children: dict[str, Child], key: str) -> type[Finished | Failed] | None:
         """Send what the journal of a run has more; how the run has ended by it."""
-        child, reader = children.get(key), self._readers.get(key)
+        child, reader, born = children.get(key), self._readers.get(key), self._journal.born(key)
+        if reader is not None and reader.born != born:  # the recipe was changed: this is another journal
+            reader = None
         if reader is None:
-            born = self._journal.born(key)
+            began = self._journal.began(key)
+            if child is not None and began is not None and child.source and child.source != began.tags.get(SOURCE, ""):
+                tracker.unmake(children.pop(key))
+                child = None
             if child is not None and child.forwarded == _reached(self._journal.size(key), born) and child.settled:
                 return None
             reader = self._readers[key] = _Reader(born=born)
@@ -339,6 +374,7 @@ class Mirror:
         tracker.finish(child.identity, status, at)
         child.status = status
         self.changed["closed"] += 1
+        self._took()
 
     def _take(self, reader: _Reader, line: Line, batch: _Batch, key: str) -> None:
         """Add what a line comes to; one that MLflow has already is only understood."""
@@ -411,6 +447,7 @@ class Mirror:
         child.forwarded, child.failed = reached, child.failed or bool(batch.failures)
         reader.sent = reader.offset
         self.changed["filled"] += 1
+        self._took()
         return child
 
     def _fill(self, tracker: Tracker, children: dict[str, Child], record: Record) -> None:
@@ -445,11 +482,3 @@ class Mirror:
 def _reached(offset: int, born: int | None) -> str:
     """How far a journal is forwarded, and which one: the same run may have been begun in another folder."""
     return f"{offset} of {born}"
-
-
-def _words(error: Exception) -> str:
-    """Why MLflow did not take something, in one line."""
-    inner: BaseException = error
-    while (cause := getattr(inner, "orig", None) or inner.__cause__) is not None:
-        inner = cause
-    return " ".join(str(inner).split())[:300] or type(inner).__name__

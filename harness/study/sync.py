@@ -20,6 +20,7 @@ from harness.study.mirror import Mirror
 from harness.study.publishing import Number, publish
 from harness.study.recording import unwritten
 from harness.study.store import StudyStore
+from harness.study.store.address import without_password
 from harness.study.store.opening import check
 from harness.study.tracking import Tracker, address, origin
 
@@ -57,7 +58,7 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
     done = (
         f"{made} run(s) made, {filled} filled, {closed} closed" if made or filled or closed else "nothing was missing"
     )
-    note(f"study {store.name} in MLflow ({mirror.uri}): {done}")
+    note(f"study {store.name} in MLflow ({without_password(mirror.uri)}): {done}")
 
 
 def status_of_study(states: Iterable[str]) -> str:
@@ -97,7 +98,7 @@ def mirror_of(
     say: Note,
 ) -> Mirror:
     """The mirror of a study, with all that it holds now."""
-    tags = origin(made_with(store), str(spec.path or spec.study))
+    tags = tags_of(store, spec)
     return Mirror(
         uri=tracking_uri,
         experiment=spec.study,
@@ -109,6 +110,11 @@ def mirror_of(
         records=unwritten(store, plan, journal, tags),
         say=say,
     )
+
+
+def tags_of(store: StudyStore, spec: Spec) -> dict[str, str]:
+    """Where the runs of a study come from, as its last start knew it."""
+    return origin(made_with(store), store.recall("file") or str(spec.path or spec.study))
 
 
 def documents(spec: Spec, plan: Plan, *, diff: str) -> Callable[[Tracker], None]:

@@ -24,7 +24,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from harness.recipes.events import DataUsed
+from harness.recipes.events import SOURCE, DataUsed
+from harness.study.store.address import file_of
 
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 BATCH = 800
@@ -45,13 +46,17 @@ Point = tuple[str, float, int, int]
 
 @dataclass
 class Child:
-    """What MLflow has of a run: `forwarded` says how far its journal is, `failed` whether it is marked as failed."""
+    """What MLflow has of a run: `forwarded` says how far its journal is, `failed` whether it is marked as failed.
+
+    `source` is the digest of its recipe's source, "" where that is not known.
+    """
 
     identity: str
     status: str = "RUNNING"
     forwarded: str = ""
     failed: bool = False
     measured: bool = False
+    source: str = ""
 
     @property
     def settled(self) -> bool:
@@ -77,12 +82,15 @@ class Tracker:
         # Whoever calls tries again; MLflow itself would for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        # A server's address, its login with it, would be printed at the end of every run.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.tracking"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # Of a database that is locked it prints the traceback, which whoever calls has too.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # The first use of a fresh database migrates it and narrates every step.
         with contextlib.redirect_stderr(io.StringIO()):
+            _make_whole(self.uri)
             self.client: MlflowClient = cast(MlflowClient, _Answered(MlflowClient(self.uri)))
             self.client.search_experiments(max_results=1)
         self.experiment = ""
@@ -138,6 +146,7 @@ class Tracker:
                 tags.get(FORWARDED, ""),
                 FAILURE in tags or REASON in tags,
                 bool(run.data.metrics),
+                tags.get(SOURCE, ""),
             )
             key = tags.get("harness.key", "")
             if key in found:
@@ -169,7 +178,11 @@ class Tracker:
         """A child run, begun at that time. Look for one with the key before: this makes another."""
         child = {"mlflow.parentRunId": self.parent, "harness.role": "run", "harness.key": key, **_clipped(tags)}
         run = self.client.create_run(self.experiment, start_time=at, run_name=name[:_LONGEST_NAME], tags=child)
-        return Child(run.info.run_id)
+        return Child(run.info.run_id, source=tags.get(SOURCE, ""))
+
+    def unmake(self, child: Child) -> None:
+        """Take a child run away: one of a source that the recipe has no more."""
+        self.client.delete_run(child.identity)
 
     def go_on(self, run: str, name: str) -> None:
         """A run is trained again."""
@@ -289,6 +302,26 @@ class Tracker:
     def finish(self, run: str, status: str, at: int | None = None) -> None:
         """Close a run as FINISHED, FAILED or KILLED, as of that time."""
         self.client.set_terminated(run, status, at)
+
+
+def _make_whole(uri: str) -> None:
+    """Make the file of an SQLite database that is missing, whole or not at all.
+
+    MLflow makes its tables one by one; where that is cut short, by a kill or a full disk, it refuses the file from
+    then on.
+    """
+    path = file_of(uri)
+    if path is None or path.exists():
+        return
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+    half_made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        MlflowClient(f"sqlite:///{half_made}").search_experiments(max_results=1)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # another process has made it
+            os.link(half_made, path)
+    finally:
+        half_made.unlink(missing_ok=True)
 
 
 class _Answered:

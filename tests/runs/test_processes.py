@@ -47,8 +47,8 @@ def odd(run: Run, mood: str = "well"):
     if mood == "loud":
         print("the last words")
         os.abort()
-    run.report(1, total=1.0)
     state = run.restore() or {"step": 0}
+    run.report(1, total=1.0)
     while mood != "well" and state["step"] < 3000:
         time.sleep(0.1)
         state["step"] += 1

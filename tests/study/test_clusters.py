@@ -210,3 +210,16 @@ def test_the_command_line_refuses_in_one_line_before_anything_is_written(slow_st
         assert reason in done.output
         assert "Traceback" not in done.output
         assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_runs_are_timed_on_the_cluster_that_they_will_run_on(slow_study: Path) -> None:
+    plan = make_plan(load(Path("slow.yaml"), ("train.steps=200", "train.pause=0.05")))
+    with clusters.cluster(1) as made:
+        placement = place(plan, Options(storage="", launch="ray", ray_address=made.address))
+        times = calibrate(plan, placement=placement)
+    assert set(times) == {"baseline", "trick=on"}
+    for found in times.values():
+        assert not found.failed
+        assert found.train_seconds > 8  # 200 pauses of 50 ms, of which a loaded machine may take longer
+    assert not list(slow_study.glob("runs/*"))

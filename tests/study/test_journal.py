@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Noted, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.folder import RUNS
 from harness.study import journal as module
 from harness.study.journal import Began, Journal, Kept
@@ -117,3 +117,19 @@ def test_how_an_attempt_ended_is_known_by_its_number(project: Path) -> None:
     assert [journal.ended("k", attempt) for attempt in (1, 2, 3, 4)] == [lost, None, EVENTS[-1], None]
     assert [[each.step for each in journal.scored("k", attempt)] for attempt in (1, 2, 3, 4)] == [[1], [2], [3], []]
     assert journal.ended("other", 1) is None
+
+
+def test_a_run_whose_recipe_was_changed_tells_anew_what_the_old_one_told(project: Path) -> None:
+    journal = Journal(RUNS / "s")
+    old, new = ({SOURCE: each} for each in ("old", "new"))
+    journal.append("k", Began(attempt=1, trial=0, name="n", tags=old), 1)
+    assert journal.append("k", Scored(step=1, train_seconds=1, scores={"loss": 0.1}), 2)
+    journal.append("k", Failed(kind=Cause.ERROR, reason="a bug"), 3)
+    journal.append("k", Began(attempt=2, trial=1, name="n", tags=new), 4)
+    assert journal.append("k", Scored(step=1, train_seconds=1, scores={"loss": 0.9}), 5)
+    assert [each.scores for each in journal.scored("k", 2)] == [{"loss": 0.9}]
+    assert journal.ended("k", 1) is None
+    assert (journal.folder / "k.jsonl.1").exists()
+    assert journal.keys() == ["k"]
+    journal.append("k", Began(attempt=3, trial=2, name="n", tags=new), 6)
+    assert not journal.append("k", Scored(step=1, train_seconds=1, scores={"loss": 0.9}), 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import sqlite3
 import threading
@@ -13,8 +14,9 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from harness.recipes.events import Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.folder import RUNS
+from harness.study import tracking as tracking_module
 from harness.study.journal import Began, Journal, Kept
 from harness.study.mirror import Mirror
 from harness.study.recording import Record
@@ -313,3 +315,60 @@ def test_more_than_a_call_takes_is_sent_in_several(tracking: str) -> None:
     assert len(tracker.client.get_metric_history(run, "loss")) == 2500
     assert len(data.params) == 200
     assert sum(name.startswith("t") for name in data.tags) == 200
+
+
+def test_an_answer_that_a_server_does_not_take_is_given_up_and_said(tracking: str, journal: Journal) -> None:
+    said: list[str] = []
+    found = mirror(tracking, journal, say=said.append)
+
+    def publish(tracker: Tracker) -> None:
+        raise PermissionError("/srv/mlruns")
+
+    found.ask(publish)
+    assert found.close("FINISHED", 20) == f"MLflow ({tracking}) does not take all of the answer: /srv/mlruns"
+    assert said == ["the answer: MLflow does not take all of it: /srv/mlruns"]
+    assert table(tracking)["study"][1] == "FINISHED"
+
+
+def test_a_disk_that_stays_full_is_waited_for_no_longer_than_was_said(
+    tracking: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Tracker, "artifact", full)
+    left = mirror(tracking, journal).close("FINISHED", 3)
+    assert "No space left on device" in left
+    assert "wait" in left
+
+
+def test_the_run_of_a_changed_recipe_takes_the_place_of_the_old_ones(tracking: str, project: Path) -> None:
+    journal = Journal(RUNS / "s-1")
+    for attempt, source in ((1, "old"), (2, "new")):
+        began = Began(attempt=attempt, trial=attempt, name="k", tags={SOURCE: source})
+        score = Scored(step=1, train_seconds=1, scores={"error": attempt / 10})
+        end: Kept = Finished(step=1, summary={"error": 0.2}) if attempt == 2 else Failed(kind=Cause.ERROR, reason="bug")
+        for at, event in enumerate((began, score, end)):
+            journal.append("k", event, 10 * attempt + at)
+        assert mirror(tracking, journal).close("FINISHED", 60) == ""
+    _, status, points, _, tags, _, _ = table(tracking)["k"]
+    assert status == "FINISHED"
+    assert tags[SOURCE] == "new"
+    assert {(name, step, value) for name, step, _, value in points} == {("error", 1, 0.2)}
+
+
+def test_a_fresh_database_is_made_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, uri = tracking_module.MlflowClient, f"sqlite:///{project}/fresh.db"
+
+    def killed(half_made: str) -> Any:
+        real(half_made).search_experiments()
+        raise Killed
+
+    monkeypatch.setattr(tracking_module, "MlflowClient", killed)
+    with pytest.raises(Killed):
+        Tracker(uri)
+    assert list(project.iterdir()) == []
+    monkeypatch.setattr(tracking_module, "MlflowClient", real)
+    Tracker(uri).open_study("s", "s-1", tags={})
+    assert "fresh.db" in [path.name for path in project.iterdir()]
+    assert not list(project.glob(".fresh.db*"))

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def begin(project: Path, tracking: str) -> Callable[..., tuple[Any, list[str]]]:
 def mlflow_rows() -> dict[str, Any]:
     """MLflow's own tables, row by row, a run by its key."""
     found: dict[str, Any] = {}
-    with sqlite3.connect("mlflow.db") as database:
+    with sqlite3.connect(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")) as database:
         for identity, name, status in database.execute(
             "SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage = 'active'"
         ).fetchall():
@@ -128,23 +129,29 @@ def compared() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.fixture
-def undisturbed(begin: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What both stores hold of a study that nothing happened to; the folder is empty again then."""
-    empty = Path("mlflow.db").read_bytes()
-    outcome, _ = begin()
-    assert (outcome.complete, outcome.diverged) == (3, 1)
-    found = compared()
+def undisturbed(begin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What both stores hold of a study that nothing happened to, in a folder beside."""
+    calm = Path("calm")
+    calm.mkdir()
+    for each in ("toy.py", "spec.yaml", "mlflow.db"):
+        shutil.copy(each, calm)
+    monkeypatch.chdir(calm)
+    with monkeypatch.context() as there:
+        there.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/mlflow.db")
+        outcome, _ = begin()
+        assert (outcome.complete, outcome.diverged) == (3, 1)
+        found = compared()
+    monkeypatch.chdir("..")
     assert len(found[0]) == RUNS + 1
     assert all(len(ends) == 1 for ends, _ in found[1].values())
-    afresh(empty)
     return found
 
 
-def afresh(empty: bytes) -> None:
-    for place in (Path("runs"), Path(".harness")):
-        shutil.rmtree(place)
-    Path("optuna.db").unlink()
-    Path("mlflow.db").write_bytes(empty)  # in place: MLflow keeps the file open
+def gone(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's database be an empty one; at another place, since MLflow keeps the file open."""
+    other = Path(f"mlflow-{uuid.uuid4().hex}.db").absolute()
+    shutil.copy(empty, other)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
 
 
 def _killed(owner: Any, name: str, nth: int, when: str) -> None:
@@ -205,16 +212,18 @@ def test_a_study_that_is_killed_again_and_again_ends_as_if_it_never_was(
 
 
 def test_a_deleted_mlflow_database_is_filled_again_by_the_next_start_and_by_sync(
-    begin: Callable[..., Any], undisturbed: tuple[dict[str, Any], dict[str, Any]]
+    begin: Callable[..., Any],
+    undisturbed: tuple[dict[str, Any], dict[str, Any]],
+    empty_tracking: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    empty = Path("mlflow.db").read_bytes()
     begin()
     trained = len(trials())
-    Path("mlflow.db").write_bytes(empty)
+    gone(empty_tracking, monkeypatch)
     _, lines = begin()
     assert any("nothing to add" in line for line in lines)
     assert compared() == undisturbed
-    Path("mlflow.db").write_bytes(empty)
+    gone(empty_tracking, monkeypatch)
     done = CliRunner().invoke(main, ["sync", "toy"], catch_exceptions=False)
     assert done.exit_code == 0
     assert f"{RUNS} run(s) made, {RUNS} filled, {RUNS} closed" in done.output
@@ -224,11 +233,12 @@ def test_a_deleted_mlflow_database_is_filled_again_by_the_next_start_and_by_sync
     assert len(trials()) == trained
 
 
-def test_without_its_journals_mlflow_is_filled_from_optuna(begin: Callable[..., Any]) -> None:
-    empty = Path("mlflow.db").read_bytes()
+def test_without_its_journals_mlflow_is_filled_from_optuna(
+    begin: Callable[..., Any], empty_tracking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin()
     before = mlflow_rows()
-    Path("mlflow.db").write_bytes(empty)
+    gone(empty_tracking, monkeypatch)
     shutil.rmtree(next(Path("runs").glob("*/events")))
     begin()
     after = mlflow_rows()

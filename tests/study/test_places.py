@@ -64,7 +64,7 @@ def begin(project: Path, tracking: str, monkeypatch: pytest.MonkeyPatch) -> Begi
         said: list[str] = []
         url = f"sqlite:///{storage}/optuna.db"
         with pytest.raises(StudyError, match="all failed") if breaks else nullcontext():
-            ablate(load(project / "spec.yaml"), Options(storage=url, launch="inline"), said.append)
+            ablate(load(project / "spec.yaml"), Options(storage=url, launch="inline", retry=True), said.append)
         return said
 
     return started

@@ -231,32 +231,35 @@ def test_a_server_without_studies_says_what_to_do_and_stays_empty(project: Path,
 
 
 def test_no_login_is_left_in_any_output_file_or_table(
-    project: Path, postgres: Any, monkeypatch: pytest.MonkeyPatch
+    project: Path, postgres: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     storage, tracking = postgres.address("secret_optuna"), postgres.address("secret_mlflow")
     (project / "toy.py").write_text(TOY)
     (project / "spec.yaml").write_text(SPEC)
-    said = ""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ablation = ["ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking]
+    first = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *ablation],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    said = first.stdout + first.stderr
     for command in (
-        ("ablate", "spec.yaml", "--dry-run", "--storage", storage),
-        ("ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking),
-        ("ablate", "spec.yaml", "--storage", storage, "--tracking-uri", tracking),
-        ("studies", "--storage", storage),
-        ("report", "spec.yaml", "--storage", storage),
-        ("report", "spec.yaml", "--storage", storage, "--format", "json"),
-        ("report", "spec.yaml", "--storage", storage, "--format", "html", "--output", "report.html"),
-        ("report", "nothing", "--storage", storage),
-        ("report", "team", "--storage", storage.replace("secret_optuna", "secret_mlflow")),
+        ablation,
+        ["studies", "--storage", storage],
+        ["report", "spec.yaml", "--storage", storage],
+        ["report", "spec.yaml", "--storage", storage, "--format", "json"],
+        ["report", "spec.yaml", "--storage", storage, "--format", "html", "--output", "report.html"],
+        ["report", "nothing", "--storage", storage],
+        ["report", "team", "--storage", tracking],
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", "from harness.cli import main; main()", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        assert "Traceback" not in done.stderr
+        done = _harness(*command)
         said += done.stdout + done.stderr
+    left = capfd.readouterr()  # what went past the command line
+    said += left.out + left.err
+    assert "Traceback" not in said
     assert "postgresql://harness:***@" in said
     assert postgres.password not in said
     for path in project.rglob("*"):
@@ -292,9 +295,12 @@ def test_a_login_comes_from_the_environment_or_from_pgpass(
 
 
 def test_a_study_is_shown_by_an_mlflow_server_with_its_artifacts(
-    project: Path, started: Callable[..., Report], mlflow_server: str
+    project: Path, started: Callable[..., Report], mlflow_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = started("served", "sqlite:///optuna.db", mlflow_server)
+    report = started("served", "sqlite:///optuna.db", mlflow_server.replace("://", "://someone:hidden@"))
+    said = capsys.readouterr()
+    assert "hidden" not in said.out + said.err
+    assert b"hidden" not in b"".join(path.read_bytes() for path in (project / "served").rglob("*") if path.is_file())
     client = mlflow.MlflowClient(mlflow_server)
     (experiment,) = client.search_experiments(filter_string="name = 'team'")
     runs = client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'run'")

@@ -117,7 +117,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     at: BaseException | None = error
     while at is not None and at not in chain:
         chain.append(at)
-        at = getattr(at, "orig", None) or at.__cause__
+        at = getattr(at, "orig", None) or at.__cause__ or at.__context__
     return reversed(chain)
 
 

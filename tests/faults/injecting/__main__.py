@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from injecting.broken import BROKEN
 from injecting.campaign import Campaign
 
 
@@ -22,6 +23,9 @@ def main() -> int:
     parser.add_argument("--others", type=int, default=57, help="Other faults over all kinds.")
     parser.add_argument("--at-once", type=int, default=2, help="Studies at a time.")
     parser.add_argument("--keep", type=Path, help="Where studies with something amiss are left; default: a new folder.")
+    parser.add_argument(
+        "--break", dest="broken", choices=BROKEN, help="Break the product on purpose, to see that it is found out."
+    )
     given = parser.parse_args()
     return Campaign(
         seed=given.seed,
@@ -30,6 +34,7 @@ def main() -> int:
         others=given.others,
         at_once=given.at_once,
         keep=given.keep,
+        broken=given.broken,
     ).run()
 
 

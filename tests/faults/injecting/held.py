@@ -9,16 +9,18 @@ import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 _TIMES = re.compile(r"(train_seconds|peak_memory_mb|_per_second)")
 """Measures that are of the machine, and no two times the same."""
 _OF_THE_ATTEMPT = {"trial", "attempt", "mlflow_run_id"}
 _ALLOWED = {"runs", ".harness", "mlruns", "optuna.db", "mlflow.db", "__pycache__", ".cache"}
 """What a study makes in its folder."""
-_DONE = "harness.failure"
+_HALF = re.compile(r"\..+\.\d+(\..*)?|\..*\.part|\.told\.jsonl")
+"""Files in the writing, and what is kept of a run that has not ended."""
+_FAILED = "harness.failure"
 
 Point = tuple[str, str, int, float]
 """Key of the run, measure, step, value."""
@@ -55,8 +57,8 @@ class Verdict:
         return not (self.lost or self.doubled or self.wrong)
 
 
-def read(optuna: sqlite3.Connection | None, mlflow: sqlite3.Connection | None, tables: Mapping[str, str]) -> Held:
-    """What is in the two databases, and the tables that a report gave."""
+def read(optuna: Any, mlflow: Any, tables: Mapping[str, str]) -> Held:
+    """What is in the two databases (SQLite or PostgreSQL, None where there is none), and a report's tables."""
     held = Held(tables={name: without_times(table) for name, table in tables.items()})
     if optuna is not None:
         _read_optuna(optuna, held)
@@ -83,7 +85,7 @@ class _opened:  # noqa: N801 - a context manager
             self.connection.close()
 
 
-def _read_optuna(database: sqlite3.Connection, held: Held) -> None:
+def _read_optuna(database: Any, held: Held) -> None:
     keys: dict[int, str] = {}
     for trial, value in database.execute("SELECT trial_id, value_json FROM trial_user_attributes WHERE key = 'key'"):
         keys[trial] = json.loads(value)
@@ -99,26 +101,30 @@ def _read_optuna(database: sqlite3.Connection, held: Held) -> None:
         held.curves.setdefault(keys[trial], {})[step] = value
 
 
-def _read_mlflow(database: sqlite3.Connection, held: Held) -> None:
+def _read_mlflow(database: Any, held: Held) -> None:
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     for run, key, value in database.execute("SELECT run_uuid, key, value FROM tags"):
         tags[run][key] = value
+    keys: dict[str, str] = {}
+    parents = set()
     for run, status in database.execute("SELECT run_uuid, status FROM runs WHERE lifecycle_stage = 'active'"):
-        role, key = tags[run].get("harness.role"), tags[run].get("harness.key", "(no key)")
-        if role == "study":
+        if tags[run].get("harness.role") == "study":
             held.parents.append(status)
-            for name, step, value in database.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", [run]):
-                if not _TIMES.search(name):
-                    held.parent_points[name, step, value] += 1
+            parents.add(run)
             continue
+        keys[run] = key = tags[run].get("harness.key", "(no key)")
         held.children.setdefault(key, []).append(status)
-        if _DONE in tags[run]:
+        if _FAILED in tags[run]:
             held.marked.add(key)
-        for name, step, value in database.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", [run]):
-            if _TIMES.search(name):
-                held.timed[key, name, step] += 1
-            else:
-                held.points[key, name, step, value] += 1
+    for run, name, step, value in database.execute("SELECT run_uuid, key, step, value FROM metrics"):
+        if run in keys and _TIMES.search(name):
+            held.timed[keys[run], name, step] += 1
+        elif run in keys:
+            held.points[keys[run], name, step, value] += 1
+    # Of the study's own run the latest: what was published when a start was interrupted is history, and stays.
+    for run, name, step, value in database.execute("SELECT run_uuid, key, step, value FROM latest_metrics"):
+        if run in parents and not _TIMES.search(name):
+            held.parent_points[name, step, value] += 1
 
 
 def without_times(table: str) -> str:
@@ -221,12 +227,5 @@ def strange_files(folder: Path, given: set[str]) -> Iterator[str]:
         if name not in _ALLOWED | given and not name.startswith(("optuna.db-", "mlflow.db-")):
             yield f"'{name}' lies in the study's folder"
     for path in folder.glob("runs/**/.*"):
-        if path.is_file() and not path.name.startswith(".lock"):
+        if path.is_file() and _HALF.fullmatch(path.name):
             yield f"'{path.relative_to(folder)}' was left half-written"
-
-
-def close(connection: sqlite3.Connection | None) -> None:
-    """Close one that may not be there."""
-    if connection is not None:
-        with closing(connection):
-            pass

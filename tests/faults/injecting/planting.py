@@ -106,9 +106,8 @@ class _Fatal:
             slots = [me]
         else:
             slots = slots_of(leader)
-            if not slots and victims != "coordinator" and victims != "group":
-                if victims == "slot":
-                    return False
+            if not slots and victims != "coordinator" and victims != "group" and victims == "slot":
+                return False
         if victims == "slot":
             _end([random.choice(slots)])
         elif victims == "coordinator":

@@ -40,6 +40,8 @@ class Point:
     place: str
     when: tuple[When, ...] = ("before", "after")
     thread: str = ""
+    most: int = 1 << 30
+    """The last of its calls that is of the phase."""
 
     @property
     def name(self) -> str:
@@ -73,6 +75,8 @@ POINTS: tuple[Point, ...] = (
         "harness.study.tracking:Tracker.open_study",
         "harness.study.tracking:Tracker.children",
     ),
+    *_points("start", "coordinator", _COMMIT, thread="MainThread", most=30),
+    *_points("start", "coordinator", _COMMIT, thread="mirror", most=60),
     *_points(
         "preparing",
         "coordinator",

@@ -23,18 +23,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import context, popen_fork, popen_spawn_posix, reduction, spawn, util
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 _FEW = 8  # descriptors that one prepared slot can be handed
 
 
 def load() -> None:
     """Import what a start and its slots need. Opens nothing and begins no thread."""
-    import matplotlib.pyplot
     import mlflow.store.artifact.local_artifact_repo
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    import optuna.storages
-    import plotly.graph_objects
     import torch  # noqa: F401
 
     import harness
@@ -43,6 +40,19 @@ def load() -> None:
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
         if not module.name.startswith(skipped) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    _settle()
+
+
+def load_too(names: Sequence[str]) -> None:
+    """Import what a start had imported when it ended."""
+    for name in names:
+        if name not in sys.modules and not name.startswith(("__", "stub", "_harness")):
+            with suppress(Exception):
+                importlib.import_module(name)
+    _settle()
+
+
+def _settle() -> None:
     gc.collect()
     gc.freeze()  # pages that forks share stay shared
     alive = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
@@ -88,7 +98,10 @@ def _become(channel: Any) -> int:
     import socket
     from multiprocessing import forkserver
 
+    taken = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     length, fds, _, _ = socket.recv_fds(channel, 8, _FEW)
+    for each, before in taken.items():
+        signal.signal(each, before)
     if not length:  # nobody needs it
         return 0
     channel.close()
@@ -107,7 +120,7 @@ class _Popen(popen_fork.Popen):
 
     method = "spawn"
     DupFd = None
-    waiting: list[_Waiting] = []
+    waiting: ClassVar[list[_Waiting]] = []
 
     def __init__(self, process_obj: Any) -> None:
         self._fds: list[int] = []
@@ -201,7 +214,7 @@ def start(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["harness", *commands[0]]
         random.seed()
-        waiting: list[_Waiting] = []
+        waiting: ClassVar[list[_Waiting]] = []
         for _ in range(slots):
             waiting.append(_Waiting(waiting, in_slot))
         if slots:

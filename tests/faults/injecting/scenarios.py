@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from injecting import servers
 from injecting.held import Held, Verdict
 from injecting.planting import Kill
-from injecting.points import PHASES, POINTS, Point, Process, Victims, When
+from injecting.points import PHASES, POINTS, Point, Process, Victims
 from injecting.starts import Running, Study
 
 KILLS = 200
@@ -65,7 +66,7 @@ def kills_of(phase: str, seed: int, census: dict[str, int], left: Callable[[], f
     for turn in range(_A_STUDY * 2):
         point = drawn.choice(points)
         share = 1.0 if phase in _WHOLE else left() * (0.4 if turn else 0.8)
-        calls = max(1, round(census[point.name] * share))
+        calls = min(point.most, max(1, round(census[point.name] * share)))
         among: list[Victims] = ["coordinator", "coordinator", "both", "group"]
         if slots_killed < _SLOTS_KILLED and (
             point.process == "slot" or phase not in ("start", "preparing", "publishing")
@@ -126,6 +127,7 @@ def _marked(
 ) -> Running | None:
     """A start that has come to a place, some events into its training; None where it was over before."""
     point = replace(_HERE, place=place or _HERE.place, process=process)
+    most = max(3, round(most * study.left()))
     running = study.begin([Kill(point=point, n=drawn.randint(1, most), when="before", victims="nobody")])
     if running.reaches():
         return running
@@ -196,7 +198,8 @@ def _locked_and_killed(name: str) -> Fault:
         with locked([study.folder / name]):
             time.sleep(1.5)
             running.signal(signal.SIGKILL)
-            running.end()
+            time.sleep(1.0)
+        running.end()
         told.faults += 2
         told.faults_told.append(f"{name} locked, and the coordinator killed while it waits")
 
@@ -241,7 +244,8 @@ def _signals(number: int, *, group: bool, times: int = 1, pause: float = 0.3) ->
             if turn:
                 time.sleep(pause)
             running.signal(number, group=group)
-        what = f"{signal.Signals(number).name}{f' {times} times' if times > 1 else ''} to {'the group' if group else 'the process'}"
+        whom, often = "the group" if group else "the process", f" {times} times" if times > 1 else ""
+        what = f"{signal.Signals(number).name}{often} to {whom}"
         _went_on(running, study, told, what, codes=(130, 0))
         _none_running(study, what)
 
@@ -344,7 +348,7 @@ def _gone_when_done(study: Study, drawn: random.Random, told: Told) -> None:
     told.faults_told.append("mlflow.db deleted when the study was done")
 
 
-def _moved(name: str, *, start_between: bool) -> Fault:
+def _moved(name: str, *, after_kill: bool) -> Fault:
     """A store is moved away, and back again."""
 
     def fault(study: Study, drawn: random.Random, told: Told) -> None:
@@ -353,19 +357,20 @@ def _moved(name: str, *, start_between: bool) -> Fault:
             return
         away = study.base / name
         path = study.folder / name
-        if start_between:
+        if after_kill:
             start.signal(signal.SIGKILL)
             start.end()
             os.replace(path, away)
-            study.start()
+            if name == "mlflow.db":  # a start in between fills another one
+                study.start()
             told.faults += 1
         else:
             os.replace(path, away)
             time.sleep(drawn.uniform(0.5, 2.0))
         os.replace(away, path)
         told.faults += 1
-        told.faults_told.append(f"{name} moved away and back{', with a start between' if start_between else ''}")
-        if not start_between:
+        told.faults_told.append(f"{name} moved away and back {'after a kill' if after_kill else 'while the study ran'}")
+        if not after_kill:
             start.end()
 
     return fault
@@ -403,12 +408,34 @@ OTHERS: dict[str, tuple[Fault, ...]] = {
         _gone("mlflow.db", running=False),
         _gone("mlflow.db", running=True),
         _gone_when_done,
-        _moved("optuna.db", start_between=False),
-        _moved("optuna.db", start_between=True),
-        _moved("mlflow.db", start_between=True),
+        _moved("optuna.db", after_kill=False),
+        _moved("optuna.db", after_kill=True),
+        _moved("mlflow.db", after_kill=True),
     ),
 }
 """Kind -> faults other than kills; a study gets three of a kind."""
+
+
+def on_postgresql(study: Study, seed: int, census: dict[str, int], told: Told) -> None:
+    """The same study with both stores on a PostgreSQL server, killed in three phases, the server gone in between."""
+    with servers.postgres() as server:
+        study.addresses = (server.address("optuna"), server.address("mlflow"))
+        study.options = (f"--storage={study.addresses[0]}", f"--tracking-uri={study.addresses[1]}")
+        drawn = random.Random(f"postgresql/{seed}")
+        for phase in ("training", "forwarding", "telling"):
+            point = drawn.choice([each for each in POINTS if each.phase == phase])
+            calls = max(1, round(census[point.name] * 0.25))
+            kill = Kill(point=point, n=drawn.randint(1, calls), when=drawn.choice(point.when), victims="coordinator")
+            if (ended := study.start([kill])).fired:
+                told.faults += 1
+                told.faults_told.append(ended.fired)
+        if not _is_done(study) and (running := _marked(study, drawn, most=20)) is not None:
+            server.stop("immediate")
+            time.sleep(drawn.uniform(1, 4))
+            server.start()
+            _went_on(running, study, told, "PostgreSQL stopped and started")
+        study.finish()
+        told.verdict = study.judged(study.truth)
 
 
 def disturbed(study: Study, kind: str, seed: int, told: Told, most: int = 3) -> None:
@@ -436,11 +463,15 @@ def carried_out(
     prepare(study)
     if phase in OTHERS:
         disturbed(study, phase, seed, told)
+    elif phase == "postgresql":
+        study.truth = truth
+        on_postgresql(study, seed, census, told)
     elif phase == "twenty":
         killed_twenty_times(study, seed, census, told)
     else:
         killed(study, phase, seed, census, told)
-    told.verdict = study.judged(truth)
+    if phase != "postgresql":  # its server is gone by now
+        told.verdict = study.judged(truth)
     told.starts = len(study.starts)
     told.seconds = time.monotonic() - began
     return told

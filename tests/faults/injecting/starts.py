@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from injecting import held, planting, prepared
+from injecting import held, planting, prepared, servers
 from injecting.held import Held, Verdict
 from injecting.planting import Kill
 
@@ -46,8 +46,10 @@ class Study:
     spec: str = "stub.yaml"
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    truth: Held = field(default_factory=Held)
     wrong: list[str] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
+    addresses: tuple[str, ...] = ()  # of Optuna's and MLflow's databases, where they are PostgreSQL's
     real: bool = False  # whether the slots are real fresh interpreters
     before: Callable[[], None] = lambda: None  # called in every coordinator
 
@@ -138,7 +140,7 @@ class Study:
 
     def left(self) -> float:
         """The share of the study's runs that Optuna does not hold as complete."""
-        trials = held.of_folder(self.folder, {}).trials
+        trials = self.read({}).trials
         return 1 - sum("COMPLETE" in states for states in trials.values()) / max(1, len(trials))
 
     def held(self) -> Held:
@@ -160,7 +162,14 @@ class Study:
                 f"harness report ended with {os.waitstatus_to_exitcode(status)}: {out.read_text()[-300:]}"
             )
         texts = {name: path.read_text() if path.exists() else "" for name, path in tables.items()}
-        return held.of_folder(self.folder, texts)
+        return self.read(texts)
+
+    def read(self, tables: dict[str, str]) -> Held:
+        """What is in the study's databases, wherever they are."""
+        if not self.addresses:
+            return held.of_folder(self.folder, tables)
+        with servers.opened(self.addresses[0]) as optuna, servers.opened(self.addresses[1]) as mlflow:
+            return held.read(optuna, mlflow, tables)
 
     def judged(self, truth: Held) -> Verdict:
         """What is amiss with the study, by what an undisturbed one holds."""
