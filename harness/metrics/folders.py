@@ -143,12 +143,12 @@ def _window_features(
 def _open_zip(source: Path) -> zipfile.ZipFile:
     if not source.exists():
         raise DataError(f"{source}: no such folder or zip file")
-    if not source.is_file() or not zipfile.is_zipfile(source):
-        raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
     try:
-        archive = zipfile.ZipFile(source)
+        archive = zipfile.ZipFile(source) if source.is_file() and zipfile.is_zipfile(source) else None
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise DataError(f"{source}: a damaged zip file ({error}); pack it anew") from None
+    if archive is None:
+        raise DataError(f"{source}: neither a folder nor a zip file; give a folder of images, or a zip of them")
     members = [member for member in archive.infolist() if _is_image(member.filename)]
     if len(members) > _MOST_IMAGES:
         raise DataError(f"{source}: holds {len(members):,} images; at most {_MOST_IMAGES:,} are read")

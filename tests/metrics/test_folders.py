@@ -187,6 +187,15 @@ def test_a_member_whose_own_header_has_another_name_in_no_encoding_is_unreadable
     assert files.digest() != ImageFiles(zipped(folder)).digest()
 
 
+def test_a_zip_that_says_it_goes_on_on_other_disks_is_a_damaged_one(folder: Path) -> None:
+    content = zipped(folder).read_bytes()
+    at = content.rindex(b"PK\x05\x06")
+    more = b"PK\x06\x07" + (1).to_bytes(4, "little") + bytes(8) + (2).to_bytes(4, "little")
+    (folder.parent / "damaged.zip").write_bytes(content[:at] + more + content[at:])
+    with pytest.raises(DataError, match="damaged zip"):
+        ImageFiles(folder.parent / "damaged.zip")
+
+
 def test_a_zip_that_unpacks_to_far_more_than_images_do_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

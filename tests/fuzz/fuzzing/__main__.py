@@ -45,7 +45,8 @@ def main() -> int:
 def _apart(name: str, count: int, number: int) -> bool:
     """Whether all went well in a process of its own; the input that kills it is told too."""
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
-        command = [sys.executable, "-m", "fuzzing", f"--here={folder}", f"--inputs={count}", f"--seed={number}", name]
+        options = [f"--here={folder}", f"--inputs={count}", f"--seed={number}", name]
+        command = [sys.executable, "-W", "ignore", "-m", "fuzzing", *options]
         code = subprocess.run(command, check=False).returncode
         if code not in (0, 1):
             text = Path(folder, _LAST).read_text(errors="replace").partition("\n")[0]
