@@ -62,8 +62,8 @@ def prepare(
     """The prepared data of `settings`, made where the cache has it not. Raises DataError and CacheError.
 
     Two processes may prepare the same at once: each writes a folder of its own, and the first to finish is kept. All
-    bytes of the cache are checked at each opening (0.1 s for 12,000 images of 64 px); `note` is told where they are
-    damaged and made anew.
+    bytes of the cache are checked at each opening (0.1 s for the 147 MB of 12,000 images of 64 px, more where others
+    compute too); `note` is told where they are damaged and made anew.
     """
     check(settings)
     cache = cache or cache_folder()

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from harness.files.atomic import written
 
@@ -26,14 +26,18 @@ def read_rgb(file: Path | IO[bytes]) -> Image.Image:
     Raises OSError where it cannot be read, and ValueError where it is no sound image, or has a range of more than 8
     bits, which Pillow would cut off.
     """
+    # From memory, where a piece that claims to be 4 GB is as long as the file: from a file that much is made room for.
+    content = file.read_bytes() if isinstance(file, Path) else file.read()
     try:
-        with Image.open(file, formats=_KINDS) as opened:
+        with Image.open(io.BytesIO(content), formats=_KINDS) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 size = f"{opened.width:,} x {opened.height:,} pixels"
                 raise ValueError(f"has {size}, more than {_MOST_PIXELS:,} in all; save it smaller")
             if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
                 raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
             return opened.convert("RGB")
+    except UnidentifiedImageError:
+        raise OSError(f"cannot identify it as an image of the kinds that are read: {', '.join(_KINDS)}") from None
     except (SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error)) from error
 

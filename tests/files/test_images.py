@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +47,22 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: P
     assert (tmp_path / "bomb.png").stat().st_size < 100_000
     with pytest.raises(ValueError, match="12,000 x 12,000 pixels, more than 80,000,000"):
         read_rgb(tmp_path / "bomb.png")
+
+
+def test_a_piece_that_claims_to_be_four_gigabytes_takes_no_room_for_them(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    at = content.index(b"IDAT")
+    claimed = content[: at - 4] + b"\x7f\xff\xff\xff" + b"tEXt" + content[at + 4 :]
+    (tmp_path / "b.png").write_bytes(claimed)
+    script = (
+        "import resource, sys; from pathlib import Path; from harness.files.images import read_rgb\n"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))\n"
+        "try: read_rgb(Path(sys.argv[1]))\n"
+        "except (OSError, ValueError): print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "b.png")], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("refused\n", 0), done.stderr

@@ -143,7 +143,8 @@ def test_every_bad_end_is_that_of_its_run_alone(written: Path, launch: str) -> N
         trial = found[way]
         assert trial.state == TrialState.FAIL
         assert reason in trial.user_attrs["failure"]["reason"], way
-        assert trial.user_attrs["failure"]["kind"] == ("diverged" if way in DIVERGED else "error"), way
+        kind = "diverged" if way in DIVERGED else "lost" if way == "dies" else "error"
+        assert trial.user_attrs["failure"]["kind"] == kind, way
         run = client.get_run(trial.user_attrs["mlflow_run_id"])
         assert run.info.status == "FAILED"
         assert reason in run.data.tags["harness.reason"]

@@ -217,10 +217,11 @@ def test_mlflows_database_is_no_storage_and_optunas_no_tracking_uri(
         ("nonsense://somewhere", "is no address of a database; allowed: sqlite:///FILE.db"),
         ("sqlite:///nowhere/mlflow.db", "the folder nowhere does not exist; make it"),
         ("mysql://user@host/db", "its driver MySQLdb is not installed; install it with `pip install mysqlclient`"),
-        (f"http://127.0.0.1:{CLOSED}", "nothing answers there"),
+        ("http://127.0.0.1:CLOSED", "nothing answers there"),
     ],
 )
 def test_a_tracking_uri_that_cannot_be_used_is_refused(project: Path, address: str, said: str) -> None:
+    address = address.replace("CLOSED", str(CLOSED))  # another in each of pytest's processes, which want equal names
     with pytest.raises(StudyError) as refused:
         check(address, flag="--tracking-uri", program="MLflow")
     assert str(refused.value).startswith(f"--tracking-uri {address}: {said}")
