@@ -1,6 +1,7 @@
 """What runs told, kept on this machine before anything else is done with it: runs/STUDY/events/KEY.jsonl.
 
-A line is an event with the time at which it came, in ms since 1970. Lines are only ever added. From here Optuna is told
+A line is an event with the time at which it came, in ms since 1970, and a checksum: one that a disk has damaged is
+left out rather than read as another number. Lines are only ever added. From here Optuna is told
 by the coordinator, and MLflow by the mirror.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from harness.recipes.events import SOURCE, Artifact, Event, Failed, Finished, No
 
 RATE = "rate"
 """By this name the journal knows the rate of a Progress among the points that it has."""
+_LINE = re.compile(rb'(\{.*), "crc": "([0-9a-f]{8})"\}\n?')
 _LAST_BYTES = 1 << 16  # in which the last line lies, unless a run left a novel
 
 
@@ -92,8 +96,8 @@ class Journal:
         news = _unknown(kept, opened.points)
         if news is None:
             return False
-        line = json.dumps({"at": at, "event": type(news).__name__, **asdict(news)}) + "\n"
-        _write(opened, line.encode())
+        line = json.dumps({"at": at, "event": type(news).__name__, **asdict(news)}).encode()
+        _write(opened, line[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(line))
         for name, step in _points(news):
             opened.points.setdefault(name, set()).add(step)
         if isinstance(news, Finished | Failed):
@@ -121,9 +125,13 @@ class Journal:
             os.ftruncate(file, whole)
             self._say(f"{path}: its last line was cut by a crash ({size - whole} bytes); that event is left out")
         found = self._open[key] = _Open(file, whole)
+        read = 0
         for line in self.read(key):
+            read += 1
             for name, step in _points(line.kept):
                 found.points.setdefault(name, set()).add(step)
+        if damaged := path.read_bytes().count(b"\n") - read:
+            self._say(f"{path}: {damaged} line(s) are damaged; what the run tells again takes their place")
         return found
 
     def close(self) -> None:
@@ -211,8 +219,12 @@ def _write(opened: _Open, line: bytes) -> None:
 
 def _line(raw: bytes) -> tuple[int, Kept] | None:
     """The time and the event of a line; None where a disk has damaged it."""
+    found = _LINE.fullmatch(raw)
+    if found is None or int(found[2], 16) != zlib.crc32(found[1] + b"}"):
+        return None
     try:
         fields = json.loads(raw)
+        fields.pop("crc")
         at, kind = fields.pop("at"), fields.pop("event")
         kept: Kept = _KINDS[kind].validate_python(fields)
         return int(at), kept

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
 from harness.runs.boundary import TRACEBACK
-from harness.study.journal import Began, Journal, Line
+from harness.study.journal import Began, Journal, Kept, Line
 from harness.study.recording import Record, failure_tags, status_of
 from harness.study.store.address import file_of, scrubbed, without_password
 from harness.study.store.patience import passing
@@ -333,7 +333,14 @@ class Mirror:
             if child is not None and began is not None and child.source and child.source != began.tags.get(SOURCE, ""):
                 tracker.unmake(children.pop(key))
                 child = None
-            if child is not None and child.forwarded == _reached(self._journal.size(key), born) and child.settled:
+            whole = child is not None and child.forwarded == _reached(self._journal.size(key), born)
+            # One that was killed between the last line and the run's end has all of it and an earlier attempt's status.
+            if (
+                child is not None
+                and whole
+                and child.settled
+                and child.status == _status_by(self._journal.last(key), child.status)
+            ):
                 return None
             reader = self._readers[key] = _Reader(born=born)
             if child is not None and child.forwarded:
@@ -358,7 +365,7 @@ class Mirror:
                 tracker.go_on(child.identity, reader.began.name)
                 child.status = "RUNNING"
             return None
-        status = "FINISHED" if isinstance(ended, Finished) else status_of(ended.kind)
+        status = _status_by(ended)
         if status == "FINISHED" and child.failed:
             tracker.unmark(child.identity)
             child.failed = False
@@ -477,6 +484,16 @@ class Mirror:
         if record.status == "FINISHED":
             tracker.unmark(child.identity)
         self._end(tracker, child, record.status, record.ended)
+
+
+def _status_by(last: Kept | None, otherwise: str = "") -> str:
+    """MLflow's word for a run whose journal ends so; `otherwise` where that is no end."""
+    match last:
+        case Finished():
+            return "FINISHED"
+        case Failed():
+            return status_of(last.kind)
+    return otherwise
 
 
 def _reached(offset: int, born: int | None) -> str:

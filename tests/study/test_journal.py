@@ -133,3 +133,21 @@ def test_a_run_whose_recipe_was_changed_tells_anew_what_the_old_one_told(project
     assert journal.keys() == ["k"]
     journal.append("k", Began(attempt=3, trial=2, name="n", tags=new), 6)
     assert not journal.append("k", Scored(step=1, train_seconds=1, scores={"loss": 0.9}), 7)
+
+
+def test_no_bit_that_turns_makes_another_event_of_a_line_and_it_is_said(project: Path) -> None:
+    first = Journal(RUNS / "s")
+    for event in EVENTS[:4]:
+        first.append("k", event, 0)
+    first.close()
+    path, said = first.path("k"), list[str]()
+    whole = path.read_bytes()
+    begin = len(whole) - len(whole.splitlines()[-1]) - 1  # the score's
+    for place in range(begin, len(whole) - 1):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            assert kept(first) == EVENTS[:3], (place, bit)
+    again = Journal(RUNS / "s", said.append)
+    assert again.append("k", EVENTS[3], 0)  # what is told again takes its place
+    assert kept(again) == EVENTS[:4]
+    assert "1 line(s) are damaged" in said[0]

@@ -196,6 +196,18 @@ def test_a_run_whose_end_nobody_told_is_killed_and_goes_on_as_running(tracking: 
     assert len(table(tracking)["a"][2]) == 5
 
 
+def test_a_kill_between_the_last_line_and_the_end_of_a_run_leaves_no_earlier_status(
+    tracking: str, journal: Journal, undisturbed: dict[str, Any]
+) -> None:
+    client = mlflow.MlflowClient(tracking)
+    for run in client.search_runs([each.experiment_id for each in client.search_experiments()]):
+        if run.data.tags.get("harness.key") == "a":  # an earlier attempt's, of which nobody told the end
+            client.set_terminated(run.info.run_id, "KILLED")
+    assert table(tracking)["a"][1] == "KILLED"
+    assert mirror(tracking, journal).close("FINISHED", 60) == ""
+    assert table(tracking) == undisturbed
+
+
 def test_a_lock_is_waited_for_and_said_and_no_point_is_lost_or_doubled(
     tracking: str, journal: Journal, undisturbed: dict[str, Any]
 ) -> None:

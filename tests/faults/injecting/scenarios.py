@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import resource
 import signal
 import sqlite3
@@ -299,6 +300,8 @@ def _flip(which: str, where: str) -> Fault:
         running.signal(signal.SIGKILL)
         running.end()
         found = sorted(study.folder.glob(which))
+        if "events" in which:  # of runs that are not told to their end: what they told is kept twice
+            found = [path for path in found if (path.parents[1] / path.stem / ".told.jsonl").exists()]
         chosen = found if "both" in where else found[:1] if not found else [drawn.choice(found)]
         for path in chosen:
             damage(path, where, drawn)
@@ -306,6 +309,20 @@ def _flip(which: str, where: str) -> Fault:
         told.faults_told.append(f"the coordinator killed, then {where} of {len(chosen)} of {len(found)} {which}")
 
     return fault
+
+
+def _result_falsified(study: Study, drawn: random.Random, told: Told) -> None:
+    """Killed when a run's end is in its journal and not yet in Optuna; then a digit of its result is another one."""
+    point = next(each for each in POINTS if each.place.endswith("StudyStore.complete"))
+    ended = study.start([Kill(point=point, n=drawn.randint(1, 2), when="before", victims="group")])
+    told.faults += 2 if ended.fired else 0
+    for path in study.folder.glob("runs/*/events/*.jsonl"):
+        if not (path.parents[1] / path.stem / ".told.jsonl").exists():
+            continue
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[-1] = re.sub(rb'("total": \d\.)(\d)', lambda at: at[1] + b"%d" % ((int(at[2]) + 1) % 10), lines[-1])
+        path.write_bytes(b"".join(lines))
+    told.faults_told.append("a digit of results in journals that Optuna was not told")
 
 
 def damage(path: Path, how: str, drawn: random.Random) -> None:
@@ -393,6 +410,7 @@ OTHERS: dict[str, tuple[Fault, ...]] = {
         _flip("runs/*/events/*.jsonl", "a bit"),
         _flip("runs/*/events/*.jsonl", "a cut"),
         _flip("runs/*/events/*.jsonl", "a bit of both"),
+        _result_falsified,
     ),
     "signals": (
         _signals(signal.SIGTERM, group=False),
