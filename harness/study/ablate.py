@@ -39,7 +39,6 @@ from harness.study.sync import (
     check_tracking,
     documents,
     mirror_of,
-    numbers_of,
     status_of_study,
     tags_of,
 )
@@ -99,7 +98,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         news = bool(standing.pending or standing.reused)
         asked = question(standing.plan)
         if not news and store.recall("published") == asked:
-            return _outcome(standing), _answered(_mirrored(store, spec, plan, journal, queue, options, asked, note))
+            return _outcome(standing), _answered(_mirrored(store, spec, plan, journal, options, asked, note))
         # What was published before is not the answer to come.
         store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
@@ -129,7 +128,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                 so_far = interrupts.count
                 store.while_waiting = patient(note, lambda: interrupts.check(more_than=so_far))
                 report = gather(store, spec, plan, pictures=True)
-                publish(report, store, mirror, numbers_of(queue.course, plan))
+                publish(report, store, mirror)
                 status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
             finally:
                 try:
@@ -147,7 +146,6 @@ def _mirrored(
     spec: Spec,
     plan: Plan,
     journal: Journal,
-    queue: Queue,
     options: Options,
     asked: str,
     note: Note,
@@ -162,7 +160,7 @@ def _mirrored(
         status = status_of_study(report.runs["state"])
         if lacks:
             mirror.ask(documents(spec, plan, diff=""))
-            publish(report, store, mirror, numbers_of(queue.course, plan))
+            publish(report, store, mirror)
     finally:
         if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from harness.measures import TRAIN_SECONDS, RunState
 from harness.report import Report, document, frames, page, text
@@ -11,18 +10,14 @@ from harness.report.figures.interactive import interactive
 from harness.report.figures.pictures import pictures
 from harness.spec import label
 from harness.study.answer import question
+from harness.study.looks import metrics
 from harness.study.mirror import Mirror
 from harness.study.store import StudyStore
 from harness.study.tracking import PUBLISHED, Tracker
 
-Number = tuple[str, float, int]
-"""Name, value, step."""
 
-
-def publish(report: Report, store: StudyStore, mirror: Mirror, looks: Sequence[Number] = ()) -> None:
+def publish(report: Report, store: StudyStore, mirror: Mirror) -> None:
     """The answer as metrics, files, notes and figures of the study's parent run and of its Optuna study.
-
-    `looks` are the numbers of all looks that were taken.
 
     MLflow has it when the mirror comes to it.
     """
@@ -32,7 +27,9 @@ def publish(report: Report, store: StudyStore, mirror: Mirror, looks: Sequence[N
     words = f"# {store.name}\n\n{text.markdown(report)}\n"
     texts = {"report.md": words, "report.json": json.dumps(document.document(report), indent=2)}
     texts |= {f"{name}.csv": table for name, table in frames.csv(report).items()}
-    numbers = [(name, value, 0) for name, value in headline(report).items()] + list(looks)
+    numbers = [(name, value, 0) for name, value in headline(report).items()]
+    if report.answer.course is not None:
+        numbers += [each for look in report.answer.course.looks for each in metrics(look, report.answer.plan)]
     drawn = pictures(report, folder / "pictures")
     asked = question(report.answer.plan)
 

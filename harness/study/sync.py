@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterable
 
-from harness.analysis.course import Course, course
 from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import RunState
@@ -15,9 +14,8 @@ from harness.spec.documents import plain
 from harness.study import places
 from harness.study.answer import gather, made_with, plan_document, question, stored_spec
 from harness.study.journal import Journal
-from harness.study.looks import metrics
 from harness.study.mirror import Mirror
-from harness.study.publishing import Number, publish
+from harness.study.publishing import publish
 from harness.study.recording import unwritten
 from harness.study.store import StudyStore
 from harness.study.store.address import without_password
@@ -43,13 +41,13 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
         mirror.start()
         status = ""
         try:
-            runs = store.results(plan).runs
-            status = status_of_study(runs["state"])
             report = gather(store, spec, plan, pictures=True)
+            states = report.runs["state"]
+            status = status_of_study(states)
             if mirror.opened(PATIENCE) and mirror.published != question(report.answer.plan):
                 mirror.ask(documents(spec, plan, diff=""))
-                if (runs["state"] == RunState.COMPLETE).any():
-                    publish(report, store, mirror, numbers_of(course(runs, plan) if plan.waves else None, plan))
+                if (states == RunState.COMPLETE).any():
+                    publish(report, store, mirror)
         finally:
             left = mirror.close(status, PATIENCE)
     if left:
@@ -131,8 +129,3 @@ def documents(spec: Spec, plan: Plan, *, diff: str) -> Callable[[Tracker], None]
             tracker.text(tracker.parent, text, name)
 
     return keep
-
-
-def numbers_of(found: Course | None, plan: Plan) -> list[Number]:
-    """What MLflow shows of all looks that were taken."""
-    return [number for look in found.looks for number in metrics(look, plan)] if found else []

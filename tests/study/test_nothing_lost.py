@@ -233,6 +233,17 @@ def test_a_deleted_mlflow_database_is_filled_again_by_the_next_start_and_by_sync
     assert len(trials()) == trained
 
 
+def test_sync_leaves_a_study_in_waves_that_was_over_early_as_it_is(begin: Callable[..., Any]) -> None:
+    Path("spec.yaml").write_text(SPEC.replace("seeds: 2", "worth: {error: 5}\nseeds: {first: 3, most: 12}"))
+    begin()
+    before = mlflow_rows()["study"]
+    assert before[1] == "FINISHED"
+    assert any(name == "looks/undecided" for name, *_ in before[2])
+    done = CliRunner().invoke(main, ["sync", "toy"], catch_exceptions=False)
+    assert "nothing was missing" in done.output
+    assert mlflow_rows()["study"] == before
+
+
 def test_without_its_journals_mlflow_is_filled_from_optuna(
     begin: Callable[..., Any], empty_tracking: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
