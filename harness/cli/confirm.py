@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from harness.cli.launching import asked_of_slurm, launched
+from harness.cli.launching import chosen, launched
 from harness.cli.output import FILE, note, write
-from harness.cli.studies import carry_out, named, storage_option
+from harness.cli.studies import carry_out, named, storage_option, tracking_option
 from harness.errors import HarnessError
 
 
@@ -17,21 +19,15 @@ from harness.errors import HarnessError
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many cells to test.")
 @click.option("--output", type=FILE, help="Write the spec of the study into this new file; run nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, its time and what it can show; run and write nothing.")
-@click.option("--slots", type=click.IntRange(min=1), help="Runs at a time, as of ablate.")
 @launched
 @storage_option
-@click.option("--tracking-uri", help="Any MLflow tracking URI. Default: $MLFLOW_TRACKING_URI or sqlite:///mlflow.db.")
+@tracking_option
 def confirm(
     study: str,
     top: int,
     output: Path | None,
     dry_run: bool,
-    slots: int | None,
-    launch: str,
-    ray_address: str | None,
-    slots_per_gpu: int,
-    slurm: tuple[str, ...],
-    hung_after: float | None,
+    launching: Mapping[str, Any],
     storage: str,
     tracking_uri: str | None,
 ) -> None:
@@ -53,16 +49,7 @@ def confirm(
         note(f"run it: harness ablate {output}")
         return
     click.echo(written(document, search, Path()))
-    options = Options(
-        storage=storage,
-        tracking_uri=tracking_uri,
-        slots=slots,
-        launch=launch,
-        ray_address=ray_address,
-        slots_per_gpu=slots_per_gpu,
-        slurm=asked_of_slurm(slurm),
-        hung_after=hung_after,
-    )
+    options = Options(storage=storage, tracking_uri=tracking_uri, **chosen(launching))
     found = spec_of(document, search)
     if dry_run:
         preview.dry_run(found, options, note)

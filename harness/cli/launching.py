@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -12,7 +13,13 @@ from harness.runs.launchers import LAUNCHERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NAMES = ("slots", "launch", "ray_address", "slots_per_gpu", "slurm", "hung_after")
 _LAUNCH = (
+    click.option(
+        "--slots",
+        type=click.IntRange(min=1),
+        help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4 (on Ray: of every node).",
+    ),
     click.option(
         "--launch",
         type=click.Choice([*LAUNCHERS]),
@@ -48,13 +55,24 @@ _LAUNCH = (
 
 
 def launched(command: F) -> F:
-    """The options of where a study's runs are trained."""
+    """The options of where a study's runs are trained, which the command takes as the mapping `launching`."""
+
+    @functools.wraps(command)
+    def told(**given: Any) -> Any:
+        launching = {name: given.pop(name) for name in _NAMES}
+        return command(launching=launching, **given)
+
     for option in reversed(_LAUNCH):
-        command = option(command)
-    return command
+        told = option(told)
+    return cast(F, told)
 
 
-def asked_of_slurm(given: Iterable[str]) -> dict[str, str]:
+def chosen(launching: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `study.placement.Options` that the options give. Raises HarnessError."""
+    return {**launching, "slurm": _asked_of_slurm(launching["slurm"])}
+
+
+def _asked_of_slurm(given: Iterable[str]) -> dict[str, str]:
     """Name -> value of options like "partition=gpu". Raises HarnessError."""
     found: dict[str, str] = {}
     for text in given:

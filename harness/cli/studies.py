@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from harness.cli.launching import asked_of_slurm, launched
+from harness.cli.launching import chosen, launched
 from harness.cli.output import FILE, note, write
 from harness.errors import HarnessError, StudyError, nearest
 from harness.spec import load
@@ -43,11 +43,6 @@ _set = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="
 @click.option("--dry-run", is_flag=True, help="Print the plan, its time and what it can show; run and write nothing.")
 @click.option("--spread", metavar="8%", help="Dry run: the baseline's sd over seeds, of its mean or in its unit.")
 @click.option("--pilot", type=int, metavar="N", help="Dry run: run the baseline on the first N seeds before.")
-@click.option(
-    "--slots",
-    type=click.IntRange(min=1),
-    help="Runs at a time. Default: one per GPU; on a CPU one per core, at most 4 (on Ray: of every node).",
-)
 @launched
 @storage_option
 @tracking_option
@@ -60,12 +55,7 @@ def ablate(
     dry_run: bool,
     spread: str | None,
     pilot: int | None,
-    slots: int | None,
-    launch: str,
-    ray_address: str | None,
-    slots_per_gpu: int,
-    slurm: tuple[str, ...],
-    hung_after: float | None,
+    launching: Mapping[str, Any],
     storage: str,
     tracking_uri: str | None,
     no_reuse: bool,
@@ -87,12 +77,7 @@ def ablate(
     options = Options(
         storage=storage,
         tracking_uri=tracking_uri,
-        slots=slots,
-        launch=launch,
-        ray_address=ray_address,
-        slots_per_gpu=slots_per_gpu,
-        slurm=asked_of_slurm(slurm),
-        hung_after=hung_after,
+        **chosen(launching),
         take_over=take_over,
         reuse=not no_reuse,
         retry=retry,
