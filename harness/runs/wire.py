@@ -19,7 +19,8 @@ from harness.recipes.events import Event, Failed, Finished, Progress
 from harness.runs.boundary import checked, guarded
 from harness.runs.description import RunDescription, of_plain
 
-_KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Event)}
+KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Event)}
+"""Events by the name of their type, and how each is read from plain data."""
 _MEASURE: TypeAdapter[Measure] = TypeAdapter(Measure)
 
 
@@ -75,7 +76,7 @@ def read(line: str | bytes, description: RunDescription) -> Event:
     try:
         plain = json.loads(line)
         kind = plain.pop("event")
-        event: Event = _KINDS[kind].validate_python(plain)
+        event: Event = KINDS[kind].validate_python(plain)
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{line[:200]!r} is no event ({type(error).__name__})") from error
     name, objective = description.address.text, description.objective

@@ -19,7 +19,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.recipes.events import SOURCE, Artifact, Event, Failed, Finished, Noted, Progress, Scored, Started
+from harness.recipes.events import SOURCE, Event, Failed, Finished, Progress, Scored
+from harness.runs.wire import KINDS
 
 RATE = "rate"
 """By this name the journal knows the rate of a Progress among the points that it has."""
@@ -39,9 +40,7 @@ class Began:
 
 
 Kept = Began | Event
-_KINDS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Began, Started, Progress, Scored, Artifact, Noted, Finished, Failed)
-}
+_KINDS: dict[str, TypeAdapter[Any]] = {**KINDS, Began.__name__: TypeAdapter(Began)}
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,18 @@ class Journal:
         path = self.path(key)
         self.folder.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        size, whole = os.fstat(file).st_size, path.read_bytes().rfind(b"\n") + 1
+        content = path.read_bytes()
+        size, whole = len(content), content.rfind(b"\n") + 1
         if size > whole:
             os.ftruncate(file, whole)
             self._say(f"{path}: its last line was cut by a crash ({size - whole} bytes); that event is left out")
         found = self._open[key] = _Open(file, whole)
-        read = 0
+        damaged = content.count(b"\n")
         for line in self.read(key):
-            read += 1
+            damaged -= 1
             for name, step in _points(line.kept):
                 found.points.setdefault(name, set()).add(step)
-        if damaged := path.read_bytes().count(b"\n") - read:
+        if damaged:
             self._say(f"{path}: {damaged} line(s) are damaged; what the run tells again takes their place")
         return found
 
