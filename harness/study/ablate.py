@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -32,7 +31,6 @@ from harness.study.progress import Display
 from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
-from harness.study.store.patience import WhileWaiting
 from harness.study.sync import (
     IN_PASSING,
     PATIENCE,
@@ -44,7 +42,6 @@ from harness.study.sync import (
 )
 
 Note = Callable[[str], None]
-_AGAIN = 30.0  # seconds between two words about the same wait
 
 
 def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
@@ -53,7 +50,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     recipe = plan.address.load()
     recipe.check(plan.data, plan.evaluate)
     refuse_blind(plan)
-    store = StudyStore(options.storage, study_name(spec, plan), while_waiting=patient(note))
+    store = StudyStore(options.storage, study_name(spec, plan), while_waiting=notes.waiting(note, lambda: None))
     store.check()
     check_tracking(options.tracking_uri, note)
     store.refuse_used_seeds(plan)
@@ -102,7 +99,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
         # What was published before is not the answer to come.
         store.remember(published=None, **({"provenance": _made(plan)} if news else {}))
         with counted() as interrupts:  # from here on no signal leaves the parent run RUNNING
-            store.while_waiting = patient(note, lambda: interrupts.check(more_than=1))
+            store.while_waiting = notes.waiting(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
             seats = replace(placement.seats, hung_after=options.hung_after)
@@ -126,7 +123,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                     outcome=_outcome(standing),
                 ).run()
                 so_far = interrupts.count
-                store.while_waiting = patient(note, lambda: interrupts.check(more_than=so_far))
+                store.while_waiting = notes.waiting(note, lambda: interrupts.check(more_than=so_far))
                 report = gather(store, spec, plan, pictures=True)
                 publish(report, store, mirror)
                 status = "KILLED" if outcome.interrupted else "FAILED" if outcome.failed else "FINISHED"
@@ -165,20 +162,6 @@ def _mirrored(
         if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
     return report
-
-
-def patient(note: Note, check: Callable[[], None] = lambda: None) -> WhileWaiting:
-    """Says what is waited for, every half minute; the wait is for as long as it takes, or until `check` raises."""
-    said = 0.0
-
-    def wait(reason: str, seconds: float) -> None:
-        nonlocal said
-        check()
-        if seconds > 1 and time.monotonic() - said > _AGAIN:
-            said = time.monotonic()
-            note(f"{reason}: waiting, {seconds:.0f} s")
-
-    return wait
 
 
 def _made(plan: Plan) -> dict[str, str]:

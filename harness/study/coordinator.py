@@ -22,11 +22,13 @@ from harness.study.interrupts import Interrupts
 from harness.study.journal import Began, Journal, Kept
 from harness.study.looks import document, metrics, words
 from harness.study.mirror import Mirror
+from harness.study.notes import waiting
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
 from harness.study.queue import Queue
 from harness.study.recording import attempt_tags, identity, note, parameters, unwritten
 from harness.study.store import Claim, Standing, StudyStore
+from harness.study.store.patience import WhileWaiting
 from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
 
@@ -35,7 +37,6 @@ _FACTS = {"device.name": "device_name", SOURCE: "source"}
 _GRACE = 120.0  # seconds that running runs get to save a checkpoint after Ctrl-C
 _AT_THE_END = 5.0  # seconds that a storage gets which does not answer, when the study ends
 _CHILD = 2.0  # seconds that an MLflow which answers gets to make a run, so that its trial can name it
-_AGAIN = 30.0  # seconds between two words about the same wait
 
 
 @dataclass
@@ -88,11 +89,12 @@ class Coordinator:
     _arrived: deque[tuple[int, Event]] = field(default_factory=deque)  # events that no journal has yet
     _pending: deque[tuple[int, Event]] = field(default_factory=deque)  # events that Optuna is to be told
     _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
-    _said: float = 0.0  # when something was last said of what is waited for
+    _wait: WhileWaiting = field(init=False)  # says what is waited for
     _saving: bool = False  # the slots were asked to save
     _saved_by: float = 0.0  # when that is not waited for any more
 
     def __post_init__(self) -> None:
+        self._wait = waiting(self.display.note, self._wish_to_stop, "; training goes on")
         self._take(self.standing)
 
     def run(self) -> Outcome:
@@ -287,17 +289,13 @@ class Coordinator:
         if self._busy:
             self._listen(timeout=0.5)
 
-    def _wait(self, reason: str, seconds: float) -> None:
-        """Say what is waited for. Raises KeyboardInterrupt where one does not want to."""
+    def _wish_to_stop(self) -> None:
+        """Ask slots to save where one wants to stop; raises KeyboardInterrupt where one does not want to wait."""
         if self.interrupts.count and not self._saving:
             self._save()
         self.interrupts.check(more_than=1)
-        now = time.monotonic()
-        if self._saving and (not self._saves or now > self._saved_by):
+        if self._saving and (not self._saves or time.monotonic() > self._saved_by):
             raise KeyboardInterrupt  # all is in the journals: the next start tells it
-        if seconds > 1 and now - self._said > _AGAIN:
-            self._said = now
-            self.display.note(f"{reason}: waiting, {seconds:.0f} s; training goes on")
 
     # ------------------------------------------------------------------ what Optuna is told
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
 from harness.design import Plan
 from harness.measures import RunState
 from harness.study.store import Standing, source_of
+from harness.study.store.patience import WhileWaiting
 from harness.study.trainings import sampled_factors
+
+_AGAIN = 30.0  # seconds between two words about the same wait
 
 
 def of_report(runs: pd.DataFrame, plan: Plan) -> list[str]:
@@ -86,3 +90,17 @@ def _listed(names: list[str]) -> str:
 
 def _plays(names: list[str]) -> str:
     return "plays" if len(names) == 1 else "play"
+
+
+def waiting(note: Callable[[str], None], check: Callable[[], None], more: str = "") -> WhileWaiting:
+    """Says what is waited for, every half minute; the wait is for as long as it takes, or until `check` raises."""
+    said = 0.0
+
+    def wait(reason: str, seconds: float) -> None:
+        nonlocal said
+        check()
+        if seconds > 1 and time.monotonic() - said > _AGAIN:
+            said = time.monotonic()
+            note(f"{reason}: waiting, {seconds:.0f} s{more}")
+
+    return wait
