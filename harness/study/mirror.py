@@ -21,7 +21,7 @@ from harness.runs.boundary import TRACEBACK
 from harness.study.journal import Began, Journal, Kept, Line
 from harness.study.recording import Record, failure_tags, status_of
 from harness.study.store.address import file_of, scrubbed, without_password
-from harness.study.store.patience import passing
+from harness.study.store.patience import causes, passing
 from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
 
 _ROUND = 1.0  # seconds between two looks at runs that go on
@@ -242,9 +242,7 @@ class Mirror:
 
     def _words(self, error: Exception) -> str:
         """Why MLflow did not take something, in one line without its login."""
-        inner: BaseException = error
-        while (cause := getattr(inner, "orig", None) or inner.__cause__) is not None:
-            inner = cause
+        inner = next(causes(error))
         return scrubbed(" ".join(str(inner).split())[:300], self.uri) or type(inner).__name__
 
     def _work(self) -> None:

@@ -90,7 +90,7 @@ def passing(error: BaseException, *, opening: bool = False) -> str | None:
     When a storage is opened a server that cannot be reached is a mistake in its address; later it is a server that
     comes back.
     """
-    for each in _causes(error):
+    for each in causes(error):
         if isinstance(each, sqlite3.Error):
             return _of_sqlite(each)
         kind, module = type(each).__name__, _module(each)
@@ -107,11 +107,11 @@ def passing(error: BaseException, *, opening: bool = False) -> str | None:
             return _of_connecting(str(each), opening=opening)
         if isinstance(each, OSError) and each.errno in _ERRNOS:
             return _ERRNOS[each.errno]
-    lost = any(getattr(each, "connection_invalidated", False) for each in _causes(error))
+    lost = any(getattr(each, "connection_invalidated", False) for each in causes(error))
     return _LOST if lost and not opening else None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what it was raised from, the innermost first."""
     chain: list[BaseException] = []
     at: BaseException | None = error
