@@ -78,6 +78,17 @@ def probe(address: str, *, flag: str, program: Program, write: bool = True) -> N
         )
 
 
+_sound: set[tuple[Any, ...]] = set()  # SQLite files that were checked, by what tells that they have not changed since
+
+
+def _state(address: str) -> tuple[Any, ...]:
+    path = file_of(address)
+    assert path is not None
+    beside = path.with_name(f"{path.name}-wal")
+    stats = [each.stat() for each in (path, beside) if each.exists()]
+    return (path.resolve(), *((each.st_ino, each.st_size, each.st_mtime_ns) for each in stats))
+
+
 def tables_of(address: str, *, flag: str, program: Program) -> set[str]:
     """The names of the tables of a database, none where an SQLite file is not there; raises as `probe` does."""
     url = make_url(address)
@@ -91,9 +102,12 @@ def tables_of(address: str, *, flag: str, program: Program) -> set[str]:
     if not exists(address):
         return set()
     with engine.connect() as connection:
-        if sqlite:  # damage in the middle of a file may else be read as a wrong number
+        if sqlite and (state := _state(address)) not in _sound:
+            # Damage in the middle of a file may else be read as a wrong number. All of it is read for that: once.
             found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-            if found != "ok":
+            if found == "ok":
+                _sound.add(state)
+            else:
                 reason = f"the database is damaged ({' '.join(found.split())})"
                 raise StudyError(f"{flag} {without_password(address)}: {reason}; {_recovery(address)}")
         return set(inspect(connection).get_table_names())
