@@ -86,6 +86,14 @@ def trains(found: list[Event]) -> bool:
     return any(isinstance(event, Scored) for event in found)
 
 
+def training(launcher: ProcessLauncher) -> int:
+    """The process of the slot, once its run trains."""
+    until(launcher, trains)
+    pid = launcher._workers[0].process.pid
+    assert pid is not None
+    return pid
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -104,9 +112,7 @@ def test_a_slot_that_is_stopped_is_said_and_then_killed_and_its_place_is_free(
     tmp_path: Path, launcher: ProcessLauncher
 ) -> None:
     launcher.submit(0, run_in(tmp_path, "slow"))
-    until(launcher, trains)
-    pid = launcher._workers[0].process.pid
-    assert pid is not None
+    pid = training(launcher)
     os.kill(pid, signal.SIGSTOP)
     found = until(launcher, ended)
     assert isinstance(found[-2], Noted)
@@ -122,9 +128,7 @@ def test_a_slot_that_died_is_noticed_though_its_child_holds_its_pipe_and_the_chi
     tmp_path: Path, launcher: ProcessLauncher
 ) -> None:
     launcher.submit(0, run_in(tmp_path, "child"))
-    until(launcher, trains)
-    pid = launcher._workers[0].process.pid
-    assert pid is not None
+    pid = training(launcher)
     os.kill(pid, signal.SIGKILL)
     found = until(launcher, ended, seconds=20)
     assert isinstance(found[-1], Failed)
@@ -186,9 +190,7 @@ def test_want_of_memory_is_called_so_and_what_to_lower(tmp_path: Path, launcher:
 
 def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "child"))
-    until(launcher, trains)
-    pid = launcher._workers[0].process.pid
-    assert pid is not None
+    pid = training(launcher)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
     child = int((tmp_path / "run" / "child").read_text())
