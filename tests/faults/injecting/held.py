@@ -75,7 +75,8 @@ def of_folder(folder: Path, tables: Mapping[str, str]) -> Held:
 
 class _opened:  # noqa: N801 - a context manager
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) if path.exists() else None
+        # Not "ro": of a database whose writer was killed in a commit SQLite must roll the journal back before it reads.
+        self.connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=30) if path.exists() else None
 
     def __enter__(self) -> sqlite3.Connection | None:
         return self.connection
