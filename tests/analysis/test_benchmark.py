@@ -46,7 +46,7 @@ def test_the_benchmark_of_the_sequential_rule_runs_and_finds_what_was_put_in() -
 
 @pytest.mark.slow
 def test_real_runs_split_at_random_are_answered_as_a_report_answers_them() -> None:
-    call = [sys.executable, "benchmarks/aa.py", "--runs", "130", "--epochs", "2", "--studies", "100"]
+    call = [sys.executable, "benchmarks/aa.py", "--runs", "130", "--epochs", "3", "--studies", "100"]
     printed = subprocess.run(call, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "seeds |" in line]
     assert [row[0] for row in rows] == ["fixed, 5 seeds", "3 to 20 seeds"]
