@@ -22,6 +22,7 @@ from types import FrameType
 from typing import IO, Any, cast
 
 from harness.errors import StudyError, nearest
+from harness.files import lines
 from harness.files.atomic import write_text
 from harness.recipes.events import Cause, Event, Failed, Finished, Noted, Progress, Scored
 from harness.runs.boundary import fault
@@ -205,13 +206,13 @@ class SlurmLauncher:
         return found or self._state(slot)
 
     def _lines(self, job: _Job) -> list[bytes]:
-        """Whole lines that were appended since; what is being written is read later."""
-        with contextlib.suppress(OSError), open(job.folder / _EVENTS, "rb") as file:  # opened anew: NFS looks then
-            file.seek(job.at)
-            whole, newline, _ = file.read().rpartition(b"\n")
-            job.at += len(whole) + len(newline)
-            return [line for line in whole.split(b"\n") if line]
-        return []
+        """Whole lines that were added since; what is being written is read later."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line, end in lines.read(job.folder / _EVENTS, job.at):
+                found.append(line)
+                job.at = end
+        return found
 
     def _state(self, slot: int) -> list[Event]:
         """What the job's state says where it has told nothing."""
