@@ -19,7 +19,8 @@ from harness.recipes.events import Artifact, Event, Progress, Scored, Started
 from harness.runs.description import RunDescription
 from harness.runs.wire import read, written
 
-_NAME = ".told.jsonl"
+NAME = ".told.jsonl"
+"""The file in a run's folder."""
 
 
 class Retelling:
@@ -31,7 +32,7 @@ class Retelling:
     """
 
     def __init__(self, description: RunDescription, identity: str, emit: Callable[[Event], None]) -> None:
-        self._path = Path(description.directory, _NAME)
+        self._path = Path(description.directory, NAME)
         self._emit = emit
         self._first = _line(json.dumps({"identity": identity}))
         self._before: list[Event] | None = list(_kept(self._path, self._first, description))
@@ -75,7 +76,7 @@ class Retelling:
 
 def remove(folder: Path) -> None:
     """Forget what a run has told: it is in the journal to its end."""
-    (folder / _NAME).unlink(missing_ok=True)
+    (folder / NAME).unlink(missing_ok=True)
 
 
 def _line(text: str) -> bytes:
