@@ -301,6 +301,7 @@ def test_a_node_that_dies_costs_one_attempt_of_its_run_which_goes_on_from_what_c
         steps, first = {0: 0, 1: 0}, {}
         while min(steps.values()) < 5:
             for slot, event in launcher.events(0.5):
+                assert not isinstance(event, Finished | Failed), event
                 if isinstance(event, Scored):
                     steps[slot] = event.step
                     first.setdefault(slot, event)
