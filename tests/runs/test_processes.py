@@ -44,6 +44,17 @@ def odd(run: Run, mood: str = "well"):
     if mood == "haunted":
         threading.Thread(target=haunt, args=(run,), daemon=True).start()
         return {"total": 1.0}
+    if mood == "chatty":
+        print("one")
+        sys.stderr.write("half")
+        for percent in range(3):
+            sys.stderr.write(f"\\r{percent} %")
+            sys.stderr.flush()
+        sys.stderr.write("\\n")
+        os.write(1, "caf\u00e9 \\xff\\n".encode("latin-1"))
+        subprocess.run([sys.executable, "-c", "print('of a child')"])
+        print("no end", end="")
+        return {"total": 1.0}
     if mood == "loud":
         print("the last words")
         os.abort()
@@ -247,3 +258,21 @@ def test_slots_and_their_children_end_with_a_coordinator_that_is_killed(tmp_path
     process.kill()
     process.wait()
     assert gone([*pids, *children])
+
+
+def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launcher = ProcessLauncher(1)
+    description = run_in(tmp_path, "chatty")
+    launcher.submit(0, description)
+    until(launcher, lambda found: bool(found) and isinstance(found[-1], Finished))
+    end, said = time.monotonic() + 30, ""
+    while "of a child" not in said and time.monotonic() < end:  # the slot lives on: nothing waits for its end
+        said += capsys.readouterr().err
+        time.sleep(0.05)
+    name = description.name
+    assert said.splitlines() == [f"{name}: {text}" for text in ("one", "2 %", "caf\ufffd \ufffd", "of a child")]
+    launcher.close()
+    time.sleep(0.2)
+    assert capsys.readouterr().err == f"{name}: no end\n"
