@@ -1,4 +1,4 @@
-"""One study undisturbed, killed twenty times, on PostgreSQL, and under Ray with a node killed: the same bytes as CSV."""
+"""A study undisturbed, killed twenty times, on PostgreSQL, and under Ray with a node killed: the same bytes as CSV."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ study: four
 recipe: ./slow.py:slow
 factors: {trick: {baseline: false, levels: [true]}}
 seeds: 6
-sets: {train: {steps: 20, pause: 0.1}}
+train: {steps: 20, pause: 0.1}
 """
 RUNS, KILLS = 12, 20
 TIMES = ("seconds", "memory", "time", "device")  # what the machine decides
