@@ -164,14 +164,11 @@ class _Worker:
 
 
 class _Printed:
-    """What a slot prints: passed on line by line with the name of its run, `whose`, and its end remembered.
+    """What a slot prints: said line by line with the name of its run, `whose`, and its end remembered."""
 
-    Whole lines through `sys.stderr`, so that those of several slots are told apart, and what is drawn on a terminal is
-    not torn: while it is, that is another file.
-    """
-
-    def __init__(self, output: Connection) -> None:
+    def __init__(self, output: Connection, say: Callable[[str], None]) -> None:
         self.whose = ""
+        self._say_line = say
         self._output, self._tail, self._line = output, b"", b""
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
@@ -199,8 +196,13 @@ class _Printed:
             whole, self._line = [*whole, self._line], b""
         for each in whole:
             text = each.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads what this process prints
-                sys.stderr.write(f"{self.whose}: {text}\n" if self.whose else f"{text}\n")
+            with contextlib.suppress(OSError, ValueError):  # nobody reads what this process prints
+                self._say_line(f"{self.whose}: {text}" if self.whose else text)
+
+
+def to_stderr(line: str) -> None:
+    """Print a line whole, wherever Python's own stream leads meanwhile."""
+    os.write(2, f"{line}\n".encode())
 
 
 @dataclass
@@ -227,13 +229,23 @@ class _Guard:
 
 
 class ProcessLauncher:
-    """`slots` child processes, each with its share of the CPU's cores where it trains there."""
+    """`slots` child processes, each with its share of the CPU's cores where it trains there.
 
-    def __init__(self, slots: int, *, limits: Limits | None = None, beat: float = BEAT) -> None:
+    `say` takes the lines that runs print, from threads of its own.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        *,
+        limits: Limits | None = None,
+        beat: float = BEAT,
+        say: Callable[[str], None] = to_stderr,
+    ) -> None:
         if slots < 1:
             raise ValueError(f"slots must be at least 1, but got {slots}")
         self.slots = slots
-        self._limits, self._beat = limits or Limits(), beat
+        self._limits, self._beat, self._say = limits or Limits(), beat, say
         self._workers: dict[int, _Worker] = {}
         self._refused: list[tuple[int, Event]] = []
         self._guard: _Guard | None = None
@@ -271,7 +283,7 @@ class ProcessLauncher:
         write.close()
         self._guard = self._guard or _Guard()
         self._guard.tell("+", process.pid)
-        return _Worker(process, ours, Inbox(ours), stop, _Printed(read), killed)
+        return _Worker(process, ours, Inbox(ours), stop, _Printed(read, self._say), killed)
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         if self._refused:

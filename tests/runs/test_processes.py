@@ -260,19 +260,32 @@ def test_slots_and_their_children_end_with_a_coordinator_that_is_killed(tmp_path
     assert gone([*pids, *children])
 
 
-def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    launcher = ProcessLauncher(1)
+def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(tmp_path: Path) -> None:
+    said: list[str] = []
+    launcher = ProcessLauncher(1, say=said.append)
     description = run_in(tmp_path, "chatty")
     launcher.submit(0, description)
     until(launcher, lambda found: bool(found) and isinstance(found[-1], Finished))
-    end, said = time.monotonic() + 30, ""
-    while "of a child" not in said and time.monotonic() < end:  # the slot lives on: nothing waits for its end
-        said += capsys.readouterr().err
+    want = [f"{description.name}: {text}" for text in ("one", "2 %", "caf\ufffd \ufffd", "of a child")]
+    end = time.monotonic() + 30
+    while said != want and time.monotonic() < end:  # the slot lives on: nothing waits for its end
         time.sleep(0.05)
-    name = description.name
-    assert said.splitlines() == [f"{name}: {text}" for text in ("one", "2 %", "caf\ufffd \ufffd", "of a child")]
+    assert said == want
     launcher.close()
-    time.sleep(0.2)
-    assert capsys.readouterr().err == f"{name}: no end\n"
+    while len(said) == len(want) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert said == [*want, f"{description.name}: no end"]
+
+
+def test_what_a_run_prints_goes_to_standard_error_where_nobody_takes_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launcher = ProcessLauncher(1)
+    launcher.submit(0, run_in(tmp_path, "chatty"))
+    until(launcher, lambda found: bool(found) and isinstance(found[-1], Finished))
+    launcher.close()
+    end, said = time.monotonic() + 30, ""
+    while "no end" not in said and time.monotonic() < end:
+        said += capfd.readouterr().err
+        time.sleep(0.05)
+    assert "odd: one\nodd: 2 %\n" in said
