@@ -48,8 +48,9 @@ _LAUNCH = (
         "--hung-after",
         type=click.FloatRange(min=0),
         metavar="MINUTES",
-        help="Give up a run that tells nothing for so long, while it loads, trains or is scored, and try it again. "
-        "Default: only one whose process stands still for 10 minutes; 0: none.",
+        help="Give up a run that tells nothing for so long, while it starts, trains or is scored, and try it again. "
+        "Default: 2 hours while it starts (loads, prepares data), never after; 10 minutes in every phase where its "
+        "process stands still. 0: none ever.",
     ),
 )
 

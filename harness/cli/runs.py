@@ -11,6 +11,7 @@ import click
 
 from harness.cli.output import note
 from harness.cli.recipes import refuse_command
+from harness.cli.studies import storage_option
 from harness.recipes import names
 from harness.runs.single import USUAL
 
@@ -116,12 +117,17 @@ def _measured(summary: Mapping[str, float], known: Iterable[Measure]) -> Table:
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="A folder, or a .zip file.")
-def sample(run: str, count: int, seed: int, output: Path) -> None:
-    """Draw images from a finished RUN: its folder under runs/, or the key that its MLflow run is tagged with."""
-    from harness.files.images import write_images
-    from harness.runs.folder import address_of, run_folder
+@storage_option
+def sample(run: str, count: int, seed: int, output: Path, storage: str) -> None:
+    """Draw images from a finished RUN: its folder under runs/, or the key that its MLflow run is tagged with.
 
-    folder = run_folder(run)
+    A key is looked for under runs/, then where the studies of the storage have their runs.
+    """
+    from harness.files.images import write_images
+    from harness.runs.folder import address_of
+    from harness.study.places import run_folder
+
+    folder = run_folder(run, storage)
     images = address_of(folder).load().sample(folder, count=count, seed=seed)
     write_images(images, output)
     click.echo(f"wrote {count} images to {output}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import HarnessError
+from harness.files import room
 
 _NAME = ".lock"
 _PATIENCE = 60.0  # seconds that one waits: those that a command has to save in, and as much again
@@ -18,7 +19,7 @@ _held: list[int] = []
 
 
 class HeldError(HarnessError):
-    """Another process works in the folder."""
+    """Another process works in the folder, or its disk had no room for it until that was given up."""
 
 
 def handed_on() -> tuple[int, ...]:
@@ -35,11 +36,21 @@ def held(
 ) -> Iterator[None]:
     """Be the only one who works in `directory`, which is made. Raises HeldError where another goes on doing that.
 
-    What is left of a run that lost its coordinator may still be saving; that is waited for, and said. The system lets
-    go of a lock when the last process that has it ends.
+    What is left of a run that lost its coordinator may still be saving; that is waited for, and said. So is a disk that
+    is full. The system lets go of a lock when the last process that has it ends.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with _taken(directory / _NAME, note, give_up, patience) as lock:
+
+    def take() -> IO[str]:
+        directory.mkdir(parents=True, exist_ok=True)
+        return _taken(directory / _NAME, note, give_up, patience)
+
+    try:
+        taken = room.awaited(take, lambda why: note(f"{directory} cannot be made ({why}): waiting"), give_up)
+    except OSError as error:
+        if not room.is_missing(error):
+            raise
+        raise HeldError(f"stopped while it waited for a disk that is full: {directory}") from None
+    with taken as lock:
         _held.append(lock.fileno())
         try:
             yield

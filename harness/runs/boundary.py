@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DivergedError, HarnessError, KilledError, OutOfMemoryError, RecipeError
+from harness.files import room
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
@@ -129,8 +130,9 @@ def fault(error: BaseException, address: Address, directory: str | Path) -> Fail
         place.write_text(details, encoding="utf-8")
     if isinstance(error, OutOfMemoryError):
         return Failed(kind=Cause.MEMORY, reason=f"{_text(error)}; {LOWER}", details=details)
+    full = room.is_missing(error)  # a disk says nothing of the run
     if isinstance(error, HarnessError):
-        kind = Cause.LOST if isinstance(error, KilledError) else Cause.ERROR
+        kind = Cause.LOST if full or isinstance(error, KilledError) else Cause.ERROR
         return Failed(kind=kind, reason=_text(error), details=details)
     if _of_memory(error):
         said = _text(error).partition("\n")[0][:_LONGEST]
@@ -141,7 +143,7 @@ def fault(error: BaseException, address: Address, directory: str | Path) -> Fail
     if isinstance(error, SystemExit):
         what += ": a recipe returns its measures or raises, and ends no process"
     reason = f"{whose(address)}: {what}{_where(error, address)}; the whole traceback is in {place}"
-    return Failed(kind=Cause.ERROR, reason=reason, details=details)
+    return Failed(kind=Cause.LOST if full else Cause.ERROR, reason=reason, details=details)
 
 
 def _of_memory(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,21 @@ def address_of(directory: Path) -> Address:
     return Address(text, folder)
 
 
-def run_folder(run: str) -> Path:
-    """The folder of a finished run, from its path or its key. Raises StudyError."""
-    direct = Path(run)
+def run_folder(run: str, studies: Iterable[Path] | None = None) -> Path:
+    """The folder of a finished run, from its path or its key; `studies` are where it may lie, by default all in runs/.
+
+    Raises StudyError.
+    """
+    direct, under = Path(run), [*(RUNS.glob("*") if studies is None else studies)]
     # A key's beginning is no pattern; and isdir takes a name that is too long for none.
-    begun = (path for path in RUNS.glob("*/*") if path.name.startswith(run))
+    begun = (path for study in under for path in study.glob("*") if path.name.startswith(run))
     candidates = [direct] if os.path.isdir(run) else sorted(begun)
     candidates = [folder for folder in candidates if (folder / _ABOUT).exists()]
     if len(candidates) != 1:
         what = "several runs match" if candidates else "no finished run is"
-        known = ", ".join(sorted({path.parent.name for path in RUNS.glob(f"*/*/{_ABOUT}")})[:6]) or "none"
-        raise StudyError(f"{what} '{run}'; give a folder like runs/STUDY/KEY; keys under runs/: {known}")
+        known = (
+            ", ".join(sorted({path.parent.name for each in under for path in each.glob(f"*/{_ABOUT}")})[:6]) or "none"
+        )
+        where = "under runs/" if studies is None else "of the storage's studies and under runs/"
+        raise StudyError(f"{what} '{run}'; give a folder like runs/STUDY/KEY; keys {where}: {known}")
     return candidates[0]

@@ -12,7 +12,7 @@ from harness.recipes.events import Event
 from harness.runs.description import Launcher, RunDescription
 from harness.runs.execute import execute
 from harness.runs.liveness import limits
-from harness.runs.processes import ProcessLauncher
+from harness.runs.processes import ProcessLauncher, to_stderr
 
 
 class InlineLauncher:
@@ -62,7 +62,7 @@ class Seats:
 
     `cpus` and `gpu` are a slot's share of its node on the Ray cluster at `cluster`; `slurm` is what a job asks for,
     None where slots are no jobs. `hung_after` are minutes without news after which a run is given up: see
-    `harness.runs.liveness`.
+    `harness.runs.liveness`. `say` takes the lines that runs print; None: they go to standard error.
     """
 
     slots: int
@@ -71,6 +71,11 @@ class Seats:
     cluster: str | None = None
     slurm: Mapping[str, str] | None = None
     hung_after: float | None = None
+    say: Callable[[str], None] | None = None
+
+
+def _processes(seats: Seats) -> Launcher:
+    return ProcessLauncher(seats.slots, limits=limits(seats.hung_after), say=seats.say or to_stderr)
 
 
 def _ray(seats: Seats) -> Launcher:
@@ -87,7 +92,7 @@ def _slurm(seats: Seats) -> Launcher:
 
 LAUNCHERS: dict[str, Callable[[Seats], Launcher]] = {
     "inline": lambda seats: InlineLauncher(),
-    "processes": lambda seats: ProcessLauncher(seats.slots, limits=limits(seats.hung_after)),
+    "processes": _processes,
     "ray": _ray,
     "slurm": _slurm,
 }

@@ -9,6 +9,8 @@ from harness.recipes.events import Cause, Event, Failed, Noted, Progress, Scored
 
 BEAT = 5.0
 """Seconds between a slot's signs of life."""
+STARTING = "starting"
+"""The phase until a run says that it has its data and networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +19,21 @@ class Limits:
 
     A process that is stopped, or whose machine stands still, gives no sign; a run that waits for a lock, or loops,
     gives signs and no news. `said`: after so long without a sign it is told. `lost`: after so long it is given up.
-    `quiet`: after so long without news it is told, in every phase. `news`: after so long it is given up; by default
-    never, since nobody knows how seldom an honest recipe reports.
+    `quiet`: after so long without news it is told. All three are the same in every phase. `starting`: after so long
+    without news it is given up while it starts: its recipe is loaded, and data prepared, of which a word is news.
+    `news`: the same while it trains and is scored; by default never, since nobody knows how seldom an honest recipe
+    reports.
     """
 
     said: float = 30.0
     lost: float = 600.0
     quiet: float = 1800.0
+    starting: float = 7200.0
     news: float = math.inf
+
+    def given_up(self, phase: str) -> float:
+        """After how long without news a run is given up in that phase."""
+        return self.starting if phase == STARTING else self.news
 
 
 def limits(hung_after: float | None) -> Limits:
@@ -32,10 +41,10 @@ def limits(hung_after: float | None) -> Limits:
     if hung_after is None:
         return Limits()
     if hung_after == 0:
-        return Limits(lost=math.inf)
+        return Limits(lost=math.inf, starting=math.inf)
     seconds = 60 * hung_after
     lost = max(min(Limits.lost, seconds), 6 * BEAT)  # a machine under load may skip some beats
-    return Limits(lost=lost, quiet=min(Limits.quiet, seconds / 2), news=seconds)
+    return Limits(lost=lost, quiet=min(Limits.quiet, seconds / 2), starting=seconds, news=seconds)
 
 
 @dataclass(kw_only=True)
@@ -44,7 +53,7 @@ class Watch:
 
     limits: Limits
     began: float
-    phase: str = "loading"
+    phase: str = STARTING
     _sign: float = field(init=False)
     _news: float = field(init=False)
     _told: set[str] = field(default_factory=set)
@@ -60,7 +69,7 @@ class Watch:
     def event(self, event: Event, now: float) -> None:
         """The slot told an event of its run's."""
         self.sign(now)
-        if isinstance(event, Noted):
+        if isinstance(event, Noted) and self.phase != STARTING:
             return
         if isinstance(event, Started | Progress):
             self.phase = "training"
@@ -76,9 +85,10 @@ class Watch:
     def due(self, now: float) -> Noted | Failed | None:
         """What is to be said of the slot now; Failed where it is to be killed and its run given up."""
         within, silent, quiet = self.limits, self.silence(now), now - self._news
+        end = within.given_up(self.phase)
         if silent >= within.lost:
             return self._hung(f"its slot gave no sign of life for {spoken(silent)} ({self.phase})")
-        if quiet >= within.news:
+        if quiet >= end:
             return self._hung(f"it told nothing for {spoken(quiet)} ({self.phase}; --hung-after)")
         if silent >= within.said and self._first("sign"):
             return Noted(
@@ -86,9 +96,7 @@ class Watch:
                 f"stands still; {_end(within.lost)}"
             )
         if quiet >= within.quiet and silent < within.said and self._first("news"):
-            return Noted(
-                text=f"its process lives and has told nothing for {spoken(quiet)} ({self.phase}); {_end(within.news)}"
-            )
+            return Noted(text=f"its process lives and has told nothing for {spoken(quiet)} ({self.phase}); {_end(end)}")
         return None
 
     def _first(self, what: str) -> bool:

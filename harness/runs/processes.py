@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import multiprocessing
 import os
 import pickle
@@ -37,6 +38,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BEAT = None  # what a slot sends where it has nothing else to say
 _TAIL = 4000  # bytes of a slot's output that are remembered
+_LONGEST = 1 << 16  # bytes of a line that are waited for
 
 Order = tuple[int, Address, str, bytes]
 """The how manieth run of the slot, a recipe's address, the run's folder, and its pickled description, whose recipe may
@@ -99,6 +101,8 @@ def _stand_apart(output: Connection) -> None:
     os.register_at_fork(after_in_child=_as_usual)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+        if isinstance(stream, io.TextIOWrapper):  # what is printed is seen when it is
+            stream.reconfigure(line_buffering=True)
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
@@ -160,10 +164,12 @@ class _Worker:
 
 
 class _Printed:
-    """What a slot prints: passed on as it comes, its end remembered."""
+    """What a slot prints: said line by line with the name of its run, `whose`, and its end remembered."""
 
-    def __init__(self, output: Connection) -> None:
-        self._output, self._tail = output, b""
+    def __init__(self, output: Connection, say: Callable[[str], None]) -> None:
+        self.whose = ""
+        self._say_line = say
+        self._output, self._tail, self._line = output, b"", b""
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
 
@@ -178,11 +184,25 @@ class _Printed:
         with contextlib.suppress(OSError):
             while chunk := os.read(ours, 1 << 16):
                 self._tail = (self._tail + chunk)[-_TAIL:]
-                with contextlib.suppress(OSError):  # nobody reads what this process prints
-                    left = chunk
-                    while left:
-                        left = left[os.write(2, left) :]
+                self._say(chunk)
+        self._say(b"\n" if self._line else b"")
         self._output.close()
+
+    def _say(self, chunk: bytes) -> None:
+        *whole, line = (self._line + chunk).split(b"\n")
+        # A bar that is drawn over itself is said as it was at last.
+        self._line = line[line.rfind(b"\r", 0, -1) + 1 :]
+        if len(self._line) > _LONGEST:
+            whole, self._line = [*whole, self._line], b""
+        for each in whole:
+            text = each.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")
+            with contextlib.suppress(OSError, ValueError):  # nobody reads what this process prints
+                self._say_line(f"{self.whose}: {text}" if self.whose else text)
+
+
+def to_stderr(line: str) -> None:
+    """Print a line whole, wherever Python's own stream leads meanwhile."""
+    os.write(2, f"{line}\n".encode())
 
 
 @dataclass
@@ -209,13 +229,23 @@ class _Guard:
 
 
 class ProcessLauncher:
-    """`slots` child processes, each with its share of the CPU's cores where it trains there."""
+    """`slots` child processes, each with its share of the CPU's cores where it trains there.
 
-    def __init__(self, slots: int, *, limits: Limits | None = None, beat: float = BEAT) -> None:
+    `say` takes the lines that runs print, from threads of its own.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        *,
+        limits: Limits | None = None,
+        beat: float = BEAT,
+        say: Callable[[str], None] = to_stderr,
+    ) -> None:
         if slots < 1:
             raise ValueError(f"slots must be at least 1, but got {slots}")
         self.slots = slots
-        self._limits, self._beat = limits or Limits(), beat
+        self._limits, self._beat, self._say = limits or Limits(), beat, say
         self._workers: dict[int, _Worker] = {}
         self._refused: list[tuple[int, Event]] = []
         self._guard: _Guard | None = None
@@ -235,7 +265,7 @@ class ProcessLauncher:
                 self._drop(slot)
             worker = self._workers[slot] = self._start(description.threads)
             worker.take(*order, self._watch())
-        worker.whose = whose(description.address)
+        worker.whose, worker.printed.whose = whose(description.address), description.name
 
     def _watch(self) -> Watch:
         return Watch(limits=self._limits, began=time.monotonic())
@@ -253,7 +283,7 @@ class ProcessLauncher:
         write.close()
         self._guard = self._guard or _Guard()
         self._guard.tell("+", process.pid)
-        return _Worker(process, ours, Inbox(ours), stop, _Printed(read), killed)
+        return _Worker(process, ours, Inbox(ours), stop, _Printed(read, self._say), killed)
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         if self._refused:

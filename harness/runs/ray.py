@@ -22,7 +22,7 @@ from harness.errors import StudyError
 from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Started
 from harness.runs import folder
 from harness.runs.description import RunDescription
-from harness.runs.shipping import parts, receive, sources
+from harness.runs.shipping import crosses, parts, receive, sources
 from harness.runs.station import Answer, Station, build
 from harness.runs.wire import order, read
 
@@ -31,6 +31,7 @@ _QUIET = 30.0  # seconds after which one that waits is told of
 _LOST = 300.0  # seconds without an answer after which a node is given up, where Ray has not done so before
 _PATIENT = 5.0  # seconds that a run waits for a place before idle slots are given back
 _WINDOW = 8  # parts that are on their way to a node
+_AGAIN = 1.0  # seconds between two tries to write what a node sent
 
 _ours = threading.Event()  # whether Ray was connected here, and not by a program that harness is part of
 
@@ -126,6 +127,8 @@ class _Seat:
     node: str = ""  # "" until the actor has been placed
     shared: bool = False
     warned: bool = False
+    kept: Answer | None = None  # what this machine's disk has not taken yet
+    tried: float = 0.0  # when that was last tried
 
 
 class RayLauncher:
@@ -150,6 +153,7 @@ class RayLauncher:
         self._token = self._leave_token()
         self._seats: dict[int, _Seat] = {}
         self._idle: dict[int, Any] = {}
+        self._dismissed: list[Any] = []
         self._news: list[tuple[int, Event]] = []
 
     def _leave_token(self) -> Path:
@@ -183,11 +187,13 @@ class RayLauncher:
         if self._news:
             found, self._news = self._news, []
             return found
-        by_answer = {seat.awaited: slot for slot, seat in self._seats.items()}
+        found = [(slot, event) for slot in list(self._seats) for event in self._kept_before(slot)]
+        by_answer = {seat.awaited: slot for slot, seat in self._seats.items() if seat.kept is None}
         if not by_answer:
-            time.sleep(timeout)
-            return []
-        every, found = list(by_answer), list[tuple[int, Event]]()
+            time.sleep(0 if found else timeout)
+            return found
+        every = list(by_answer)
+        timeout = 0 if found else timeout
         if self._ray.wait(every, num_returns=1, timeout=timeout)[0]:
             for answer in self._ray.wait(every, num_returns=len(every), timeout=0)[0]:
                 slot = by_answer[answer]
@@ -245,7 +251,7 @@ class RayLauncher:
         if description.trained:
             lots[_within(description.trained)] = description.trained
         for there, here in lots.items():
-            found = [path.relative_to(here).as_posix() for path in sorted(Path(here).rglob("*")) if _whole(path)]
+            found = [path.relative_to(here).as_posix() for path in sorted(Path(here).rglob("*")) if crosses(path)]
             sent.append(replace(part, name=f"{there}/{part.name}") for part in parts(Path(here), found))
         under_way: list[Any] = []
         for lot in sent:
@@ -258,13 +264,37 @@ class RayLauncher:
             "trained": _within(description.trained) if description.trained else None,
         }
 
-    def _told(self, slot: int, answer: Answer) -> list[Event]:
+    def _kept_before(self, slot: int) -> list[Event]:
+        """What a node has told whose files this machine's disk did not take, where it does so now."""
         seat = self._seats[slot]
-        for part in answer.parts:
-            receive(Path(seat.description.directory), part)
+        if seat.kept is None or time.monotonic() - seat.tried < _AGAIN:
+            return []
+        try:
+            return self._told(slot, seat.kept)
+        except ValueError as error:
+            return self._end(slot, Failed(kind=Cause.LOST, reason=f"{seat.node}: {error}", details=str(error)))
+
+    def _told(self, slot: int, answer: Answer) -> list[Event]:
+        """Keep the files of an answer, then say what it tells; a disk that does not take them is waited for, and said.
+
+        The run goes on meanwhile, and loses nothing by it: its node keeps what comes after.
+        """
+        seat = self._seats[slot]
+        said, left = seat.kept is not None, list(answer.parts)
+        try:
+            while left:
+                receive(Path(seat.description.directory), left[0])
+                del left[0]
+            events = [read(line, seat.description) for line in answer.events]
+            if not seat.shared and any(isinstance(event, Finished) for event in events):
+                folder.settle(Path(seat.description.directory), seat.description.address)
+        except OSError as error:
+            seat.kept, seat.tried = replace(answer, parts=left), time.monotonic()
+            why = f"{seat.description.directory} cannot be written ({error.strerror or error})"
+            return [] if said else [Noted(text=f"{why}: what {seat.node} sent waits; training goes on there")]
+        seat.kept, seat.since = None, time.monotonic()
         found: list[Event] = []
-        for line in answer.events:
-            event = self._here(seat, read(line, seat.description))
+        for event in (self._here(seat, event) for event in events):
             if isinstance(event, Finished | Failed):
                 return [*found, *self._end(slot, event, well=True)]
             found.append(event)
@@ -283,8 +313,6 @@ class RayLauncher:
                     return replace(event, path=str(Path(description.directory, path.relative_to(seat.where))))
                 if not seat.shared:
                     return Noted(text=f"{path} stays on {seat.node}: files come back from the run's own folder")
-            case Finished() if not seat.shared:
-                folder.settle(Path(description.directory), description.address)
         return event
 
     def _end(self, slot: int, event: Event, *, well: bool = False) -> list[Event]:
@@ -292,18 +320,28 @@ class RayLauncher:
         seat = self._seats.pop(slot)
         if well:
             self._idle[slot] = seat.actor
-        else:
+        elif seat.node and time.monotonic() - seat.since < _LOST:
+            self._dismiss(seat.actor)
+        else:  # it has no place, or hangs
             self._ray.kill(seat.actor)
         return [event]
+
+    def _dismiss(self, actor: Any) -> None:
+        """End an actor at once, with what its run has left on its node; what hangs is killed when this start ends."""
+        self._dismissed.append(actor)
+        actor.leave.remote()
+        actor.__ray_terminate__.remote()
 
     def _overdue(self) -> list[tuple[int, Event]]:
         """A word about whoever waits for long; a node that says nothing is given up in the end."""
         found: list[tuple[int, Event]] = []
         for slot, seat in list(self._seats.items()):
             waited = time.monotonic() - seat.since
+            if seat.kept is not None:  # it is not asked
+                continue
             if not seat.node and waited > _PATIENT:
                 for other in list(self._idle):  # the place that it waits for may be one that nobody uses
-                    self._ray.kill(self._idle.pop(other))
+                    self._dismiss(self._idle.pop(other))
             if seat.node and waited > _LOST:
                 lost = Failed(kind=Cause.LOST, reason=f"{seat.node} gave no sign of life for {waited:.0f} s")
                 found += [(slot, event) for event in self._end(slot, lost)]
@@ -329,13 +367,13 @@ class RayLauncher:
 
     def kill(self, slot: int) -> None:
         """End the run in `slot` at once, without an event."""
-        self._ray.kill(self._seats.pop(slot).actor)
+        self._dismiss(self._seats.pop(slot).actor)
 
     def close(self) -> None:
         actors = [*self._idle.values(), *(seat.actor for seat in self._seats.values() if seat.node)]
         with suppress(Exception):  # a node may be gone, or the cluster
             self._ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=20)
-        for actor in [*actors, *(seat.actor for seat in self._seats.values())]:
+        for actor in [*actors, *self._dismissed, *(seat.actor for seat in self._seats.values())]:
             with suppress(Exception):
                 self._ray.kill(actor)
         self._seats.clear()
@@ -353,7 +391,3 @@ def _within(path: str) -> str:
 
 def _installed(file: Path) -> bool:
     return bool({"site-packages", "dist-packages"} & set(file.parts))
-
-
-def _whole(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and not path.name.startswith(".")

@@ -7,7 +7,6 @@ tells nothing of the steps before it. Journals take a point once, however often 
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -15,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import DivergedError, HarnessError
+from harness.files import lines
 from harness.recipes.events import Artifact, Event, Progress, Scored, Started
 from harness.runs.description import RunDescription
 from harness.runs.wire import read, written
 
-_NAME = ".told.jsonl"
+NAME = ".told.jsonl"
+"""The file in a run's folder."""
 
 
 class Retelling:
@@ -31,7 +32,7 @@ class Retelling:
     """
 
     def __init__(self, description: RunDescription, identity: str, emit: Callable[[Event], None]) -> None:
-        self._path = Path(description.directory, _NAME)
+        self._path = Path(description.directory, NAME)
         self._emit = emit
         self._first = _line(json.dumps({"identity": identity}))
         self._before: list[Event] | None = list(_kept(self._path, self._first, description))
@@ -70,18 +71,12 @@ class Retelling:
     def _keep(self, line: bytes) -> None:
         """Add a line. Where the disk is full it is left out: the coordinator is told all the same."""
         with suppress(OSError), open(self._path, "ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                whole = file.write(line) == len(line)
-            except OSError:
-                whole = False
-            if not whole:
-                os.ftruncate(file.fileno(), size)
+            lines.add(file.fileno(), file.tell(), line)
 
 
 def remove(folder: Path) -> None:
     """Forget what a run has told: it is in the journal to its end."""
-    (folder / _NAME).unlink(missing_ok=True)
+    (folder / NAME).unlink(missing_ok=True)
 
 
 def _line(text: str) -> bytes:
@@ -91,16 +86,14 @@ def _line(text: str) -> bytes:
 
 def _kept(path: Path, first: bytes, description: RunDescription) -> Iterator[Event]:
     """The events of a file whose first line is `first`; what a crash left of a last line is taken away."""
-    with suppress(OSError), open(path, "rb+") as file:
-        if file.readline() != first:
+    with suppress(OSError):
+        found = lines.read(path)
+        if next(found, None) != (first, len(first)):
             return
-        end = file.tell()
-        for raw in file:
-            if not raw.endswith(b"\n"):
-                break
-            end += len(raw)
+        with open(path, "rb+") as file:
+            lines.mend(file.fileno())
+        for raw, _ in found:
             mark, _, content = raw[:-1].partition(b" ")
             if mark == b"%08x" % zlib.crc32(content):
                 with suppress(ValueError, HarnessError, DivergedError):
                     yield read(content, description)
-        file.truncate(end)

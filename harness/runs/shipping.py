@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from harness.files.lines import whole_or_not
+from harness.runs.retelling import NAME as TOLD
 
 MOST = 8 << 20
 """Bytes of one part."""
@@ -31,20 +36,33 @@ def parts(folder: Path, names: Sequence[str], most: int = MOST) -> Iterator[Part
     A file that another takes the place of meanwhile is sent as it was; of one that grows, what it had at first.
     """
     for name in names:
-        try:
-            file = open(folder / name, "rb")  # noqa: SIM115 - closed below
-        except (FileNotFoundError, IsADirectoryError):
-            continue
-        with file:
-            left, start = os.fstat(file.fileno()).st_size, 0
-            while True:
-                data = file.read(min(most, left))
-                left -= len(data)
-                last = not left or not data
-                yield Part(name=name, start=start, data=data, last=last)
-                if last:
-                    break
-                start += len(data)
+        if (file := _opened(folder / name)) is not None:
+            with file:
+                yield from _parts(name, file, os.fstat(file.fileno()).st_size, most)
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return open(path, "rb")
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def _parts(name: str, file: BinaryIO, size: int, most: int) -> Iterator[Part]:
+    left, start = size, 0
+    while True:
+        data = file.read(min(most, left))
+        left -= len(data)
+        last = not left or not data
+        yield Part(name=name, start=start, data=data, last=last)
+        if last:
+            return
+        start += len(data)
+
+
+def crosses(path: Path) -> bool:
+    """Whether a file of a run's folder is sent: none that is half written, and what the run has told."""
+    return path.is_file() and not path.is_symlink() and (not path.name.startswith(".") or path.name == TOLD)
 
 
 class Changes:
@@ -58,24 +76,34 @@ class Changes:
         self._sent = dict(self._files())
 
     def parts(self, most: int = MOST) -> Iterator[Part]:
-        """The files that are new or changed since they were last sent."""
-        for name, state in list(self._files()):
-            if self._sent.get(name) == state:
-                continue
-            # A checkpoint that becomes the one before the last need not cross again.
-            if like := next((other for other, sent in self._sent.items() if sent == state), ""):
-                yield Part(name=name, like=like)
-                self._sent[name] = state
-                continue
-            for part in parts(self.folder, [name], most):
-                yield part
-                if part.last:  # what took its place meanwhile crosses the next time
-                    self._sent[name] = state if dict(self._files()).get(name) == state else (0, 0, 0)
+        """The files that are new or changed since they were last sent, as they are now.
+
+        What the run has told comes first, and as it is once the others are opened: whatever a receiver is left with, it
+        has all that was told before a checkpoint that it has.
+        """
+        now = dict(self._files())
+        changed = [name for name in now if self._sent.get(name) != now[name]]
+        # A checkpoint that becomes the one before the last need not cross again.
+        alike = {name: next((other for other, sent in self._sent.items() if sent == now[name]), "") for name in changed}
+        for name, other in alike.items():
+            if other:
+                yield Part(name=name, like=other)
+                self._sent[name] = now[name]
+        with ExitStack() as opened:
+            files: dict[str, BinaryIO] = {}
+            for name in sorted(changed, key=_is_told):
+                if not alike[name] and (file := _opened(self.folder / name)) is not None:
+                    files[name] = opened.enter_context(file)
+            sizes = {name: os.fstat(file.fileno()).st_size for name, file in files.items()}
+            for name in sorted(files, key=lambda each: not _is_told(each)):
+                yield from _parts(name, files[name], sizes[name], most)
+                # What took its place meanwhile crosses the next time.
+                self._sent[name] = now[name] if dict(self._files()).get(name) == now[name] else (0, 0, 0)
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for path in sorted(self.folder.rglob("*")):
             try:
-                if path.name.startswith(".") or path.is_symlink() or not path.is_file():
+                if not crosses(path):
                     continue
                 state = path.stat()
             except OSError:  # gone meanwhile
@@ -83,27 +111,36 @@ class Changes:
             yield path.relative_to(self.folder).as_posix(), (state.st_mtime_ns, state.st_size, state.st_ino)
 
 
+def _is_told(name: str) -> bool:
+    return name == TOLD
+
+
 def receive(folder: Path, part: Part) -> None:
     """Write a part; the last one puts the whole file in its place.
 
-    Raises ValueError for a name that leaves `folder`, and for parts that do not follow one another.
+    Raises ValueError for a name that leaves `folder`, and for parts that do not follow one another; OSError where the
+    disk does not take it, and then it can be received again.
     """
     path = _inside(folder, part.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.part")
     if part.like:
-        half.write_bytes(_inside(folder, part.like).read_bytes())
+        try:
+            half.write_bytes(_inside(folder, part.like).read_bytes())
+        except FileNotFoundError:
+            raise ValueError(f"{part.name!r}: there is no {part.like!r} to be like") from None
         half.replace(path)
         return
-    with open(half, "r+b" if part.start else "wb") as file:
-        if file.seek(0, os.SEEK_END) != part.start:
-            raise ValueError(f"{part.name!r}: a part begins at {part.start:,} bytes, after {file.tell():,}")
-        file.write(part.data)
+    with whole_or_not(half):
+        with open(half, "r+b" if part.start else "wb") as file:
+            if file.seek(0, os.SEEK_END) != part.start:
+                raise ValueError(f"{part.name!r}: a part begins at {part.start:,} bytes, after {file.tell():,}")
+            file.write(part.data)
+            if part.last:
+                file.flush()
+                os.fsync(file.fileno())
         if part.last:
-            file.flush()
-            os.fsync(file.fileno())
-    if part.last:
-        half.replace(path)
+            half.replace(path)
 
 
 def _inside(folder: Path, text: str) -> Path:

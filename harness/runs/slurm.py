@@ -15,13 +15,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, cast
 
 from harness.errors import StudyError, nearest
+from harness.files import lines, room
 from harness.files.atomic import write_text
 from harness.recipes.events import Cause, Event, Failed, Finished, Noted, Progress, Scored
 from harness.runs.boundary import fault
@@ -32,6 +33,7 @@ from harness.runs.wire import order, ordered, read, written
 _ORDER, _EVENTS, _STOP, _JOB = "order.json", "events.jsonl", "stop", "alive"
 _IN_A_ROW = 5  # jobs of a run that end early without its coming any further, after which it is given up
 _PLACE = Path(".harness", "slurm")  # of the folders that jobs and coordinators speak through
+_AGAIN = 1.0  # seconds between two tries to write what a full disk has not taken
 _BEAT = 5.0  # seconds between signs of life
 _QUIET = 60.0  # seconds after which one that says nothing, or waits, is told of
 _GONE = 180.0  # seconds without a sign of life after which the other is given up: shared storage may be slow to tell
@@ -60,14 +62,14 @@ def train(folder: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _END)
     launcher = ProcessLauncher(1)
     order = ordered((place / _ORDER).read_text(encoding="utf-8"))
-    with open(place / _EVENTS, "ab") as events, _beating(place / _JOB):
+    with open(place / _EVENTS, "ab", buffering=0) as events, _beating(place / _JOB):
         launcher.submit(0, cast(RunDescription, order))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _END)
         coordinator, stopped = _Signs(place.parent / order.prepare), False
         try:
             while True:
                 for _, event in launcher.events(timeout=0.5):
-                    _append(events, event)
+                    _append(events, event, lambda: coordinator.quiet() > _GONE)
                     if isinstance(event, Finished | Failed):
                         return
                 if not stopped and (asked or (place / _STOP).exists() or coordinator.quiet() > _GONE):
@@ -77,10 +79,15 @@ def train(folder: str) -> None:
             launcher.close()
 
 
-def _append(file: IO[bytes], event: Event) -> None:
-    file.write(written(event).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+def _append(file: IO[bytes], event: Event, give_up: Callable[[], bool]) -> None:
+    """Add an event to a file without a buffer; a full disk is waited for. Raises OSError where that is given up."""
+
+    def add() -> None:
+        with lines.whole_or_not(Path(file.name)):
+            lines.add(file.fileno(), os.fstat(file.fileno()).st_size, written(event).encode() + b"\n")
+            os.fsync(file.fileno())
+
+    room.awaited(add, print, give_up)
 
 
 class _Signs:
@@ -106,8 +113,8 @@ def _beating(path: Path) -> Iterator[None]:
 
     def beat() -> None:
         while not over.is_set():
-            with contextlib.suppress(OSError):  # a full disk, or storage that is away for a moment
-                write_text(path, secrets.token_hex(4))
+            with contextlib.suppress(OSError):  # storage that is away for a moment
+                _overwrite(path, secrets.token_bytes(8))
             over.wait(_BEAT)
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -117,6 +124,17 @@ def _beating(path: Path) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _overwrite(path: Path, sign: bytes) -> None:
+    """Write in place what is as long as what is there: a disk that is full takes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.pwrite(file, sign, 0)
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 # ---------------------------------------------------------------------- in the coordinator
@@ -148,6 +166,7 @@ class SlurmLauncher:
         self._jobs: dict[int, _Job] = {}
         self._again_since: Counter[str] = Counter()  # jobs in a row that ended before their run had come any further
         self._ended: list[_Job] = []  # whose folders are still to be deleted
+        self._unsent: dict[int, tuple[RunDescription, float]] = {}  # of runs that the disk took no order of; when
         self._news: list[tuple[int, Event]] = []
         self._alive = contextlib.ExitStack()
         self._alive.enter_context(_beating(_PLACE.resolve() / self._start))
@@ -155,15 +174,23 @@ class SlurmLauncher:
     def submit(self, slot: int, description: RunDescription) -> None:
         runs = Path(description.directory)  # studies that share a run do not share its jobs
         folder = (_PLACE / runs.parent.name / f"{runs.name}-{secrets.token_hex(4)}").resolve()
+        said = self._unsent.pop(slot, None) is not None
         try:
             text = order(replace(description, prepare=self._start))
             folder.mkdir(parents=True)
             write_text(folder / _ORDER, text)
+            for other in _others(folder):  # of a coordinator that died: its job is to let go of the run's folder
+                (other / _STOP).touch()
         except Exception as error:  # settings that no other process can be told of
-            self._news.append((slot, fault(error, description.address, description.directory)))
+            if not room.is_missing(error):
+                self._news.append((slot, fault(error, description.address, description.directory)))
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+            self._unsent[slot] = description, time.monotonic()
+            if not said:
+                text = f"{_PLACE} cannot be written ({getattr(error, 'strerror', error)}): its job waits"
+                self._news.append((slot, Noted(text=text)))
             return
-        for other in _others(folder):  # of a coordinator that died: its job is to let go of the run's folder
-            (other / _STOP).touch()
         try:
             executor = self._submitit.AutoExecutor(folder=folder, cluster=self._cluster)
             executor.update_parameters(**self._asked)
@@ -177,6 +204,7 @@ class SlurmLauncher:
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         until = time.monotonic() + timeout
         while True:
+            self._write_again()
             found, self._news = self._news, []
             self._sweep()
             for slot in list(self._jobs):
@@ -184,6 +212,15 @@ class SlurmLauncher:
             if found or time.monotonic() >= until:
                 return found
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))
+
+    def _write_again(self) -> None:
+        """Write what a full disk has not taken: orders, and that jobs are to stop."""
+        for slot, (description, tried) in list(self._unsent.items()):
+            if time.monotonic() - tried >= _AGAIN:
+                self.submit(slot, description)
+        for job in self._jobs.values():
+            if job.asked:
+                _ask_to_stop(job.folder)
 
     def _look(self, slot: int) -> list[Event]:
         job = self._jobs[slot]
@@ -205,13 +242,13 @@ class SlurmLauncher:
         return found or self._state(slot)
 
     def _lines(self, job: _Job) -> list[bytes]:
-        """Whole lines that were appended since; what is being written is read later."""
-        with contextlib.suppress(OSError), open(job.folder / _EVENTS, "rb") as file:  # opened anew: NFS looks then
-            file.seek(job.at)
-            whole, newline, _ = file.read().rpartition(b"\n")
-            job.at += len(whole) + len(newline)
-            return [line for line in whole.split(b"\n") if line]
-        return []
+        """Whole lines that were added since; what is being written is read later."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line, end in lines.read(job.folder / _EVENTS, job.at):
+                found.append(line)
+                job.at = end
+        return found
 
     def _state(self, slot: int) -> list[Event]:
         """What the job's state says where it has told nothing."""
@@ -288,11 +325,15 @@ class SlurmLauncher:
                     job.folder.parent.rmdir()
 
     def interrupt(self, slot: int | None = None) -> None:
+        for which in [each for each in self._unsent if slot in (None, each)]:
+            del self._unsent[which]
+            stopped = Failed(kind=Cause.INTERRUPTED, reason="stopped while it waited for a disk that is full")
+            self._news.append((which, stopped))
         for which, job in list(self._jobs.items()):
             if slot not in (None, which):
                 continue
             job.asked = True
-            (job.folder / _STOP).touch()
+            _ask_to_stop(job.folder)
             if not job.began and str(job.job.state) in _WAITS:
                 job.job.cancel(check=False)
                 self._let_go(which)
@@ -301,17 +342,24 @@ class SlurmLauncher:
 
     def kill(self, slot: int) -> None:
         """End the run in `slot` at once, without an event."""
+        if self._unsent.pop(slot, None) is not None:
+            return
         self._jobs[slot].job.cancel(check=False)
         self._let_go(slot)
 
     def close(self) -> None:
         for slot, job in list(self._jobs.items()):
-            (job.folder / _STOP).touch()
+            _ask_to_stop(job.folder)
             job.job.cancel(check=False)
             self._let_go(slot)
         self._sweep(wait=True)
         self._alive.close()
         (_PLACE / self._start).unlink(missing_ok=True)
+
+
+def _ask_to_stop(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # a full disk: it is tried again
+        (folder / _STOP).touch()
 
 
 def _others(folder: Path) -> list[Path]:

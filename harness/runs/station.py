@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import socket
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ from harness.recipes.events import Artifact, Cause, Event, Failed, Finished
 from harness.runs.description import RunDescription
 from harness.runs.liveness import limits
 from harness.runs.processes import ProcessLauncher
+from harness.runs.scratch import Scratch
 from harness.runs.shipping import MOST, Changes, Part, receive
 from harness.runs.wire import ordered, written
 
@@ -58,7 +59,7 @@ class Station:
     def __init__(self, hung_after: float | None = None, *, most: int = MOST) -> None:
         self._most = most  # bytes of a part, and of an answer about
         self._launcher = ProcessLauncher(1, limits=limits(hung_after))
-        self._mirror: Path | None = None
+        self._scratch: Scratch | None = None
         self._changes: Changes | None = None
         self._sending: Iterator[Part] | None = None
         self._news: deque[Event] = deque()
@@ -70,12 +71,11 @@ class Station:
         `token` is a file that the coordinator has just left in it.
         """
         shared = Path(project, token).is_file()
-        if not shared and self._mirror is None:
-            self._mirror = Path(tempfile.mkdtemp(prefix="harness-"))
-        elif self._mirror is not None:  # what an earlier run left there has come back
-            for path in self._mirror.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        os.chdir(project if shared or self._mirror is None else self._mirror)
+        if self._scratch is not None:  # what an earlier run left there has come back
+            self._scratch.clear()
+        elif not shared:
+            self._scratch = Scratch()
+        os.chdir(project if shared or self._scratch is None else self._scratch.path)
         return socket.gethostname(), build(), shared
 
     def receive(self, part: Part) -> None:
@@ -124,11 +124,18 @@ class Station:
         self._launcher.interrupt(0)
 
     def close(self) -> None:
-        """End the slot."""
+        """End the slot, once its run has saved a checkpoint, and leave nothing behind."""
         self._launcher.close()
-        if self._mirror is not None:
+        if self._scratch is not None:
             os.chdir(tempfile.gettempdir())
-            shutil.rmtree(self._mirror, ignore_errors=True)
+            self._scratch.remove()
+            self._scratch = None
+
+    def leave(self) -> None:
+        """End the slot at once, and leave nothing behind."""
+        with suppress(KeyError):  # no run was begun
+            self._launcher.kill(0)
+        self.close()
 
 
 def _from_here(event: Event) -> Event:

@@ -25,7 +25,7 @@ _MEASURE: TypeAdapter[Measure] = TypeAdapter(Measure)
 
 
 @dataclass(frozen=True)
-class Order:
+class PlainDescription:
     """A run's description as plain data: what a launcher must know of it, without the recipe being loaded here.
 
     Pickled and read again, in the process that trains, it is the `RunDescription`.
@@ -50,12 +50,12 @@ def order(description: RunDescription, **changed: Any) -> str:
     return json.dumps(plain)
 
 
-def ordered(text: str) -> Order:
-    """The order that was written."""
+def ordered(text: str) -> PlainDescription:
+    """The description that was written."""
     plain = json.loads(text)
     plain["address"] = Address(**plain["address"])
     plain["objective"] = _MEASURE.validate_python(plain["objective"])
-    return Order(plain)
+    return PlainDescription(plain)
 
 
 def written(event: Event) -> str:

@@ -102,7 +102,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
             store.while_waiting = notes.waiting(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
-            seats = replace(placement.seats, hung_after=options.hung_after)
+            # What runs print stands above what is drawn.
+            say = display.note if display.console.is_terminal else None
+            seats = replace(placement.seats, hung_after=options.hung_after, say=say)
             status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
             try:
                 mirror.start()

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from harness.files import lines
 from harness.recipes.events import SOURCE, Event, Failed, Finished, Progress, Scored
 from harness.runs.wire import KINDS
 
@@ -96,7 +97,7 @@ class Journal:
         if news is None:
             return False
         line = json.dumps({"at": at, "event": type(news).__name__, **asdict(news)}).encode()
-        _write(opened, line[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(line))
+        opened.size = lines.add(opened.file, opened.size, line[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(line))
         for name, step in _points(news):
             opened.points.setdefault(name, set()).add(step)
         if isinstance(news, Finished | Failed):
@@ -118,17 +119,17 @@ class Journal:
         """The journal of a run to write to; what a crash left of a line is taken away."""
         path = self.path(key)
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        content = path.read_bytes()
-        size, whole = len(content), content.rfind(b"\n") + 1
-        if size > whole:
-            os.ftruncate(file, whole)
-            self._say(f"{path}: its last line was cut by a crash ({size - whole} bytes); that event is left out")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        whole, cut = lines.mend(file)
+        if cut:
+            self._say(f"{path}: its last line was cut by a crash ({cut} bytes); that event is left out")
         found = self._open[key] = _Open(file, whole)
-        damaged = content.count(b"\n")
-        for line in self.read(key):
-            damaged -= 1
-            for name, step in _points(line.kept):
+        damaged = 0
+        for raw, _ in lines.read(path):
+            if (line := _line(raw)) is None:
+                damaged += 1
+                continue
+            for name, step in _points(line[1]):
                 found.points.setdefault(name, set()).add(step)
         if damaged:
             self._say(f"{path}: {damaged} line(s) are damaged; what the run tells again takes their place")
@@ -151,17 +152,9 @@ class Journal:
 
     def read(self, key: str, start: int = 0) -> Iterator[Line]:
         """The events of a run from byte `start` on, which is where a line begins. A line in the writing is left out."""
-        if not self.path(key).exists():
-            return
-        with open(self.path(key), "rb") as file:
-            file.seek(start)
-            end = start
-            for raw in file:
-                end += len(raw)
-                if not raw.endswith(b"\n"):
-                    return
-                if (found := _line(raw)) is not None:
-                    yield Line(found[0], found[1], end)
+        for raw, end in lines.read(self.path(key), start):
+            if (found := _line(raw)) is not None:
+                yield Line(found[0], found[1], end)
 
     def born(self, key: str) -> int | None:
         """When the first event came, which tells this journal from one of the same run in another folder."""
@@ -178,10 +171,10 @@ class Journal:
         try:
             with open(self.path(key), "rb") as file:
                 file.seek(start)
-                lines = file.read().splitlines(keepends=True)
+                ending = file.read().splitlines(keepends=True)
         except FileNotFoundError:
             return None
-        found = _line(lines[-1]) if lines and lines[-1].endswith(b"\n") else None
+        found = _line(ending[-1]) if ending and ending[-1].endswith(b"\n") else None
         return found[1] if found else None
 
     def attempt(self, key: str, attempt: int) -> list[Event]:
@@ -203,18 +196,6 @@ class Journal:
     def scored(self, key: str, attempt: int) -> list[Scored]:
         """The scores that attempt at a run told."""
         return [event for event in self.attempt(key, attempt) if isinstance(event, Scored)]
-
-
-def _write(opened: _Open, line: bytes) -> None:
-    """Add a line, whole or not at all."""
-    try:
-        written = os.write(opened.file, line)
-        while written < len(line):
-            written += os.write(opened.file, line[written:])
-    except BaseException:
-        os.ftruncate(opened.file, opened.size)
-        raise
-    opened.size += len(line)
 
 
 def _line(raw: bytes) -> tuple[int, Kept] | None:

@@ -7,22 +7,18 @@ at what MLflow has.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Finished, Progress, Scored, Started
-from harness.runs.boundary import TRACEBACK
-from harness.study.journal import Began, Journal, Kept, Line
-from harness.study.recording import Record, failure_tags, status_of
+from harness.study.forwarding import Forwarding
+from harness.study.journal import Journal
+from harness.study.recording import Record
 from harness.study.store.address import file_of, scrubbed, without_password
 from harness.study.store.patience import causes, passing
-from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
+from harness.study.tracking import Tracker, address, refused
 
 _ROUND = 1.0  # seconds between two looks at runs that go on
 _PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds before MLflow is asked again, the last for ever
@@ -30,32 +26,6 @@ _AT_THE_END = 5.0  # seconds that the thread gets to close the parent run where 
 _TRIES = 3  # of a run that an MLflow that answers does not take
 _ANSWER = "the answer"
 _WORTH_A_WORD = 5.0  # seconds that MLflow may be silent before someone is told
-
-
-@dataclass
-class _Batch:
-    """What lines of a journal come to in MLflow."""
-
-    points: list[Point] = field(default_factory=list)
-    parameters: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    inputs: dict[DataUsed, None] = field(default_factory=dict)
-    artifacts: list[Artifact] = field(default_factory=list)
-    failures: list[tuple[int, Failed]] = field(default_factory=list)
-
-
-@dataclass
-class _Reader:
-    """How far the journal of a run was read and sent, and what of it later lines are understood by."""
-
-    born: int | None
-    offset: int = 0
-    began: Began | None = None
-    ended: Finished | Failed | None = None
-    at: int = 0
-    last: Scored | None = None
-    sent: int = 0
-    there: set[tuple[str, int]] = field(default_factory=set)  # points that MLflow has from elsewhere
 
 
 class Mirror:
@@ -85,8 +55,7 @@ class Mirror:
         self._journal, self._tags, self._running, self._say = journal, dict(tags), running, say
         self._records = {record.key: record for record in records}
         self._tracker: Tracker | None = None
-        self._children: dict[str, Child] | None = None  # None: what MLflow has is not known
-        self._readers: dict[str, _Reader] = {}
+        self._forwarding: Forwarding | None = None  # None: what MLflow has is not known
         self._live: set[str] = set()
         self._dirty: dict[str, None] = {}
         self._jobs: deque[Callable[[Tracker], None]] = deque()
@@ -148,9 +117,9 @@ class Mirror:
         """The MLflow run of a run, "" where there is none within `patience` seconds or while MLflow does not answer."""
         until = time.monotonic() + patience
         while True:
-            children = self._children
-            if children is not None and key in children:
-                return children[key].identity
+            forwarding = self._forwarding
+            if forwarding is not None and key in forwarding.children:
+                return forwarding.children[key].identity
             if self._why or time.monotonic() >= until:
                 return ""
             time.sleep(0.005)
@@ -222,8 +191,7 @@ class Mirror:
     def _fails(self, error: Exception) -> None:
         """MLflow did not take something: nobody knows how far it came, and whether it answers at all."""
         self._why = self._words(error)
-        self._children = None
-        self._readers.clear()
+        self._forwarding = None
         self._failures += 1
         if not self._told and time.monotonic() - self._answered > _WORTH_A_WORD:
             self._told = True
@@ -248,20 +216,28 @@ class Mirror:
     def _work(self) -> None:
         """Send what there is until the study ends."""
         tracker = self._tracker = self._tracker or Tracker(self.uri)
-        if self._children is None:
+        if (forwarding := self._forwarding) is None:
             self.published = tracker.open_study(self.experiment, self.study, tags=self._tags, running=self._running)
-            self._children = tracker.children()
+            forwarding = self._forwarding = Forwarding(
+                tracker,
+                self._journal,
+                unit=self.unit,
+                live=self._live,
+                records=self._records,
+                changed=self.changed,
+                took=self._took,
+            )
             with self._lock:
-                self._dirty = dict.fromkeys([*self._dirty, *self._children, *self._journal.keys(), *self._records])
+                self._dirty = dict.fromkeys([*self._dirty, *forwarding.children, *self._journal.keys(), *self._records])
             self._opened.set()
         while not self._gone:
             self._wake.clear()
             with self._lock:
                 keys, jobs = list(self._dirty), list(self._jobs)
             # A run that is new is made before others are filled: its trial names it.
-            for key in sorted(keys, key=self._children.__contains__):
+            for key in sorted(keys, key=forwarding.children.__contains__):
                 if not self._gone:
-                    self._try(tracker, self._children, key)
+                    self._try(forwarding, key)
             for job in jobs:  # what is said of the parent is said of runs that are there
                 try:
                     job(tracker)
@@ -283,18 +259,18 @@ class Mirror:
             if still or not self._ending:
                 self._wake.wait(_ROUND)
 
-    def _try(self, tracker: Tracker, children: dict[str, Child], key: str) -> None:
+    def _try(self, forwarding: Forwarding, key: str) -> None:
         """Bring a run; one that MLflow does not take, though it answers, is left so that others are not held up."""
         with self._lock:
             self._dirty.pop(key, None)
         if key in self._spoilt:
             return
         try:
-            self._bring(tracker, children, key)
+            forwarding.bring(key)
             self._odd.pop(key, None)
         except Exception as error:
             if self._gives_up(key, error):
-                self._readers.pop(key, None)
+                forwarding.forget(key)
                 return
             with self._lock:
                 self._dirty[key] = None
@@ -309,191 +285,3 @@ class Mirror:
         what = key if key == _ANSWER else f"run {key}"
         self._say(f"{what}: MLflow does not take all of it: {self._spoilt[key]}")
         return True
-
-    # ------------------------------------------------------------------ one run
-
-    def _bring(self, tracker: Tracker, children: dict[str, Child], key: str) -> None:
-        """Bring the child run of a run up to its journal and, where that does not tell its end, to its record."""
-        ended = self._follow(tracker, children, key) if self._journal.size(key) else None
-        record = self._records.get(key)
-        if record is not None and ended is not Finished and key not in self._live:
-            self._fill(tracker, children, record)
-        elif key in children and children[key].status == "RUNNING" and key not in self._live:
-            self._end(tracker, children[key], "KILLED", None)
-
-    def _follow(self, tracker: Tracker, children: dict[str, Child], key: str) -> type[Finished | Failed] | None:
-        """Send what the journal of a run has more; how the run has ended by it."""
-        child, reader, born = children.get(key), self._readers.get(key), self._journal.born(key)
-        if reader is not None and reader.born != born:  # the recipe was changed: this is another journal
-            reader = None
-        if reader is None:
-            began = self._journal.began(key)
-            if child is not None and began is not None and child.source and child.source != began.tags.get(SOURCE, ""):
-                tracker.unmake(children.pop(key))
-                child = None
-            whole = child is not None and child.forwarded == _reached(self._journal.size(key), born)
-            # One that was killed between the last line and the run's end has all of it and an earlier attempt's status.
-            if (
-                child is not None
-                and whole
-                and child.settled
-                and child.status == _status_by(self._journal.last(key), child.status)
-            ):
-                return None
-            reader = self._readers[key] = _Reader(born=born)
-            if child is not None and child.forwarded:
-                offset, _, of = child.forwarded.partition(" of ")
-                reader.sent = int(offset) if of == str(born) else 0
-            if child is not None and not reader.sent and child.measured:
-                reader.there = tracker.points_of(child.identity)
-        batch = _Batch()
-        for line in self._journal.read(key, reader.offset):
-            self._take(reader, line, batch, key)
-            reader.offset = line.end
-            if len(batch.points) >= BATCH:
-                child = self._send(tracker, children, key, reader, batch)
-                batch = _Batch()
-        if reader.offset > reader.sent or child is None:
-            child = self._send(tracker, children, key, reader, batch)
-        if child is None or reader.began is None:
-            return None
-        ended = reader.ended
-        if ended is None:
-            if key in self._live and child.status != "RUNNING":
-                tracker.go_on(child.identity, reader.began.name)
-                child.status = "RUNNING"
-            return None
-        status = _status_by(ended)
-        if status == "FINISHED" and child.failed:
-            tracker.unmark(child.identity)
-            child.failed = False
-        if child.status != status and key not in self._live:
-            self._end(tracker, child, status, reader.at)
-        if key not in self._live:
-            del self._readers[key]
-        if isinstance(ended, Failed) and ended.kind in (Cause.DIVERGED, Cause.PRUNED):
-            shutil.rmtree(self._journal.runs / key, ignore_errors=True)  # its pictures are in MLflow now
-        return type(ended)
-
-    def _end(self, tracker: Tracker, child: Child, status: str, at: int | None) -> None:
-        tracker.finish(child.identity, status, at)
-        child.status = status
-        self.changed["closed"] += 1
-        self._took()
-
-    def _take(self, reader: _Reader, line: Line, batch: _Batch, key: str) -> None:
-        """Add what a line comes to; one that MLflow has already is only understood."""
-        kept, at, sent = line.kept, line.at, line.end <= reader.sent
-        reader.at = at
-        points: list[Point] = []
-        match kept:
-            case Began():
-                reader.began, reader.ended = kept, None
-                if not sent:
-                    batch.parameters = kept.parameters
-                    batch.tags |= kept.tags
-            case Started() if not sent:
-                batch.tags |= kept.facts
-                batch.inputs |= dict.fromkeys(kept.data)
-            case Progress():
-                points = [(name, value, step, at) for name, told in kept.curves.items() for step, value in told]
-                if kept.rate:
-                    points.append((f"{self.unit}_per_second_now", kept.rate, kept.step, at))
-            case Scored():
-                known = reader.last.scores if reader.last and reader.last.step == kept.step else {}
-                reader.last = Scored(step=kept.step, train_seconds=0.0, scores={**known, **kept.scores})
-                points = [(name, value, kept.step, at) for name, value in kept.scores.items()]
-            case Artifact() if not sent and kept.kind != "checkpoint":
-                batch.artifacts.append(kept)
-            case Finished():
-                reader.ended = kept
-                scored = reader.last.scores if reader.last and reader.last.step == kept.step else {}
-                points = [
-                    (name, value, kept.step, at) for name, value in kept.summary.items() if scored.get(name) != value
-                ]
-            case Failed():
-                reader.ended = kept
-                if not sent:
-                    attempt = reader.began.attempt if reader.began else 1
-                    batch.failures.append((attempt, kept))
-                    batch.tags |= failure_tags(kept.kind.value, kept.reason)
-        if not sent:
-            there = reader.there
-            batch.points += [each for each in points if not there or (named(each[0]), each[2]) not in there]
-
-    def _send(
-        self, tracker: Tracker, children: dict[str, Child], key: str, reader: _Reader, batch: _Batch
-    ) -> Child | None:
-        """Send lines of a run, and then how far its journal is forwarded."""
-        began = reader.began
-        if began is None:
-            return children.get(key)
-        child = children.get(key)
-        if child is None:
-            born = reader.at if reader.born is None else reader.born
-            child = children[key] = tracker.make(key, began.name, at=born, tags=began.tags)
-            self.changed["made"] += 1
-        for artifact in batch.artifacts:
-            tracker.artifact(child.identity, Path(artifact.path), artifact.kind)
-        for attempt, failure in batch.failures:
-            words = f"{failure.kind.value}: {failure.reason}\n\n{failure.details}"
-            tracker.text(child.identity, words, f"attempts/{attempt}.txt")
-            if failure.details:
-                tracker.text(child.identity, failure.details, TRACEBACK)
-        if batch.inputs:
-            tracker.inputs(child.identity, batch.inputs)
-        reached = _reached(reader.offset, reader.born)
-        tracker.send(
-            child.identity,
-            points=batch.points,
-            parameters={} if child.forwarded else batch.parameters,  # they are there, and may not change
-            tags={**batch.tags, FORWARDED: reached},
-        )
-        child.forwarded, child.failed = reached, child.failed or bool(batch.failures)
-        reader.sent = reader.offset
-        self.changed["filled"] += 1
-        self._took()
-        return child
-
-    def _fill(self, tracker: Tracker, children: dict[str, Child], record: Record) -> None:
-        """Let MLflow have of a run what Optuna has."""
-        child = children.get(record.key)
-        if child is None:
-            child = children[record.key] = tracker.make(record.key, record.name, at=record.began, tags=record.tags)
-            self.changed["made"] += 1
-        if child.status == record.status and child.settled:
-            return
-        points = list(record.points)
-        if record.reused:
-            theirs = tracker.copy(
-                child.identity, original=record.original, study=record.reused, key=record.key, tags=record.tags
-            )
-            step = points[0][2] if points else 0
-            known = {name for name, *_ in points}
-            points += [(name, value, step, record.ended) for name, value in theirs.items() if name not in known]
-        for attempt, words in record.failures:
-            tracker.text(child.identity, words, f"attempts/{attempt}.txt")
-        tracker.send(
-            child.identity,
-            points=tracker.absent(child.identity, points),
-            parameters=record.parameters,
-            tags=record.tags,
-        )
-        if record.status == "FINISHED":
-            tracker.unmark(child.identity)
-        self._end(tracker, child, record.status, record.ended)
-
-
-def _status_by(last: Kept | None, otherwise: str = "") -> str:
-    """MLflow's word for a run whose journal ends so; `otherwise` where that is no end."""
-    match last:
-        case Finished():
-            return "FINISHED"
-        case Failed():
-            return status_of(last.kind)
-    return otherwise
-
-
-def _reached(offset: int, born: int | None) -> str:
-    """How far a journal is forwarded, and which one: the same run may have been begun in another folder."""
-    return f"{offset} of {born}"

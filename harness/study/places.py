@@ -10,7 +10,10 @@ from pathlib import Path
 from harness.errors import StudyError
 from harness.files.atomic import write_text
 from harness.runs.folder import RUNS
+from harness.runs.folder import run_folder as folder_of_run
 from harness.study.store import StudyStore
+from harness.study.store.address import exists
+from harness.study.store.listing import names
 
 _MARK = ".place"
 """The file in a study's folder that tells it from one of the same name on another machine."""
@@ -59,6 +62,20 @@ def folder(store: StudyStore, study: str) -> Path:
         before = None
     here = RUNS / study
     return (before and _found(before, store.storage, here)) or here
+
+
+def run_folder(run: str, storage: str) -> Path:
+    """The folder of a finished run, from its path or its key: here under runs/, or where a study of the storage has it.
+
+    The storage is asked only where the run is not found without. Raises StudyError.
+    """
+    try:
+        return folder_of_run(run)
+    except StudyError:
+        if not exists(storage):
+            raise
+    places = [*RUNS.glob("*"), *(folder(StudyStore.find(storage, name), name) for name in names(storage))]
+    return folder_of_run(run, {path.resolve(): path for path in reversed(places)}.values())
 
 
 def _found(before: dict[str, str], storage: str, here: Path) -> Path | None:

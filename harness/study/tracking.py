@@ -36,6 +36,7 @@ _MOST = 90  # parameters, or tags, that are sent at once
 _LONGEST = 8000  # characters of a tag
 _LONGEST_NAME = 250  # of a run, by MLflow's own table, which PostgreSQL holds it to
 _PAGE = 500  # runs that are listed at once
+_MOST_RUNS = 1_000_000  # of a study: no plan has as many
 _FOREIGN = re.compile(r"[^\w\-. /]")  # what the name of a metric may not hold
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST")
@@ -157,7 +158,9 @@ class Tracker:
         return found
 
     def _pages(self, which: str) -> Iterator[Run]:
+        """Raises MlflowException where pages come without end: a server may answer anything."""
         token: str | None = None
+        known: set[str] = set()
         while True:
             page = self.client.search_runs(
                 [self.experiment],
@@ -167,10 +170,14 @@ class Tracker:
                 run_view_type=ViewType.ACTIVE_ONLY,
                 order_by=["attributes.start_time ASC"],
             )
-            yield from page
+            new = {run.info.run_id: run for run in page if run.info.run_id not in known}
+            known |= new.keys()
+            yield from new.values()
             token = page.token
             if not token:
                 return
+            if not new or len(known) > _MOST_RUNS:
+                raise MlflowException(f"search_runs: no answer of MLflow ({len(known):,} runs, and then another page)")
 
     # ------------------------------------------------------------------ runs
 

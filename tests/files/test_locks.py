@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.files import room
 from harness.files.locks import HeldError, held
 
 HOLD = """
@@ -84,3 +87,35 @@ def test_a_fault_inside_is_not_swallowed_and_frees_the_folder(tmp_path: Path) ->
     began = time.monotonic()
     with held(tmp_path / "run"):
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_when_the_folder_is_made_is_waited_for_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    make, tries = Path.mkdir, 0
+
+    def full(path: Path, *arguments: Any, **more: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise OSError(code, os.strerror(code))
+        make(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    monkeypatch.setattr(room, "_PAUSE", 0.01)
+    words: list[str] = []
+    with held(tmp_path / "run", words.append):
+        assert (tmp_path / "run" / ".lock").exists()
+    assert words == [f"{tmp_path / 'run'} cannot be made ({os.strerror(code)}): waiting"]
+    tries = 0
+    gives_up = pytest.raises(HeldError, match="stopped while it waited for a disk that is full")
+    with gives_up, held(tmp_path / "another", words.append, lambda: tries > 1):
+        raise AssertionError("there was no room")
+    assert tries == 2
+
+
+def test_a_folder_that_cannot_be_made_for_another_reason_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(FileExistsError), held(tmp_path / "run"):
+        raise AssertionError("it is no folder")

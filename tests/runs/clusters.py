@@ -46,10 +46,10 @@ seeds: 3
 QUICK = {
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 2,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 4,
 }
-"""A node that is gone is found out within seconds."""
+"""A node that is gone is found out within seconds, and one on a machine under load is not taken for gone."""
 
 
 def write(folder: Path) -> None:

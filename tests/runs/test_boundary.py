@@ -104,6 +104,8 @@ def test_a_mistake_of_the_user_is_said_as_it_is(tmp_path: Path) -> None:
         (KilledError("the command 'train' ended with SIGSEGV"), Cause.LOST),
         (RecipeError("the command 'train' ended with exit code 3"), Cause.ERROR),
         (OSError(errno.ENOENT, "No such file"), Cause.ERROR),
+        (OSError(errno.ENOSPC, "No space left on device"), Cause.LOST),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Cause.LOST),
         (RuntimeError("shapes do not fit"), Cause.ERROR),
     ],
 )
@@ -119,3 +121,9 @@ def test_what_torch_raises_where_a_tensor_does_not_fit_is_want_of_memory(tmp_pat
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
     assert fault(caught.value, Address("toy"), tmp_path).kind is Cause.MEMORY
+
+
+def test_a_mistake_that_comes_of_a_full_disk_may_go_another_way(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        raise RecipeError("the photos cannot be prepared") from OSError(errno.ENOSPC, "No space left on device")
+    assert fault(caught.value, Address("toy"), tmp_path).kind is Cause.LOST

@@ -9,7 +9,7 @@ import pytest
 from harness.recipes.events import Cause, Failed, Noted, Progress, Scored, Started
 from harness.runs.liveness import Limits, Watch, limits, spoken
 
-LIMITS = Limits(said=30, lost=600, quiet=1800, news=7200)
+LIMITS = Limits(said=30, lost=600, quiet=1800, starting=7200, news=7200)
 
 
 def test_a_slot_that_gives_signs_and_news_is_never_spoken_of() -> None:
@@ -26,7 +26,7 @@ def test_silence_is_said_once_and_again_after_another_sign() -> None:
     assert watch.due(29) is None
     said = watch.due(31)
     assert isinstance(said, Noted)
-    assert said.text.startswith("no sign of life for 31 s (loading)")
+    assert said.text.startswith("no sign of life for 31 s (starting)")
     assert "10 min" in said.text
     assert watch.due(40) is None
     watch.sign(50)
@@ -57,13 +57,39 @@ def test_a_run_that_lives_and_tells_nothing_is_said_and_given_up_only_where_a_li
 
 def test_a_word_of_its_own_is_no_news_of_the_run() -> None:
     watch = Watch(limits=LIMITS, began=0)
+    watch.event(Started(facts={}), 0)
     watch.event(Noted(text="the disk is full"), 7199)
     assert isinstance(watch.due(7200), Failed)
 
 
+def test_a_run_that_never_starts_is_given_up_after_two_hours_and_one_that_speaks_of_its_data_is_not() -> None:
+    def end(noted: int) -> float:
+        watch = Watch(limits=limits(None), began=0)
+        for now in range(1, 50_000):
+            watch.sign(now)
+            if noted and now % noted == 0 and now <= 30_000:
+                watch.event(Noted(text="prepared some more"), now)
+            if isinstance(said := watch.due(now), Failed):
+                assert said.kind is Cause.HUNG
+                assert said.reason == "it told nothing for 2.0 h (starting; --hung-after)"
+                return now
+        return math.inf
+
+    assert end(noted=0) == 7200
+    assert end(noted=5000) == 30_000 + 7200
+
+
+def test_a_run_that_trains_is_given_up_by_default_only_where_it_gives_no_sign() -> None:
+    watch = Watch(limits=limits(None), began=0)
+    watch.event(Started(facts={}), 0)
+    for now in range(0, 1_000_000, 20):
+        watch.sign(now)
+        assert not isinstance(watch.due(now + 19), Failed)
+
+
 @pytest.mark.parametrize(
     ("minutes", "silent", "quiet"),
-    [(None, 600, math.inf), (0, math.inf, math.inf), (5, 300, 300), (60, 600, 3600), (0.1, 30, 6)],
+    [(None, 600, 7200), (0, math.inf, math.inf), (5, 300, 300), (60, 600, 3600), (0.1, 30, 6)],
 )
 def test_what_the_user_states_is_when_a_silent_and_a_quiet_run_are_given_up(
     minutes: float | None, silent: float, quiet: float

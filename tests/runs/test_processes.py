@@ -44,6 +44,17 @@ def odd(run: Run, mood: str = "well"):
     if mood == "haunted":
         threading.Thread(target=haunt, args=(run,), daemon=True).start()
         return {"total": 1.0}
+    if mood == "chatty":
+        print("one")
+        sys.stderr.write("half")
+        for percent in range(3):
+            sys.stderr.write(f"\\r{percent} %")
+            sys.stderr.flush()
+        sys.stderr.write("\\n")
+        os.write(1, "caf\u00e9 \\xff\\n".encode("latin-1"))
+        subprocess.run([sys.executable, "-c", "print('of a child')"])
+        print("no end", end="")
+        return {"total": 1.0}
     if mood == "loud":
         print("the last words")
         os.abort()
@@ -247,3 +258,34 @@ def test_slots_and_their_children_end_with_a_coordinator_that_is_killed(tmp_path
     process.kill()
     process.wait()
     assert gone([*pids, *children])
+
+
+def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(tmp_path: Path) -> None:
+    said: list[str] = []
+    launcher = ProcessLauncher(1, say=said.append)
+    description = run_in(tmp_path, "chatty")
+    launcher.submit(0, description)
+    until(launcher, lambda found: bool(found) and isinstance(found[-1], Finished))
+    want = [f"{description.name}: {text}" for text in ("one", "2 %", "caf\ufffd \ufffd", "of a child")]
+    end = time.monotonic() + 30
+    while said != want and time.monotonic() < end:  # the slot lives on: nothing waits for its end
+        time.sleep(0.05)
+    assert said == want
+    launcher.close()
+    while len(said) == len(want) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert said == [*want, f"{description.name}: no end"]
+
+
+def test_what_a_run_prints_goes_to_standard_error_where_nobody_takes_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launcher = ProcessLauncher(1)
+    launcher.submit(0, run_in(tmp_path, "chatty"))
+    until(launcher, lambda found: bool(found) and isinstance(found[-1], Finished))
+    launcher.close()
+    end, said = time.monotonic() + 30, ""
+    while "no end" not in said and time.monotonic() < end:
+        said += capfd.readouterr().err
+        time.sleep(0.05)
+    assert "odd: one\nodd: 2 %\n" in said

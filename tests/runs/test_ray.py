@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +19,11 @@ from harness.errors import StudyError
 from harness.measures import Measure
 from harness.recipes.address import Address
 from harness.recipes.checkpoint import NAME
-from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
+from harness.recipes.events import Artifact, Cause, Event, Failed, Finished, Noted, Scored, Started
 from harness.runs import ray as launching
 from harness.runs.description import RunDescription
 from harness.runs.ray import RayLauncher, connected, nodes
+from harness.runs.shipping import Part
 
 _SPEC = importlib.util.spec_from_file_location("clusters", Path(__file__).with_name("clusters.py"))
 assert _SPEC is not None
@@ -106,10 +110,60 @@ def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
         assert (folder / NAME).is_file()
         assert json.loads((folder / "run.json").read_text())["folder"] == str(tmp_path)
         assert [event.path for event in events if isinstance(event, Artifact)] == [f"runs/study/{key}/{NAME}"] * 4
-    # An actor is kept for the next run, which goes on from the checkpoint that came back.
-    launcher.submit(0, slow("a", steps=6, pause=0.0))
+    # An actor is kept for the next run, which goes on from what came back, and tells again what it told.
+    launcher.submit(0, slow("a", steps=6, pause=0.0, trick=True))
     again = until_end(launcher, 0)[0]
-    assert [event.step for event in again if isinstance(event, Scored)] == [5, 6]
+    assert [event.step for event in again if isinstance(event, Scored)] == [1, 2, 3, 4, 5, 6]
+    assert [event.scores for event in again if isinstance(event, Scored)][:4] == scores  # those of no trick
+
+
+def test_a_full_disk_of_the_coordinators_is_waited_for_and_costs_the_run_nothing(
+    launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tries = launching.receive, 0
+
+    def full(folder: Path, part: Part) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(folder, part)
+
+    monkeypatch.setattr(launching, "receive", full)
+    monkeypatch.setattr(launching, "_LOST", 2.5)  # that the node is not asked meanwhile is not its silence
+    launcher._token = Path("nowhere")
+    launcher.submit(0, slow("a", steps=6, pause=0.0))
+    found = until_end(launcher, 0)[0]
+    assert tries > 4
+    assert [event.step for event in found if isinstance(event, Scored)] == [1, 2, 3, 4, 5, 6]
+    assert isinstance(found[-1], Finished)
+    (said,) = [event.text for event in found if isinstance(event, Noted)]
+    assert said.startswith("runs/study/a cannot be written (No space left on device): what ")
+    assert (tmp_path / "runs" / "study" / "a" / NAME).is_file()
+    assert json.loads((tmp_path / "runs" / "study" / "a" / "run.json").read_text())["folder"] == str(tmp_path)
+
+
+def test_a_slot_that_is_given_up_or_closed_leaves_nothing_in_its_nodes_temporary_folder(
+    launcher: RayLauncher, slow: Callable[..., RunDescription]
+) -> None:
+    def left() -> set[Path]:
+        return set(Path(tempfile.gettempdir()).glob("harness-slot-*"))
+
+    before = left()
+    launcher._token = Path("nowhere")
+    for slot in (0, 1):
+        launcher.submit(slot, slow(f"{slot}", steps=500))
+        until(launcher, slot, Scored)
+    assert len(left() - before) == 2
+    launcher.kill(0)
+    until_gone = time.monotonic() + 30
+    while len(left() - before) > 1 and time.monotonic() < until_gone:
+        time.sleep(0.1)
+    assert len(left() - before) == 1
+    launcher.submit(0, slow("2", steps=1))  # the place of the one that was killed is free again
+    assert isinstance(until_end(launcher, 0)[0][-1], Finished)
+    launcher.close()
+    assert left() <= before
 
 
 def test_an_interrupted_run_saves_a_checkpoint_that_comes_back_and_one_without_a_place_just_ends(
@@ -244,11 +298,13 @@ def test_a_node_that_dies_costs_one_attempt_of_its_run_which_goes_on_from_what_c
         launcher._token = Path("nowhere")
         for slot in (0, 1):
             launcher.submit(slot, slow(f"{slot}", steps=60))
-        steps = {0: 0, 1: 0}
+        steps, first = {0: 0, 1: 0}, {}
         while min(steps.values()) < 5:
             for slot, event in launcher.events(0.5):
+                assert not isinstance(event, Finished | Failed), event
                 if isinstance(event, Scored):
                     steps[slot] = event.step
+                    first.setdefault(slot, event)
         made.remove_node(next(iter(made.worker_nodes)), allow_graceful=False)
         found = until_end(launcher, 0, 1)
         ends = {slot: events[-1] for slot, events in found.items()}
@@ -257,14 +313,12 @@ def test_a_node_that_dies_costs_one_attempt_of_its_run_which_goes_on_from_what_c
         assert isinstance(last, Failed)
         assert last.kind is Cause.LOST
         assert isinstance(ends[1 - lost], Finished)
-        came_back = (
-            max(event.step for event in found[lost] if isinstance(event, Scored)) if found[lost][:-1] else steps[lost]
-        )
-        launcher.submit(lost, slow(f"{lost}", steps=60))  # the other slot's node takes it
+        launcher.submit(lost, slow(f"{lost}", steps=60, trick=True))  # the other slot's node takes it
         again = until_end(launcher, lost)[lost]
         assert isinstance(again[-1], Finished)
-        first = min(event.step for event in again if isinstance(event, Scored | Progress))
-        assert 1 < first <= came_back + 1
+        told = [event for event in again if isinstance(event, Scored)]
+        assert [event.step for event in told] == list(range(1, 61))
+        assert told[0].scores == first[lost].scores  # which it would not be with the trick, had it begun anew
         launcher.close()
 
 

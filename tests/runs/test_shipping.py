@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -88,6 +89,60 @@ def test_parts_that_do_not_follow_one_another_leave_what_was_there(tmp_path: Pat
     with pytest.raises(ValueError, match="begins at 5 bytes, after 3"):
         receive(tmp_path, Part(name="file", start=5, data=b"abc", last=True))
     assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_part_that_a_full_disk_did_not_take_can_be_received_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "file").write_text("old")
+    receive(tmp_path, Part(name="file", data=b"abc", last=False))
+    last = Part(name="file", start=3, data=b"def")
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(*((os, "fsync", full) if fails == "fsync" else (Path, "replace", full)))
+            with pytest.raises(OSError, match="No space left"):
+                receive(tmp_path, last)
+        assert (tmp_path / "file").read_text() == "old"
+    receive(tmp_path, last)
+    assert (tmp_path / "file").read_text() == "abcdef"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_checkpoint_is_to_be_like_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no 'checkpoint\.pt' to be like"):
+        receive(tmp_path, Part(name="checkpoint-before.pt", like="checkpoint.pt"))
+
+
+def test_what_a_run_has_told_comes_before_a_checkpoint_and_says_all_that_was_told_before_it(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    changes = Changes(here)
+
+    def step(number: int) -> None:
+        with open(here / ".told.jsonl", "a") as file:
+            file.write(f"{number}\n")
+        (here / ".new").write_text(f"{number}")
+        (here / ".new").replace(here / "checkpoint.pt")
+
+    step(1)
+    step(2)
+    names = []
+    for part in changes.parts():
+        names.append(part.name)
+        receive(there, part)
+        step(3)  # while it is sent
+    assert names == [".told.jsonl", "checkpoint.pt"]
+    assert (there / ".told.jsonl").read_text() == "1\n2\n"
+    assert (there / "checkpoint.pt").read_text() == "2"
+    for part in changes.parts():
+        receive(there, part)
+    assert (there / "checkpoint.pt").read_text() == "3"
+    assert (there / ".told.jsonl").read_text() == "1\n2\n3\n3\n"
 
 
 def test_a_recipes_files_keep_their_places_within_the_project_or_to_one_another(tmp_path: Path) -> None:

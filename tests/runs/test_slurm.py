@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness.errors import StudyError
+from harness.files import room
 from harness.recipes.checkpoint import NAME
 from harness.recipes.events import Cause, Event, Failed, Finished, Noted, Scored
 from harness.runs import slurm
@@ -68,6 +71,57 @@ def processes_of(launcher: SlurmLauncher, slot: int) -> list[int]:
     """The job's own process, which submitit's controller starts."""
     controller = launcher._jobs[slot].job._process.pid
     return [int(child) for child in Path(f"/proc/{controller}/task/{controller}/children").read_text().split()]
+
+
+def full(*arguments: object, **more: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_takes_no_order_is_waited_for_and_costs_the_run_nothing(
+    launcher: SlurmLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(slurm, "write_text", full)
+        launcher.submit(0, slow("a", steps=1, pause=0.0))
+        launcher.submit(1, slow("b", steps=1, pause=0.0))
+        said = [event for _ in range(5) for _, event in launcher.events(0.5)]
+        assert said == [Noted(text=".harness/slurm cannot be written (No space left on device): its job waits")] * 2
+        launcher.interrupt(1)
+        ((slot, event),) = launcher.events(0.1)
+        assert slot == 1
+        assert isinstance(event, Failed)
+        assert event.kind is Cause.INTERRUPTED
+    found = until(launcher, 0, Finished, Failed)
+    assert isinstance(found[-1], Finished), found
+
+
+def test_an_event_that_a_full_disk_did_not_take_is_added_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_PAUSE", 0.01)
+    sync, calls = os.fsync, []
+
+    def full_at_first(file: int) -> None:
+        calls.append(file)
+        if len(calls) < 3:
+            full()
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full_at_first)
+    with open(tmp_path / "events", "ab", buffering=0) as file:
+        for step in (1, 2):
+            slurm._append(file, Scored(step=step, train_seconds=0.0, scores={"total": 1.0}), lambda: False)
+        calls.clear()
+        with pytest.raises(OSError, match="No space"):
+            slurm._append(file, Noted(text="lost"), lambda: len(calls) > 1)
+    written = (tmp_path / "events").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in written] == [1, 2]
+
+
+def test_a_sign_of_life_is_written_over_the_last_one(tmp_path: Path) -> None:
+    for sign in (b"12345678", b"abcdefgh"):
+        slurm._overwrite(tmp_path / "deep" / "alive", sign)
+        assert (tmp_path / "deep" / "alive").read_bytes() == sign
 
 
 def test_a_job_trains_as_this_process_would_and_is_asked_to_stop_through_a_file(

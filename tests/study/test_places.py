@@ -9,7 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import main
 from harness.errors import StudyError
 from harness.spec import load
 from harness.study import places
@@ -117,3 +119,25 @@ def test_where_the_folder_is_not_here_it_is_said_before_training_starts_anew(pro
     store = StudyStore.find(f"sqlite:///{project}/optuna.db", "moved")
     assert places.find(store) == ""
     assert places.folder(store, store.name) == Path("runs", name)
+
+
+def test_a_finished_run_is_found_by_its_key_from_another_folder_through_the_storage(
+    project: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(project)
+    (study,) = (project / "runs").iterdir()
+    keys = sorted(path.parent.name for path in study.glob("*/run.json"))
+    url = f"sqlite:///{project}/optuna.db"
+    assert places.run_folder(keys[0], url) == Path("runs", study.name, keys[0])
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    assert places.run_folder(keys[0], url) == study / keys[0]
+    assert places.run_folder(str(study / keys[1]), "sqlite:///nothing.db") == study / keys[1]
+    with pytest.raises(StudyError, match=f"no finished run is 'zzz'; .* keys of the storage's .*: {', '.join(keys)}"):
+        places.run_folder("zzz", url)
+    with pytest.raises(StudyError, match=r"no finished run is 'zzz'; .* keys under runs/: none"):
+        places.run_folder("zzz", "sqlite:///nothing.db")
+    assert not Path("nothing.db").exists()
+    done = CliRunner().invoke(main, ["sample", keys[0], "--storage", url, "--output", "drawn"])
+    assert "recipe 'toy' draws no images" in done.output
+    assert done.exit_code == 2

@@ -37,6 +37,12 @@ def stored(storage: str) -> list[Stored]:
     return sorted(found, key=lambda each: (each.last or datetime.min, each.name), reverse=True)
 
 
+def names(storage: str) -> list[str]:
+    """The studies of a storage by their names. Makes nothing. Raises StudyError."""
+    found: list[str] = optuna.get_all_study_names(opened(storage))
+    return found
+
+
 def _stored(study: optuna.Study) -> Stored:
     trials = study.get_trials(deepcopy=False)
     plan = outcomes.plan_of(study.user_attrs)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from harness.errors import StudyError
+from harness.files.lines import whole_or_not
 from harness.study.store import databases
 from harness.study.store.address import exists, is_log, without_password
 from harness.study.store.databases import BUSY, Program
@@ -116,13 +115,8 @@ class _File(BaseJournalBackend):
         return self._inner.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        size = self._path.stat().st_size
-        try:
+        with whole_or_not(self._path):
             self._inner.append_logs(logs)
-        except OSError:
-            with suppress(OSError):
-                os.truncate(self._path, size)
-            raise
 
 
 class _Redis(BaseJournalBackend):

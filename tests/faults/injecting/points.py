@@ -96,7 +96,7 @@ POINTS: tuple[Point, ...] = (
     *_points("between create and attach", "coordinator", "harness.study.tracking:Tracker.make"),
     *_points("training", "coordinator", "harness.study.coordinator:Coordinator._note"),
     *_points("training", "coordinator", "harness.study.journal:Journal.append"),
-    *_points("training", "coordinator", "harness.study.journal:_write", when=("before", "half", "after")),
+    *_points("training", "coordinator", "harness.files.lines:add", when=("before", "half", "after")),
     *_points("training", "slot", "harness.recipes.run:Run.emit", "harness.recipes.run:Run.restore"),
     *_points(
         "mid-checkpoint",
@@ -127,7 +127,7 @@ POINTS: tuple[Point, ...] = (
         "coordinator",
         "harness.study.tracking:Tracker.send",
         "harness.study.tracking:Tracker.finish",
-        "harness.study.mirror:Mirror._send",
+        "harness.study.forwarding:Forwarding._send",
         f"{_CLIENT}.log_batch",
         f"{_CLIENT}.create_run",
         f"{_CLIENT}.set_terminated",
