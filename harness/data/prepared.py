@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,6 @@ from PIL import Image
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
 from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
-from harness.data.processes import in_processes
 from harness.data.settings import DataSettings
 from harness.data.sources import SOURCES, Photo, check, fingerprint, photos
 from harness.errors import DataError
@@ -25,7 +25,6 @@ from harness.files.images import read_rgb
 from harness.settings import cache_folder
 
 _VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
-_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,9 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
-    results = in_processes(partial(_cut, crop=settings.crop, size=settings.size), found, workers, chunk=_CHUNK)
+    # Threads, which start at once: Pillow decodes and resizes without the interpreter's lock.
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(partial(_cut, crop=settings.crop, size=settings.size), found))
     skipped = [Skipped(photo.name, cut) for photo, cut in zip(found, results, strict=True) if isinstance(cut, str)]
     kept = [(photo.name, cut) for photo, cut in zip(found, results, strict=True) if not isinstance(cut, str)]
     images = [image for _, cut in kept for image in cut]

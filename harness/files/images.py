@@ -35,6 +35,9 @@ def read_rgb(file: Path | IO[bytes]) -> Image.Image:
                 raise ValueError(f"has {size}, more than {_MOST_PIXELS:,} in all; save it smaller")
             if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
                 raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
+            if opened.mode == "RGB":  # of which `convert` would make a copy
+                opened.load()
+                return opened
             return opened.convert("RGB")
     except UnidentifiedImageError:
         raise OSError(f"cannot identify it as an image of the kinds that are read: {', '.join(_KINDS)}") from None
