@@ -128,7 +128,8 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
     grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(cut) for _, cut in kept] if grouped else [1] * len(images)
-    array = np.stack(images)
+    array = np.empty((len(images), *images[0].shape), np.uint8)  # in the order of the file, which is then soon written
+    np.stack(images, out=array)
     about = {
         "identity": identity,
         "names": [name for name, cut in kept for _ in cut],
