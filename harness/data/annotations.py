@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -17,9 +19,9 @@ class BadAnnotation(ValueError):  # noqa: N818 - a reason to skip a photo, told 
 def read_boxes(path: Path, size: tuple[int, int]) -> list[Box]:
     """The boxes of an annotation for an image of `size` (width, height). Raises BadAnnotation."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
             raise BadAnnotation("annotation is no file")
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise BadAnnotation(f"no annotation: {error.strerror}") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,15 @@ from PIL import Image
 
 from harness.data import synthetic
 from harness.data.annotations import BadAnnotation, read_boxes
-from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
-from harness.data.processes import in_processes
+from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box, Size
 from harness.data.settings import DataSettings
 from harness.data.sources import SOURCES, Photo, check, fingerprint, photos
 from harness.errors import DataError
 from harness.files.caching import filled
-from harness.files.images import read_rgb
+from harness.files.images import in_rgb, opened
 from harness.settings import cache_folder
 
-_VERSION = 1  # of the cache's layout and of what the crops mean; part of every fingerprint
-_CHUNK = 64
+_VERSION = 2  # of the cache's layout and of what the crops mean; part of every fingerprint
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,9 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
-    results = in_processes(partial(_cut, crop=settings.crop, size=settings.size), found, workers, chunk=_CHUNK)
+    # Threads, which start at once: Pillow decodes and resizes without the interpreter's lock.
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(partial(_cut, crop=settings.crop, size=settings.size), found))
     skipped = [Skipped(photo.name, cut) for photo, cut in zip(found, results, strict=True) if isinstance(cut, str)]
     kept = [(photo.name, cut) for photo, cut in zip(found, results, strict=True) if not isinstance(cut, str)]
     images = [image for _, cut in kept for image in cut]
@@ -127,7 +128,8 @@ def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: st
         raise DataError(f"data.root: no usable image among {len(found)} photos; the first: {skipped[0].reason}")
     grouped = len(CUTS[settings.crop]) > 1
     sizes = [len(cut) for _, cut in kept] if grouped else [1] * len(images)
-    array = np.stack(images)
+    array = np.empty((len(images), *images[0].shape), np.uint8)  # in the order of the file, which is then soon written
+    np.stack(images, out=array)
     about = {
         "identity": identity,
         "names": [name for name, cut in kept for _ in cut],
@@ -146,18 +148,40 @@ def _cut(photo: Photo, crop: str, size: int) -> list[np.ndarray[Any, Any]] | str
     Or the reason why it gives none.
     """
     try:
-        image = read_rgb(photo.path)
-        boxes = [Box(0, 0, *image.size)]
-        if crop in NEEDS_BOX:
-            assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"
-            boxes = read_boxes(photo.annotation, image.size)
+        with opened(photo.path) as image:
+            areas = _areas(photo, crop, image.size)
+            smaller = decode_smaller(image, areas, size)
+            decoded = in_rgb(image)
     except BadAnnotation as error:
         return str(error)
     except (OSError, ValueError) as error:
         return f"unreadable image: {error}".replace(str(photo.path), photo.name)
-    crops = [CROPS[name](image.size, box) for box in boxes for name in CUTS[crop]]
-    areas = [area for area in crops if area is not None and area.width > 0 and area.height > 0]
     if not areas:
         return f"crop {crop} leaves nothing of its boxes"
-    cut = [image.resize((size, size), Image.Resampling.LANCZOS, box=area) for area in areas]
+    boxes = [(left / smaller, top / smaller, right / smaller, low / smaller) for left, top, right, low in areas]
+    cut = [decoded.resize((size, size), Image.Resampling.LANCZOS, box=box) for box in boxes]
     return [np.asarray(each).transpose(2, 0, 1) for each in cut]
+
+
+def _areas(photo: Photo, crop: str, size: Size) -> list[Box]:
+    """What is cut out of a photo of `size`. Raises BadAnnotation."""
+    boxes = [Box(0, 0, *size)]
+    if crop in NEEDS_BOX:
+        assert photo.annotation is not None, "check() refuses crops that need boxes where there are none"
+        boxes = read_boxes(photo.annotation, size)
+    crops = [CROPS[name](size, box) for box in boxes for name in CUTS[crop]]
+    return [area for area in crops if area is not None and area.width > 0 and area.height > 0]
+
+
+def decode_smaller(image: Image.Image, areas: Sequence[Box], size: int) -> int:
+    """Have a JPEG that is not decoded yet decoded at 1/2, 1/4 or 1/8 of its size, and say by how much: 1 of others.
+
+    As small as leaves every one of the areas at least `size` px wide and high: libjpeg makes fewer pixels of each
+    block, and there are fewer to resize. A pixel is then exactly so many of the whole image, at the far edges too.
+    """
+    whole = image.size
+    least = min((min(area.width, area.height) for area in areas), default=0)
+    smaller = next((each for each in (8, 4, 2) if least >= each * size), 1)
+    if smaller > 1 and image.format == "JPEG":
+        image.draft("RGB", (whole[0] // smaller, whole[1] // smaller))
+    return smaller if image.size == tuple(-(-side // smaller) for side in whole) else 1

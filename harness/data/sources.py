@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from harness.data.crops import NEEDS_BOX
 from harness.errors import DataError
 from harness.files import IMAGE_SUFFIXES
+from harness.files.digests import file_digest
 
 if TYPE_CHECKING:
     from harness.data.settings import DataSettings
 
 HELD_OUT = 5  # every so many-th photo
+_NOTHING = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,5 @@ def fingerprint(found: list[Photo]) -> str:
     for photo in found:
         digest.update(os.fsencode(photo.name))
         for path in (photo.path, photo.annotation):
-            content = path.read_bytes() if path is not None and path.is_file() else b""
-            digest.update(hashlib.sha256(content).digest())
+            digest.update(file_digest(path) if path is not None and path.is_file() else _NOTHING)
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from harness.data.crops import Box
 from harness.data.dog import BREEDS, Breed, draw_dog
 from harness.data.processes import in_processes
 from harness.files.caching import filled
+from harness.files.digests import file_digest
 
 _VERSION = 2  # of the drawing; a change of it is another data set
 _CHUNK = 50
@@ -67,7 +68,7 @@ def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUM):
         digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(file_digest(path))
     return digest.hexdigest()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,7 +23,22 @@ _MOST_PIXELS = 80_000_000  # of one image: two thirds of a gigabyte while it is 
 
 
 def read_rgb(file: Path | IO[bytes]) -> Image.Image:
-    """The image in RGB with 8 bits a channel.
+    """The image in RGB with 8 bits a channel. Raises what `opened` does."""
+    with opened(file) as image:
+        return in_rgb(image)
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """An image that is `opened`, decoded."""
+    if image.mode != "RGB":
+        return image.convert("RGB")
+    image.load()  # of this `convert` would make a copy
+    return image
+
+
+@contextmanager
+def opened(file: Path | IO[bytes]) -> Iterator[Image.Image]:
+    """An image whose size is known and whose pixels are decoded within.
 
     Raises OSError where it cannot be read, and ValueError where it is no sound image, or has a range of more than 8
     bits, which Pillow would cut off.
@@ -29,13 +46,13 @@ def read_rgb(file: Path | IO[bytes]) -> Image.Image:
     # From memory, where a piece that claims to be 4 GB is as long as the file: from a file that much is made room for.
     content = file.read_bytes() if isinstance(file, Path) else file.read()
     try:
-        with Image.open(io.BytesIO(content), formats=_KINDS) as opened:
-            if opened.width * opened.height > _MOST_PIXELS:
-                size = f"{opened.width:,} x {opened.height:,} pixels"
+        with Image.open(io.BytesIO(content), formats=_KINDS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                size = f"{image.width:,} x {image.height:,} pixels"
                 raise ValueError(f"has {size}, more than {_MOST_PIXELS:,} in all; save it smaller")
-            if opened.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
-                raise ValueError(f"has more than 8 bits a channel (mode {opened.mode}); save it as 8-bit")
-            return opened.convert("RGB")
+            if image.mode[0] in "IF":  # 16-bit grey, whole and floating numbers: Pillow makes all above 255 white
+                raise ValueError(f"has more than 8 bits a channel (mode {image.mode}); save it as 8-bit")
+            yield image
     except UnidentifiedImageError:
         raise OSError(f"cannot identify it as an image of the kinds that are read: {', '.join(_KINDS)}") from None
     except (SyntaxError, Image.DecompressionBombError) as error:
@@ -94,5 +111,5 @@ def write_images(images: Tensor, output: Path) -> None:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
+    picture.save(buffer, format="PNG", compress_level=3)  # a quarter of the usual level's time, an eighth more bytes
     return buffer.getvalue()

@@ -13,6 +13,7 @@ import torch
 from harness.metrics.features import row_blocks
 from harness.metrics.gram import product_error, read_pairs, squared_lengths
 
+_TAME = 1e-9, 1e9  # lengths of rows whose products neither overflow in float32 nor sink into its denormals
 _WAITING = 1_000_000  # pairs to be computed anew before they are
 
 
@@ -27,8 +28,8 @@ class Memorization:
 
 def memorization(generated: torch.Tensor, real: torch.Tensor) -> Memorization:
     """Memorisation distance of [M, D] generated from [N, D] real features."""
-    search = NearestByAngle(generated, real)
-    read_pairs(generated, real, search)
+    search = NearestByAngle(generated, real, single=True)
+    read_pairs(generated, real, search, dtype=search.dtype)
     return search.found()
 
 
@@ -38,15 +39,24 @@ class NearestByAngle:
     The product rules out all but the most similar and what rounding cannot tell from it. Those are computed as
     |u - (+-v)|^2 / 2 of the unit rows, which keeps its relative precision where 1 - cos would cancel. Of equally near
     real images the first is named. Where every row of a side is zeros, no image resembles another: the distance is 1.
+
+    With `single`, products in float32 are read where they will do: `dtype` says. They rule out less, and what is found
+    is the same to the last bit.
     """
 
-    def __init__(self, generated: torch.Tensor, real: torch.Tensor) -> None:
+    def __init__(self, generated: torch.Tensor, real: torch.Tensor, *, single: bool = False) -> None:
         self._sides = generated, real
         self._lengths = squared_lengths(generated).sqrt_()
         real_lengths = squared_lengths(real).sqrt_()
         self._empty = real_lengths == 0
-        self._inverse = torch.where(self._empty, 0.0, 1 / real_lengths)
-        self._error = 2 * product_error(real.shape[1])
+        lengths = torch.cat([self._lengths, real_lengths])
+        lengths = lengths[lengths > 0]
+        # Not on a GPU, where a setting may round products to TF32.
+        single = single and real.device.type == "cpu" and generated.dtype == real.dtype == torch.float32
+        single = single and bool(((lengths > _TAME[0]) & (lengths < _TAME[1])).all())
+        self.dtype = torch.float32 if single else torch.float64
+        self._inverse = torch.where(self._empty, 0.0, 1 / real_lengths).to(self.dtype)
+        self._error = 2 * product_error(real.shape[1], self.dtype)
         # The largest product with a unit real row so far, in units of the generated row; none is sought for zeros.
         self._best = torch.zeros_like(self._lengths).masked_fill_(self._lengths == 0, torch.inf)
         self._pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []

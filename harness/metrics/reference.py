@@ -21,7 +21,7 @@ from harness.metrics.frechet import Moments
 from harness.metrics.scores import RealSide
 from harness.settings import cache_folder
 
-_FORMAT = 8
+_FORMAT = 9
 _MANIFEST = "manifest.json"
 _ARRAYS = {  # a file's name -> the attribute of a Reference that is in it
     "features": "features",
@@ -30,6 +30,7 @@ _ARRAYS = {  # a file's name -> the attribute of a Reference that is in it
     "factor": "moments.factor",
     "radii": "radii",
     "kernel_sums": "kernel_sums",
+    "projections": "projections",
 }
 
 
@@ -136,6 +137,7 @@ def _load(folder: Path, fingerprint: str, device: torch.device) -> Reference | N
             "moments": moments,
             "radii": tensors["radii"],
             "kernel_sums": tensors["kernel_sums"].cpu(),
+            "projections": tensors["projections"],
             "memorization_baseline": float(manifest["memorization_baseline"]),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -16,7 +16,7 @@ from harness.metrics.gram import Reader, read_own_pairs, read_pairs
 from harness.metrics.kernel import KernelSums, distance_of_sums, own_sums, part_count
 from harness.metrics.manifold import DENSITY_K, PRECISION_K, Balls, NearestOthers
 from harness.metrics.memorization import Memorization, NearestByAngle, memorization
-from harness.metrics.sliced import monge_distance
+from harness.metrics.sliced import monge_distance, projections
 
 _EPSILON = 1e-15
 
@@ -78,6 +78,11 @@ class RealSide:
         read_own_pairs(self.features, kernel, others)
         return kernel.sums, others.radii()
 
+    @cached_property
+    def projections(self) -> torch.Tensor:
+        """[1000, N] float64: the real rows as MIND sees them. More memory than the rows, so scores do not make them."""
+        return projections(self.features)
+
     def nearest(self, generated: torch.Tensor) -> Memorization:
         """The nearest real image of each of [M, D] generated ones, and how far it is."""
         generated = check_features("generated", generated, dim=self.features.shape[1])
@@ -128,7 +133,7 @@ class RealSide:
         extrapolated = frechet_infinity(self.moments, generated) if infinity else math.nan
         memorized, more = self._against(generated, kid, manifold)
         if mind:
-            more["mind"] = monge_distance(self.features, generated)
+            more["mind"] = monge_distance(self.features, generated, self.__dict__.get("projections"))
         if influence is not None:
             more["mifid_error"] = _mifid_error(fid, influence, memorized, tau)
         return Scores(

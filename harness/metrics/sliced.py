@@ -11,6 +11,7 @@ between all of both, and no image is drawn. The directions are the same in every
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ RECORD = f"{DIRECTIONS} directions, RandomState({_SEED})"
 """What the numbers depend on beside the features."""
 
 
+@cache
 def directions(dim: int) -> torch.Tensor:
     """[dim, DIRECTIONS] float64 columns of length 1, evenly spread over the sphere.
 
@@ -32,17 +34,25 @@ def directions(dim: int) -> torch.Tensor:
     return torch.from_numpy((drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).T.copy())
 
 
-def monge_distance(real: torch.Tensor, generated: torch.Tensor) -> float:
-    """MIND of [N, D] and [M, D] features on one device, a few directions at a time."""
+def monge_distance(real: torch.Tensor, generated: torch.Tensor, projected: torch.Tensor | None = None) -> float:
+    """MIND of [N, D] and [M, D] features on one device, a few directions at a time.
+
+    `projected` are the `projections` of the real ones, where they are known: most of the work of few generated ones.
+    """
     dim = real.shape[1]
     along = directions(dim).to(real.device)
+    apart = []
     # The values along a direction of both sides, their copies while they are sorted, and their differences.
-    blocks = row_blocks(DIRECTIONS, 4 * (len(real) + len(generated)))
-    apart = [
-        squared_wasserstein(_sorted_along(along[:, block], real), _sorted_along(along[:, block], generated)).sum()
-        for block in blocks
-    ]
+    for block in row_blocks(DIRECTIONS, 4 * (len(real) + len(generated))):
+        theirs = _sorted_along(along[:, block], real) if projected is None else projected[block]
+        apart.append(squared_wasserstein(theirs, _sorted_along(along[:, block], generated)).sum())
     return 3 * dim * float(torch.stack(apart).sum()) / DIRECTIONS
+
+
+def projections(features: torch.Tensor) -> torch.Tensor:
+    """[DIRECTIONS, N] float64: [N, D] features on every direction, ascending."""
+    along = directions(features.shape[1]).to(features.device)
+    return torch.cat([_sorted_along(along[:, block], features) for block in row_blocks(DIRECTIONS, 4 * len(features))])
 
 
 def _sorted_along(along: torch.Tensor, features: torch.Tensor) -> torch.Tensor:

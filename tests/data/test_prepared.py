@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import random
@@ -13,9 +14,12 @@ from PIL import Image
 
 from harness.data import check, prepare
 from harness.data.annotations import BadAnnotation, read_boxes
+from harness.data.crops import Box
+from harness.data.prepared import decode_smaller
 from harness.data.settings import DataSettings
 from harness.data.synthetic import draw_photo, synthesize
 from harness.errors import DataError
+from harness.files.images import in_rgb, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 DOGS = Path(os.environ.get("HARNESS_DOGS", ROOT / ".." / "shared" / "data" / "stanford-dogs"))
@@ -50,6 +54,66 @@ def test_the_pixels_are_pillows_lanczos_of_the_crop(tmp_path: Path) -> None:
     whole = Image.fromarray(noise).resize((32, 32), Image.Resampling.LANCZOS, box=(10, 10, 50, 40))
     assert expected.size == (40, 30)
     assert np.array_equal(prepared.images[0], np.asarray(whole).transpose(2, 0, 1))
+
+
+def waves(width: int, height: int) -> Image.Image:
+    """Every place has a colour of its own, which changes slowly."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    parts = (x / width, y / height, 0.5 + 0.5 * np.sin(0.02 * x + 0.01 * y))
+    return Image.fromarray((255 * np.stack(parts, axis=2)).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 300), (403, 301), (517, 389), (1000, 750)])
+@pytest.mark.parametrize("box", [(10, 10, 50, 42), (10, 10, 150, 140), (67, 31, 350, 297), (0, 0, 400, 300)])
+def test_a_jpeg_that_is_decoded_smaller_gives_the_same_part_of_the_photo(
+    tmp_path: Path, width: int, height: int, box: tuple[int, int, int, int]
+) -> None:
+    path = photo(tmp_path, "a", annotation=BOX.format(*box))
+    waves(width, height).save(path, quality=100, subsampling=0)
+    (found,) = prepare(dogs(tmp_path, crop="bbox"), cache=tmp_path / "cache").images
+    with Image.open(path) as whole:
+        plain = np.asarray(whole.resize((32, 32), Image.Resampling.LANCZOS, box=box)).transpose(2, 0, 1)
+    difference = found.astype(int) - plain
+    assert abs(difference).max() <= 3
+    assert abs(difference).mean() < 0.6
+    # An eighth of a pixel to one side would show where colours change by some levels a pixel.
+    slope = np.gradient(plain.astype(float), axis=2)[2]
+    assert abs((difference[2] * slope).sum() / (slope**2).sum()) < 0.125
+
+
+@pytest.mark.parametrize(
+    ("areas", "smaller"),
+    [
+        ([Box(0, 0, 400, 300)], 8),
+        ([Box(0, 0, 255, 300)], 4),
+        ([Box(0, 0, 400, 300), Box(5, 5, 69, 140)], 2),
+        ([Box(0, 0, 400, 300), Box(5, 5, 68, 140)], 1),
+        ([], 1),
+    ],
+)
+def test_a_jpeg_is_decoded_as_small_as_leaves_every_crop_its_pixels(areas: list[Box], smaller: int) -> None:
+    for kind in ("JPEG", "PNG"):
+        file = io.BytesIO()
+        waves(403, 301).save(file, format=kind)
+        file.seek(0)
+        with opened(file) as image:
+            assert decode_smaller(image, areas, 32) == (smaller if kind == "JPEG" else 1)
+            decoded = in_rgb(image)
+        assert decoded.mode == "RGB"
+        by = smaller if kind == "JPEG" else 1
+        assert decoded.size == (-(-403 // by), -(-301 // by))
+        assert all(min(area.width, area.height) >= 32 * by for area in areas if by > 1)
+
+
+def test_grey_and_cmyk_jpegs_are_decoded_smaller_too(tmp_path: Path) -> None:
+    for mode in ("L", "CMYK"):
+        path = photo(tmp_path, mode, annotation=BOX.format(0, 0, 400, 300))
+        waves(400, 300).convert(mode).save(path, quality=95)
+    found = prepare(dogs(tmp_path, crop="bbox"), cache=tmp_path / "cache").images
+    for image, name in zip(found, ("CMYK", "L"), strict=True):
+        whole = Image.open(tmp_path / "Images" / "n1-dog" / f"{name}.jpg").convert("RGB")
+        plain = np.asarray(whole.resize((32, 32), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+        assert abs(image.astype(int) - plain).mean() < 1.5
 
 
 def test_unusable_photos_are_listed_with_their_reason(tmp_path: Path) -> None:

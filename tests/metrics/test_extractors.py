@@ -13,11 +13,13 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from timm.layers.conv2d_same import Conv2dSame
 
 from harness.errors import MetricError
 from harness.machine.precision import fast_bf16
 from harness.metrics.extractors import extractor
 from harness.metrics.extractors.efficientnet import lite0, lite1
+from harness.metrics.extractors.onepass import OnePass
 from harness.metrics.presets import EXTRACTORS, named
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -288,3 +290,41 @@ def test_every_entry_of_the_registry_names_something_that_makes_an_extractor(pla
 def test_the_registry_is_read_without_torch() -> None:
     code = "import sys, harness.metrics.presets; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+PRECISIONS = ["fp32", pytest.param("bf16", marks=pytest.mark.skipif(not fast_bf16(), reason="no native bf16 here"))]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", ["efficientnet-lite0@64", "efficientnet-lite1@49", "efficientnet-lite1@240"])
+def test_convolutions_in_one_pass_give_the_features_of_timms_to_the_last_bit(monkeypatch, name, precision):
+    # Sides of 240 and 49 px become odd ones, which TensorFlow pads alike at both ends.
+    if name == "efficientnet-lite1@240":
+        name = "efficientnet-lite1"
+    fast = extractor(name, precision=precision)
+    monkeypatch.setattr("harness.metrics.extractors.efficientnet.can_be", lambda dtype: False)
+    plain = extractor(name, precision=precision)
+    replaced = [type(module).__name__ for module in fast.network.modules()]
+    assert replaced.count("OnePass") > 15
+    assert not any(type(module).__name__ == "OnePass" for module in plain.network.modules())
+    batch = images(5, side=40)
+    assert torch.equal(fast(batch), plain(batch))
+    assert torch.equal(fast(batch[:2]), plain(batch[:2]))
+    assert fast.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize("side", [8, 9, 14, 15, 30])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_same_padding_in_the_kernel_is_tensorflows(side, kernel, stride):
+    conv = Conv2dSame(6, 6, kernel, stride, groups=6).requires_grad_(False)
+    images = torch.randn(2, 6, side, side + 1).contiguous(memory_format=torch.channels_last)
+    sides = [(-(-n // stride) - 1) * stride + kernel - n for n in (side + 1, side)]
+    around = [each for whole in sides for each in (max(0, whole) // 2, max(0, whole) - max(0, whole) // 2)]
+    padded = torch.nn.functional.pad(images, around)
+    expected = torch.nn.functional.conv2d(padded.double(), conv.weight.double(), conv.bias.double(), stride, groups=6)
+    found = OnePass(conv, clamped=False)(images)
+    assert found.shape == expected.shape
+    assert torch.allclose(found.double(), expected, atol=1e-5)
+    assert torch.allclose(OnePass(conv, clamped=True)(images).double(), expected.clamp(0, 6), atol=1e-5)

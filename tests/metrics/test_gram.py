@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.metrics import features, gram
 from harness.metrics.gram import product_error, read_own_pairs, read_pairs, squared_lengths
 from harness.metrics.manifold import manifold, radii
-from harness.metrics.memorization import memorization
+from harness.metrics.memorization import NearestByAngle, memorization
 
 
 def exact(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
@@ -117,3 +117,40 @@ def test_the_nearest_is_brute_forces_however_the_work_is_cut(monkeypatch, case, 
     chosen = distance[kept, found.nearest[kept].numpy()].astype(float)
     assert chosen == pytest.approx(expected, rel=1e-6, abs=1e-20)
     assert int(found.nearest[3]) == -1
+
+
+@pytest.mark.parametrize("case", [*CASES, "all alike", "longer than float32 holds", "of the shortest"])
+def test_products_in_single_precision_find_the_same_to_the_last_bit(case):
+    generator = torch.Generator().manual_seed(0)
+    change = CASES.get(case, lambda x: x)
+    real, generated = (change(torch.randn(n, 40, generator=generator)) for n in (300, 90))
+    if case == "all alike":
+        generated = generated[:1] + 1e-5 * generated
+    scale = {"longer than float32 holds": 1e20, "of the shortest": 1e-25}.get(case, 1.0)
+    real, generated = scale * real, scale * generated
+    real[7], generated[3] = 0, 0
+    fast = NearestByAngle(generated, real, single=True)
+    assert fast.dtype == (torch.float32 if scale == 1 else torch.float64)
+    plain = NearestByAngle(generated, real)
+    read_pairs(generated, real, plain)
+    expected, found = plain.found(), memorization(generated, real)
+    assert found.distance == expected.distance
+    assert torch.equal(found.nearest, expected.nearest)
+    assert torch.equal(found.distances.nan_to_num(-1), expected.distances.nan_to_num(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_of_either_precision_lie_within_their_bound(dtype):
+    left, right = (torch.randn(n, 1280, generator=torch.Generator().manual_seed(n)) + 0.3 for n in (40, 50))
+    blocks = []
+
+    class Reader:
+        def read(self, rows, columns, products):
+            blocks.append(products)
+
+    read_pairs(left, right, Reader(), dtype=dtype)
+    (products,) = blocks
+    assert products.dtype == dtype
+    x, y = (side.double().numpy().astype(np.longdouble) for side in (left, right))
+    lengths = np.sqrt((x**2).sum(1)[:, None] * (y**2).sum(1))
+    assert (abs(products.double().numpy() - x @ y.T) <= product_error(1280, dtype) * lengths).all()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.metrics import score_features
-from harness.metrics.sliced import DIRECTIONS, directions, squared_wasserstein
+from harness.metrics.sliced import DIRECTIONS, directions, projections, squared_wasserstein
 from harness.metrics.sliced import monge_distance as mind
 
 
@@ -141,3 +141,8 @@ def test_it_is_among_the_scores_and_can_be_left_out() -> None:
     assert score_features(real, generated).mind == pytest.approx(brute(real, generated), rel=1e-12)
     assert "mind" in score_features(real, generated).numbers()
     assert "mind" not in score_features(real, generated, mind=False).numbers()
+
+
+def test_projections_of_the_real_side_that_were_kept_give_the_same_distance() -> None:
+    real, generated = draw(300, 70, 1), draw(40, 70, 2) + 0.3
+    assert mind(real, generated, projections(real)) == pytest.approx(mind(real, generated), rel=1e-13)

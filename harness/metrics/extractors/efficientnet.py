@@ -15,6 +15,7 @@ from torch import nn
 
 from harness.errors import MetricError
 from harness.metrics.extractors.network import Extractor, ImageNetwork
+from harness.metrics.extractors.onepass import can_be, in_one_pass
 from harness.metrics.extractors.weights import file_sha256, load_state
 from harness.settings import Precision
 
@@ -42,7 +43,7 @@ class Lite:
         network = self.classifier()
         network.classifier = nn.Identity()
         fold_batch_norm(network)
-        return ImageNetwork(
+        found = ImageNetwork(
             name,
             network,
             dim=1280,
@@ -54,6 +55,9 @@ class Lite:
             precision=precision,
             device=device,
         )
+        if found.device.type == "cpu" and can_be(found.dtype):
+            in_one_pass(found.network, found.dtype)
+        return found
 
     def weights(self) -> Path:
         """The weights file in the installed package. Raises MetricError where that is missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from harness.data.settings import DataSettings
 from harness.metrics import Extractor, extractor, sliced
 from harness.metrics.reference import Reference, reference
 from harness.recipes.dcgan.settings import EvaluateSettings
+from harness.settings import Precision
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Likeness:
     distances: list[float]
 
 
+@cache
+def _network(name: str, precision: Precision, device: str) -> Extractor:
+    """An extractor, made once a process: the next run in a slot has the same ones."""
+    return extractor(name, precision=precision, device=device)
+
+
 class Evaluator:
     """Scores generated images under every yardstick of a study.
 
@@ -55,7 +63,7 @@ class Evaluator:
         self.yardsticks: list[Yardstick] = []
         self._sets = {name: harness.data.prepare(data, note=note) for name, data in references.items()}
         for extractor_name in evaluate.extractors:
-            network = extractor(extractor_name, precision=evaluate.precision, device=device)
+            network = _network(extractor_name, evaluate.precision, device)
             tau = evaluate.tau_of(extractor_name)
             for reference_name, prepared in self._sets.items():
                 name = f"{extractor_name}/{reference_name}"
@@ -84,10 +92,13 @@ class Evaluator:
             "mind": sliced.RECORD,
         }
 
-    def closest(self, images: torch.Tensor, count: int) -> Likeness:
-        """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set."""
+    def closest(self, images: torch.Tensor, features: Mapping[str, torch.Tensor], count: int) -> Likeness:
+        """The `count` of uint8 [M, 3, H, W] images that the objective finds most like an image of its reference set.
+
+        `features` are theirs, as `features` gives them.
+        """
         yardstick = self.objective
-        found = yardstick.reference.nearest(yardstick.extractor(images))
+        found = yardstick.reference.nearest(features[yardstick.extractor.name])
         order = found.distances.nan_to_num(torch.inf).argsort(stable=True)[:count].cpu()
         order = order[found.nearest.cpu()[order] >= 0]  # features of zeros resemble nothing
         real = np.stack([yardstick.images[int(found.nearest[index])] for index in order])

@@ -248,11 +248,12 @@ class _Session:
             scores = curve = {**scores, **means, **own}
         self.run.emit(Scored(step=point.images, train_seconds=point.seconds, scores=curve, final=final))
         if final:
-            self._keep_closest(images[:_SEARCHED])
+            few = {name: each[:_SEARCHED] for name, each in features.items()}
+            self._keep_closest(images[:count][:_SEARCHED], few)
         return scores
 
-    def _keep_closest(self, images: Tensor) -> None:
-        found = self.evaluator.closest(images, _PAIRS)
+    def _keep_closest(self, images: Tensor, features: Mapping[str, Tensor]) -> None:
+        found = self.evaluator.closest(images, features, _PAIRS)
         path = self.run.directory / "nearest.png"
         yardstick = self.evaluator.objective
         about = {

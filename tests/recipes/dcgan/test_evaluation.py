@@ -52,7 +52,7 @@ class Flat:
 def evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluator:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr("harness.data.prepare", lambda data, **_: Prepared(PIXELS[data.crop], data.crop), raising=False)
-    monkeypatch.setattr("harness.recipes.dcgan.evaluation.extractor", lambda name, **_: Flat(name), raising=False)
+    monkeypatch.setattr("harness.recipes.dcgan.evaluation._network", lambda name, *_: Flat(name))
     settings = EvaluateSettings(
         extractors=("efficientnet-lite0", "kaggle-private"), references=("square", "bbox"), tau=0.1
     )
@@ -95,11 +95,11 @@ def test_the_closest_images_are_those_that_were_copied_from_the_reference(evalua
     images = GENERATED.clone()
     images[7] = torch.from_numpy(PIXELS["square"][3])
     images[2] = torch.from_numpy(PIXELS["square"][31])
-    found = evaluator.closest(images, 2)
+    found = evaluator.closest(images, evaluator.features(images), 2)
     assert found.distances == pytest.approx([0, 0], abs=1e-12)
     assert torch.equal(found.generated, images[[2, 7]])
     assert torch.equal(found.real, torch.from_numpy(PIXELS["square"][[31, 3]]))
-    assert len(evaluator.closest(images, 1000).distances) == len(images)
+    assert len(evaluator.closest(images, evaluator.features(images), 1000).distances) == len(images)
 
 
 def test_a_window_is_part_of_what_a_number_was_measured_with(evaluator: Evaluator) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
 
+from harness.recipes.dcgan.networks import Generator
 from harness.recipes.dcgan.sampling import latents
 from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.statistics import STATISTICS
 from harness.settings import sampling_only
 
 
@@ -54,3 +58,27 @@ def test_latents_follow_the_seed_and_the_stream() -> None:
 
 def test_settings_of_sampling_are_marked_so() -> None:
     assert sampling_only(DcganSettings) == {"sample_bn", "truncation"}
+
+
+def test_statistics_are_those_of_whole_passes_to_the_last_bit_and_no_image_is_made_for_them() -> None:
+    about = DcganSettings(width=3, latent=8)
+    network = Generator(about, 32)
+    batches = [latents(20, about, seed) for seed in range(3)]
+    plain = deepcopy(network)
+    for norm in (norms := [module for module in plain.modules() if isinstance(module, nn.BatchNorm2d)]):
+        norm.momentum = None
+    with torch.no_grad():
+        for batch in batches:
+            plain(batch)
+    made: list[torch.Tensor] = []
+    network.image.register_forward_hook(lambda module, given, image: made.append(image))
+    found = STATISTICS["recalibrate"](network, batches, about)
+    assert not made
+    assert not found.training
+    own = [module for module in found.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(own) == len(norms) > 3
+    for one, other in zip(own, norms, strict=True):
+        assert torch.equal(one.running_mean, other.running_mean)
+        assert torch.equal(one.running_var, other.running_var)
+    found(batches[0])
+    assert len(made) == 1
