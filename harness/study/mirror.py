@@ -22,7 +22,8 @@ from harness.study.journal import Began, Journal, Kept, Line
 from harness.study.recording import Record, failure_tags, status_of
 from harness.study.store.address import file_of, scrubbed, without_password
 from harness.study.store.patience import causes, passing
-from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, address, named, refused
+from harness.study.tracked import FORWARDED, Point, address
+from harness.study.tracking import BATCH, Child, Tracker, named, refused
 
 _ROUND = 1.0  # seconds between two looks at runs that go on
 _PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds before MLflow is asked again, the last for ever
