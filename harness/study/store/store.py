@@ -111,10 +111,18 @@ class StudyStore:
         """The highest seed that any study of the storage has used for the plan's recipe and objective, or -1."""
         return highest_seed(self._storage(), plan.recipe, plan.objective.name)
 
+    def look(self) -> bool:
+        """Open the study where it is there already; whether it is. Writes nothing. Raises StudyError."""
+        if self.is_there():
+            with contextlib.suppress(KeyError):
+                self._study = optuna.load_study(study_name=self.name, storage=self._storage())
+        return self._study is not None
+
     def create(self, spec: Spec, plan: Plan) -> None:
         """Open the study, made where it is missing."""
         tried = 0
-        self._opened = None  # as it was opened to look into it, it may have no tables
+        if self._study is None:
+            self._opened = None  # as it was opened to look into it, it may have no tables
         storage = self._storage(make=True)
         self._objectives, self._address = plan.objectives, plan.address
         if plan.search is not None:
