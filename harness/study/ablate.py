@@ -21,7 +21,7 @@ from harness.runs.launchers import LAUNCHERS
 from harness.runs.preparing import make_ready
 from harness.spec import Spec
 from harness.spec.documents import plain
-from harness.study import notes, places
+from harness.study import mirrored, notes, places
 from harness.study.answer import decided, gather, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
@@ -143,6 +143,8 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                     left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=asked_before))
                     if left:
                         note(f"{left}; `harness sync {store.name}` brings it there")
+                    elif status == "FINISHED":
+                        mirrored.mark(store, journal, options.tracking_uri, tags_of(store, spec))
     return outcome, report if outcome.interrupted else _answered(report)
 
 
@@ -192,6 +194,9 @@ def _mirrored(
     note: Note,
 ) -> Report:
     """The report of a study that has nothing to add; MLflow gets what it lacks of it."""
+    tags = tags_of(store, spec)
+    if mirrored.holds_all(store, journal, options.tracking_uri, tags):
+        return gather(store, spec, plan)
     mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=False, say=note)
     mirror.start()
     status = ""
@@ -207,6 +212,8 @@ def _mirrored(
     finally:
         if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
+        else:
+            mirrored.mark(store, journal, options.tracking_uri, tags)
     return report
 
 

@@ -493,6 +493,11 @@ class StudyStore:
                 found[key] = found.get(key, 0.0) + ended - began
         return found
 
+    def ended(self) -> list[tuple[int, str]]:
+        """Number and state of every trial that has ended."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [(trial.number, trial.state.name) for trial in trials if trial.state.is_finished()]
+
     def attempts(self) -> dict[str, list[Attempt]]:
         """Key -> the attempts at that run that have ended, the last one last."""
         return attempts(self.study.get_trials(deepcopy=False))
