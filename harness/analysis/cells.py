@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from harness.analysis import paired
 from harness.analysis.outcomes import Matrix, Outcomes
@@ -114,6 +113,8 @@ def failure_rates(quality: Outcomes) -> tuple[FailureRate, ...]:
         endings = quality.endings(cell.name for cell in cells)
         if endings.ended:
             bad = endings.diverged + endings.failed
+            from scipy import stats  # loads for most of a second, which a report without failures does without
+
             sure = stats.binomtest(bad, endings.ended).proportion_ci(0.95)
             rate = Estimate(bad / endings.ended, float(sure.low), float(sure.high))
             found.append(FailureRate(factor=factor, level=cells[-1].levels[factor], endings=endings, rate=rate))

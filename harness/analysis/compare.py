@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from harness.analysis import paired
 from harness.analysis.answer import asked_for
@@ -133,6 +132,8 @@ def _change(one: Logs, other: Logs) -> tuple[Estimate, float]:
     change = paired.mean(b) - paired.mean(a)
     if min(len(a), len(b)) < 2:
         return Estimate(change), NAN
+    from scipy import stats  # loads for most of a second, and only comparisons need it
+
     test = stats.ttest_ind(b, a, equal_var=False)
     interval = test.confidence_interval(1 - paired.ALPHA)
     return Estimate(change, float(interval.low), float(interval.high)), float(test.pvalue)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
 from harness.analysis import paired, ranks
 from harness.analysis import worth as worths
@@ -100,6 +99,8 @@ def _p_of_endings(treated: Endings, control: Endings) -> float:
     """
     if treated.planned < 2 or treated.diverged < treated.planned:
         return NAN
+    from scipy import stats  # loads for most of a second, which a report without such runs does without
+
     table = np.array([[treated.diverged, treated.complete], [control.diverged, control.complete]])
     return float(stats.fisher_exact(table).pvalue)
 

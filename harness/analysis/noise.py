@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from harness.analysis import paired
 from harness.analysis.course import rule_of
@@ -69,7 +69,9 @@ def noise(quality: Outcomes, runs: pd.DataFrame) -> Noise | None:
     several = degrees / len(known)
     together = 0.0 if math.isnan(correlation) else correlation**2
     free = max(several, degrees / (1 + (len(known) - 1) * together))
-    low, high = (math.sqrt(free / float(stats.chi2.ppf(share, free))) for share in (1 - ALPHA / 2, ALPHA / 2))
+    low, high = (
+        math.sqrt(free / float(2 * special.gammaincinv(free / 2, share))) for share in (1 - ALPHA / 2, ALPHA / 2)
+    )
     spread = Estimate(sd, sd * low, sd * high)
     control = paired.known(quality.values[quality.index[quality.plan.control]])
     one_side = len(control) > 0 and (control.min() > 0 or control.max() < 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy import optimize, special
+from scipy import special
 
 from harness.analysis.paired import ALPHA
 from harness.analysis.types import SeedsNeeded
@@ -110,5 +110,7 @@ def _noncentrality(t: float, degrees: int, share: float) -> float:
     def excess(shift: float) -> float:
         below = float(special.nctdtr(degrees, shift, t))
         return (below if below > 0 else 0.0) - share
+
+    from scipy import optimize  # a quarter of a second to load
 
     return float(optimize.brentq(excess, -5.0, 2 * t + 5.0))

@@ -6,7 +6,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize
 
 from harness.analysis import ranks
 from harness.analysis.paired import ALPHA, Vector
@@ -31,6 +30,8 @@ def smallest(n: int, tests: int = 1, test: Test = "t") -> float:
     alpha = ALPHA / max(1, tests)
     if test == "ranks" and n <= _MOST_RANKED:
         return _found_by_ranks((*[math.inf] * (n - 1), ranks.critical(n, alpha)))
+    from scipy import optimize  # a quarter of a second to load
+
     found = float(optimize.brentq(lambda size: power(size, n, alpha) - POWER, 0.0, _LARGEST, xtol=1e-9, rtol=1e-9))
     return found * math.sqrt(math.pi / 3) if test == "ranks" else found
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import interpolate, optimize
 
 from harness.analysis import boundaries
 from harness.analysis.grain import Counts, Grain, equal_so_far, t_of_equal
@@ -130,6 +129,8 @@ def _crossing(steps: Counts, limits: Vector, size: float, above: int) -> float:
     there = np.isfinite(limits)
     if not there[steps == above][0]:
         return above - 1.0  # beyond is no limit at all
+    from scipy import interpolate, optimize  # a third of a second to load, which few reports need
+
     curve = interpolate.BarycentricInterpolator(steps[there].astype(float), limits[there])
     return float(optimize.brentq(lambda step: float(curve(step)) - size, above - 1.0, float(above), xtol=1e-9))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harness.analysis import ranks
 from harness.analysis.paired import Vector, mean, p_of_equal, rounded
@@ -58,4 +58,4 @@ def _p_above(values: Vector, scale: Vector, grain: float | None) -> float:
         return ranks.p_above(values)
     if np.ptp(values) == 0:
         return p_of_equal(float(values[0]), n, grain) if values[0] > 0 else 1.0
-    return float(stats.t.sf(mean(values) / (float(np.std(values, ddof=1)) / math.sqrt(n)), n - 1))
+    return float(special.stdtr(n - 1, -mean(values) / (float(np.std(values, ddof=1)) / math.sqrt(n))))

@@ -70,9 +70,7 @@ def ablate(
         if given is not None and not dry_run:
             raise HarnessError(f"{name} {given}: is for planning; add --dry-run, or leave it out")
     study = load(spec, overrides)
-    from harness.study import preview
     from harness.study.placement import Options
-    from harness.study.spread import stated
 
     options = Options(
         storage=storage,
@@ -83,6 +81,9 @@ def ablate(
         retry=retry,
     )
     if dry_run:
+        from harness.study import preview
+        from harness.study.spread import stated
+
         known = stated(spread) if spread is not None else None
         preview.dry_run(study, options, note, spread=known, pilots=pilot)
         return

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
 from harness.errors import StudyError
 from harness.machine.provenance import processor
+
+_COUNT = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+
+
+def gpus() -> int:
+    """How many GPUs torch sees: all, or those that CUDA_VISIBLE_DEVICES and the like leave. Loads no torch here.
+
+    Where a GPU's driver is, torch is asked in a process that ends; where there is none, there is nothing to see.
+    """
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not _has_driver():
+        return 0
+    done = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.strip().isdecimal():
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        raise StudyError(f"torch cannot say what GPUs there are ({last}); see harness doctor, or give train.device")
+    return int(done.stdout)
+
+
+def _has_driver() -> bool:
+    """Whether the driver of a GPU is there: NVIDIA's library, or the kernel's device for AMD's."""
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def resolve_device(wanted: str) -> str:

@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-import torch
-
 from harness.files import sealed
 from harness.files.sealed import Damaged
 
@@ -30,6 +28,8 @@ def save(state: Mapping[str, Any], folder: Path) -> None:
 
     A crash leaves the old ones or the new one. Raises OSError where the disk does not take it; the old one stays.
     """
+    import torch  # here, so that who only looks whether there is one does without
+
     path = folder / NAME
     with sealed.sealing(path) as file:
         torch.save(dict(state), cast(IO[bytes], file))  # which only writes and flushes
@@ -42,6 +42,8 @@ def load(path: Path, *, identity: str) -> dict[str, Any]:
 
     Raises Damaged where it is not, Foreign where it is another run's, and OSError where it cannot be read.
     """
+    import torch
+
     sealed.check(path)
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -129,6 +131,8 @@ def remove(folder: Path) -> None:
 
 def unreadable(state: Mapping[str, Any]) -> str:
     """What in `state` could be written but not read back, since it is no plain data; "" where all can be."""
+    import torch
+
     memory = io.BytesIO()
     try:
         torch.save(dict(state), memory)

@@ -43,6 +43,11 @@ class FunctionRecipe(Recipe):
         """The other measures that the decorator was given."""
         return tuple(self._measures)
 
+    @property
+    def prepares(self) -> bool:
+        """Whether there is anything to call before runs start."""
+        return self._prepare is not None
+
     def prepare(self, data: Sequence[Any], evaluate: Any, *, workers: int, note: Callable[[str], None]) -> None:
         """What the decorator was given to call once before runs start."""
         if self._prepare is not None:

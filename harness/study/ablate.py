@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 
 from rich.console import Console
 
@@ -16,9 +18,10 @@ from harness.machine import provenance
 from harness.measures import RunState
 from harness.report import Report
 from harness.runs.launchers import LAUNCHERS
+from harness.runs.preparing import make_ready
 from harness.spec import Spec
 from harness.spec.documents import plain
-from harness.study import notes, places
+from harness.study import mirrored, notes, places
 from harness.study.answer import decided, gather, question, study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate
 from harness.study.coordinator import Coordinator, Outcome
@@ -26,9 +29,8 @@ from harness.study.declared import lay_down, refuse_blind
 from harness.study.interrupts import counted
 from harness.study.journal import Journal
 from harness.study.looks import words
-from harness.study.placement import Options, Placement, place
+from harness.study.placement import Options, Placement, place, refuse_others
 from harness.study.progress import Display
-from harness.study.publishing import publish
 from harness.study.queue import Queue
 from harness.study.store import Standing, StudyStore, source_of
 from harness.study.sync import (
@@ -48,21 +50,23 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     """Run what is missing of the spec's study and publish the answer. Raises HarnessError on bad input."""
     plan = make_plan(spec)
     recipe = plan.address.load()
-    recipe.check(plan.data, plan.evaluate)
     refuse_blind(plan)
+    refuse_others(options)
     store = StudyStore(options.storage, study_name(spec, plan), while_waiting=notes.waiting(note, lambda: None))
     store.check()
     check_tracking(options.tracking_uri, note)
     store.refuse_used_seeds(plan)
-    placement = place(plan, options)
-    if not placement.away:  # else each machine prepares what its runs read
-        recipe.prepare(plan.data, plan.evaluate, workers=provenance.cores(), note=note)
+    placed = functools.cache(lambda: place(plan, options))
+    ready = functools.cache(lambda: get_ready(plan, options, placed(), note, meanwhile=_load_mirror))
+    reuse = options.reuse and recipe.lasting(plan.data)
+    if _is_ahead(plan, spec, store, options, reuse=reuse):
+        ready()
     store.create(spec, plan)
     with store.ownership(take_over=options.take_over):
         if spec.design.max_hours and plan.waves:
-            _refuse_less_than_a_look(plan, spec.design.max_hours, store, placement, note)
+            _refuse_less_than_a_look(plan, spec.design.max_hours, store, placed, note)
         elif spec.design.max_hours:
-            plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placement, note)
+            plan = decided(plan, spec, store) or _decide(plan, spec.design.max_hours, store, placed(), note)
         lay_down(store, plan)
         elsewhere = places.find(store)
         journal = Journal(store.runs, note)
@@ -71,9 +75,9 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
             store=store,
             journal=journal,
             retry=options.retry,
-            reuse=options.reuse and recipe.lasting(plan.data),
+            reuse=reuse,
             max_hours=spec.design.max_hours,
-            at_once=at_once(placement),
+            at_once=lambda: at_once(placed()),
         )
         standing = queue.fill()
         # The folder as it lies to the current one, as the storage does: both may move together.
@@ -81,10 +85,11 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
             spec=plain(spec.document), folder=os.path.relpath(plan.address.folder), file=str(spec.path or spec.study)
         )
         if standing.pending:
+            ready()
             places.settle(store)
             if elsewhere:
                 note(elsewhere)
-        for line in _greeting(store, standing, placement, queue):
+        for line in _greeting(store, standing, f"; {placed()}" if standing.pending else "", queue):
             note(line)
         if not options.reuse and standing.taken_before:
             note(
@@ -102,10 +107,13 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
             store.while_waiting = notes.waiting(note, lambda: interrupts.check(more_than=1))
             display = Display(Console(), plan.objective, unit=plan.unit)
             mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=True, say=display.note)
+            placement = placed()
             # What runs print stands above what is drawn.
             say = display.note if display.console.is_terminal else None
             seats = replace(placement.seats, hung_after=options.hung_after, say=say)
             status, launcher = "FAILED", LAUNCHERS[options.launch](seats)
+            from harness.study.publishing import publish  # loads MLflow and figures
+
             try:
                 mirror.start()
                 mirror.ask(documents(spec, plan, diff=provenance.git_diff()))
@@ -137,7 +145,45 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
                     left = mirror.close(status, PATIENCE, check=lambda: interrupts.check(more_than=asked_before))
                     if left:
                         note(f"{left}; `harness sync {store.name}` brings it there")
+                    elif status == "FINISHED":
+                        mirrored.mark(store, journal, options.tracking_uri, tags_of(store, spec))
     return outcome, report if outcome.interrupted else _answered(report)
+
+
+def get_ready(
+    plan: Plan, options: Options, placement: Placement, note: Note, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Check what the plan's runs read and, where they are trained here, make it ready. Raises HarnessError.
+
+    `meanwhile` is called while another process does it.
+    """
+    make_ready(
+        plan.address,
+        plan.data,
+        plan.evaluate,
+        prepare=not placement.away,  # else each machine prepares what its runs read
+        note=note,
+        apart=options.launch != "inline",
+        meanwhile=meanwhile,
+    )
+
+
+def _load_mirror() -> None:
+    """MLflow takes seconds to load."""
+    import_module("harness.study.mirror")
+
+
+def _is_ahead(plan: Plan, spec: Spec, store: StudyStore, options: Options, *, reuse: bool) -> bool:
+    """Whether anything is to be trained, or timed, by what is stored so far. Writes nothing."""
+    if not store.look():
+        return True
+    before = decided(plan, spec, store)
+    if before is None and spec.design.max_hours and not plan.waves:
+        return True
+    plan = before or plan
+    journal = Journal(store.runs)
+    queue = Queue(plan=plan, store=store, journal=journal, retry=options.retry, reuse=reuse)
+    return queue.foresee().pending > 0
 
 
 def _mirrored(
@@ -150,6 +196,9 @@ def _mirrored(
     note: Note,
 ) -> Report:
     """The report of a study that has nothing to add; MLflow gets what it lacks of it."""
+    tags = tags_of(store, spec)
+    if mirrored.holds_all(store, journal, options.tracking_uri, tags):
+        return gather(store, spec, plan)
     mirror = mirror_of(store, spec, plan, journal, options.tracking_uri, running=False, say=note)
     mirror.start()
     status = ""
@@ -158,11 +207,15 @@ def _mirrored(
         report = gather(store, spec, plan, pictures=lacks)
         status = status_of_study(report.runs["state"])
         if lacks:
+            from harness.study.publishing import publish  # loads figures
+
             mirror.ask(documents(spec, plan, diff=""))
             publish(report, store, mirror)
     finally:
         if left := mirror.close(status, IN_PASSING):
             note(f"{left}; `harness sync {store.name}` brings it there")
+        else:
+            mirrored.mark(store, journal, options.tracking_uri, tags)
     return report
 
 
@@ -211,11 +264,14 @@ def _timed(plan: Plan, placement: Placement, note: Note) -> dict[str, Estimate]:
     return dict(times)
 
 
-def _refuse_less_than_a_look(plan: Plan, max_hours: float, store: StudyStore, placement: Placement, note: Note) -> None:
+def _refuse_less_than_a_look(
+    plan: Plan, max_hours: float, store: StudyStore, placed: Callable[[], Placement], note: Note
+) -> None:
     """Raises SpecError where a study that has no run yet would not come to its first look within its hours."""
     assert plan.waves is not None
     if store.settled:
         return
+    placement = placed()
     seconds = run_seconds(_timed(plan, placement, note), placement)
     hours = plan.waves.first * sum(seconds.values()) / 3600
     if hours > max_hours:
@@ -245,13 +301,13 @@ def cap_line(capped: Capped, max_hours: float) -> str:
     )
 
 
-def _greeting(store: StudyStore, standing: Standing, placement: Placement, queue: Queue) -> list[str]:
-    """What a start says first: what there is to do, and what was done before."""
+def _greeting(store: StudyStore, standing: Standing, where: str, queue: Queue) -> list[str]:
+    """What a start says first: what there is to do and `where`, and what was done before."""
     plan, done = standing.plan, standing.done
     so_far = queue.course
     stale = f", {standing.stale} left by a coordinator that died" if standing.stale else ""
     lines = [
-        f"study {store.name}: {notes.trainings(plan)}, {done} done, {standing.pending} to do{stale}; {placement}"
+        f"study {store.name}: {notes.trainings(plan)}, {done} done, {standing.pending} to do{stale}{where}"
         if standing.pending
         else f"study {store.name}: {done} of {plan.size} runs are done"
         if done < plan.size

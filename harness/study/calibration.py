@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from harness.design import Cell, Plan
 from harness.errors import StudyError
-from harness.recipes import process
+from harness.recipes import checkpoint, process
 from harness.recipes.events import Failed, Finished, Noted, Progress, Scored, Started
 from harness.runs.description import Launcher
 from harness.runs.processes import ProcessLauncher
@@ -277,8 +277,6 @@ class _Stage:
     @contextmanager
     def _noting(self, cell: Cell, folder: Path) -> Iterator[None]:
         """Note at the end whether the cell's run in `folder` left a checkpoint."""
-        from harness.recipes import checkpoint  # loads torch
-
         yield
         if checkpoint.kept(folder):
             self.kept.add(cell.name)

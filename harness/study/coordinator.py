@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.analysis import effects
 from harness.design import Plan
@@ -21,7 +22,6 @@ from harness.runs.description import Launcher
 from harness.study.interrupts import Interrupts
 from harness.study.journal import Began, Journal, Kept
 from harness.study.looks import document, metrics, words
-from harness.study.mirror import Mirror
 from harness.study.notes import waiting
 from harness.study.placement import Placement, describe
 from harness.study.progress import Display, duration, shown
@@ -29,8 +29,11 @@ from harness.study.queue import Queue
 from harness.study.recording import attempt_tags, identity, note, parameters, unwritten
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.store.patience import WhileWaiting
-from harness.study.tracking import Tracker
 from harness.study.trainings import Trainings
+
+if TYPE_CHECKING:  # they load MLflow
+    from harness.study.mirror import Mirror
+    from harness.study.tracking import Tracker
 
 # Facts of a run that its trial keeps: where its costs compare, and the source as it was loaded in its slot.
 _FACTS = {"device.name": "device_name", SOURCE: "source"}

@@ -11,7 +11,8 @@ from harness.recipes.events import SOURCE, Artifact, Cause, DataUsed, Failed, Fi
 from harness.runs.boundary import TRACEBACK
 from harness.study.journal import Began, Journal, Kept, Line
 from harness.study.recording import Record, failure_tags, status_of
-from harness.study.tracking import BATCH, FORWARDED, Child, Point, Tracker, named
+from harness.study.tracked import FORWARDED, Point
+from harness.study.tracking import BATCH, Child, Tracker, named
 
 
 @dataclass

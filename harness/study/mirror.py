@@ -18,7 +18,8 @@ from harness.study.journal import Journal
 from harness.study.recording import Record
 from harness.study.store.address import file_of, scrubbed, without_password
 from harness.study.store.patience import causes, passing
-from harness.study.tracking import Tracker, address, refused
+from harness.study.tracked import address
+from harness.study.tracking import Tracker, refused
 
 _ROUND = 1.0  # seconds between two looks at runs that go on
 _PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds before MLflow is asked again, the last for ever

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.design import Cell, Plan, PlannedRun
 from harness.errors import StudyError
 from harness.machine import provenance
+from harness.machine.devices import gpus
 from harness.runs.description import RunDescription
 from harness.runs.launchers import Seats
 
@@ -66,16 +67,13 @@ def place(plan: Plan, options: Options) -> Placement:
     jobs have what they ask for. Raises StudyError.
     """
     devices = [str(getattr(plan.cells[0].train, "device", "auto"))]
-    _refuse_others(options)
+    refuse_others(options)
     if options.launch == "ray":
         return _on_ray(devices[0], options)
     if options.launch == "slurm":
         return _on_slurm(devices[0], options)
     if devices == ["auto"]:
-        import torch
-
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        devices = [f"cuda:{index}" for index in range(count)] or ["cpu"]
+        devices = [f"cuda:{index}" for index in range(gpus())] or ["cpu"]
     if devices != ["cpu"]:
         return Placement(devices=devices, slots=_slots(options, len(devices)), threads=None)
     cores = provenance.cores()
@@ -141,7 +139,7 @@ def _on_slurm(device: str, options: Options) -> Placement:
     return Placement(devices=["cpu"] * slots, slots=slots, threads=threads, away="CPUs of Slurm's", there=seats)
 
 
-def _refuse_others(options: Options) -> None:
+def refuse_others(options: Options) -> None:
     """Raises StudyError for options of another way to launch."""
     for name, given, launch in (
         ("--ray-address", options.ray_address, "ray"),

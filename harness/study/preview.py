@@ -13,12 +13,11 @@ from harness.design import Plan
 from harness.design import plan as make_plan
 from harness.design.alternatives import alternatives
 from harness.design.cap import cap, keep
-from harness.machine.provenance import cores
 from harness.report.planned import empty_table, print_plan
 from harness.report.prospects import print_prospects
 from harness.spec import Spec
 from harness.study import notes
-from harness.study.ablate import Note, cap_line, run_seconds
+from harness.study.ablate import Note, cap_line, get_ready, run_seconds
 from harness.study.answer import study_name
 from harness.study.calibration import LIMIT, Estimate, calibrate, refuse_queued
 from harness.study.declared import refuse_blind
@@ -42,7 +41,6 @@ def dry_run(
         pilot(study, pilots, options, note)
     plan = make_plan(study)
     recipe = plan.address.load()
-    recipe.check(plan.data, plan.evaluate)
     refuse_blind(plan)
     store = StudyStore(options.storage, study_name(study, plan))
     store.refuse_used_seeds(plan)
@@ -50,8 +48,7 @@ def dry_run(
     refuse_queued(placement)
     console = Console(highlight=False)
     print_plan(console, plan, study.factors)
-    if not placement.away:
-        recipe.prepare(plan.data, plan.evaluate, workers=cores(), note=note)
+    get_ready(plan, options, placement, note)
     ahead = _ahead(plan)
     standing = store.foresee(ahead, reuse=options.reuse and recipe.lasting(plan.data), retry=options.retry)
     for line in notes.reused((each.study for each in standing.reused.values()), ahead.size):

@@ -13,7 +13,8 @@ from harness.study.answer import question
 from harness.study.looks import metrics
 from harness.study.mirror import Mirror
 from harness.study.store import StudyStore
-from harness.study.tracking import PUBLISHED, Tracker
+from harness.study.tracked import PUBLISHED
+from harness.study.tracking import Tracker
 
 
 def publish(report: Report, store: StudyStore, mirror: Mirror) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -32,7 +33,7 @@ class Queue:
     reuse: bool = True
     retry: bool = False
     max_hours: float | None = None
-    at_once: int = 1
+    at_once: Callable[[], int] = lambda: 1
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     course: Course | None = None
 
@@ -51,6 +52,13 @@ class Queue:
         self.store.remember(plan=plan_document(plan))
         return standing
 
+    def foresee(self) -> Standing:
+        """Where the runs would stand that `fill` would queue now, but for what `max_hours` forbids. Writes nothing."""
+        plan = self.plan
+        if plan.waves:
+            plan = in_time(replace(plan, runs=course(self._table(), plan).asked), self.store.recall("ended"))
+        return self.store.foresee(plan, retry=self.retry, reuse=self.reuse)
+
     def untold(self) -> list[Look]:
         """The looks that are not stored yet, or were taken otherwise; `told` stores them."""
         if self.course is None:
@@ -66,15 +74,20 @@ class Queue:
 
     def _asked(self) -> Plan:
         """The plan with the runs that the looks so far ask for, but for a wave that there is no time for."""
-        self.runs = self.store.results(self.plan).runs
-        if not self.retry:
-            self.runs["given_up"] |= self.runs["key"].isin(self.store.failed_too_often(self.plan))
+        self.runs = self._table()
         self.course = course(self.runs, self.plan)
         self._close(self.course)
         ended = self._ended(self.course)
         if ended != self.store.recall("ended"):
             self.store.remember(ended=ended)
         return in_time(replace(self.plan, runs=self.course.asked), ended)
+
+    def _table(self) -> pd.DataFrame:
+        """The run table as it is now, with those that have failed too often given up."""
+        runs = self.store.results(self.plan).runs
+        if not self.retry:
+            runs["given_up"] |= runs["key"].isin(self.store.failed_too_often(self.plan))
+        return runs
 
     def _close(self, now: Course) -> None:
         """Runs that a look has counted as given up stay so: what came out later would change looks that were taken."""
@@ -97,5 +110,5 @@ class Queue:
         typical = {cell: fmean(each) for cell, each in by_cell.items()}
         over = set(self.runs.loc[has_ended(self.runs), "key"])
         ahead = sum(typical.get(run.cell, 0.0) for run in now.asked if run.key not in over)
-        hours = (sum(spent.values()) + ahead) / self.at_once / 3600
+        hours = (sum(spent.values()) + ahead) / self.at_once() / 3600
         return {"max_hours": self.max_hours, "waves": now.last.wave} if hours > self.max_hours else None

@@ -13,7 +13,7 @@ from harness.spec import label
 from harness.study.journal import Journal
 from harness.study.store import StudyStore
 from harness.study.store.attempts import Attempt
-from harness.study.tracking import FAILURE, REASON, Point
+from harness.study.tracked import FAILURE, REASON, Point
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from harness.design import Plan
 from harness.errors import StudyError
@@ -14,13 +15,15 @@ from harness.spec.documents import plain
 from harness.study import places
 from harness.study.answer import gather, made_with, plan_document, question, stored_spec
 from harness.study.journal import Journal
-from harness.study.mirror import Mirror
-from harness.study.publishing import publish
 from harness.study.recording import unwritten
 from harness.study.store import StudyStore
 from harness.study.store.address import without_password
 from harness.study.store.opening import check
-from harness.study.tracking import Tracker, address, origin
+from harness.study.tracked import address, origin
+
+if TYPE_CHECKING:  # they load MLflow
+    from harness.study.mirror import Mirror
+    from harness.study.tracking import Tracker
 
 Note = Callable[[str], None]
 PATIENCE = 60.0
@@ -47,6 +50,8 @@ def sync(storage: str, name_or_spec: str | Spec, tracking_uri: str | None, note:
             if mirror.opened(PATIENCE) and mirror.published != question(report.answer.plan):
                 mirror.ask(documents(spec, plan, diff=""))
                 if (states == RunState.COMPLETE).any():
+                    from harness.study.publishing import publish
+
                     publish(report, store, mirror)
         finally:
             left = mirror.close(status, PATIENCE)
@@ -96,6 +101,8 @@ def mirror_of(
     say: Note,
 ) -> Mirror:
     """The mirror of a study, with all that it holds now."""
+    from harness.study.mirror import Mirror
+
     tags = tags_of(store, spec)
     return Mirror(
         uri=tracking_uri,

@@ -6,7 +6,6 @@ Every call may be made again after a failure of which nobody knows how far it ca
 from __future__ import annotations
 
 import contextlib
-import getpass
 import io
 import json
 import logging
@@ -26,23 +25,17 @@ from mlflow.exceptions import MlflowException
 
 from harness.recipes.events import SOURCE, DataUsed
 from harness.study.store.address import file_of
+from harness.study.tracked import FAILURE, FORWARDED, PUBLISHED, REASON, Point, address
 
-DEFAULT_TRACKING = "sqlite:///mlflow.db"
 BATCH = 800
 """Points that are sent at once: MLflow takes at most 1,000 things a call, parameters and tags among them."""
-FORWARDED, FAILURE, REASON = "harness.forwarded", "harness.failure", "harness.reason"
-PUBLISHED = "harness.published"
 _MOST = 90  # parameters, or tags, that are sent at once
 _LONGEST = 8000  # characters of a tag
 _LONGEST_NAME = 250  # of a run, by MLflow's own table, which PostgreSQL holds it to
 _PAGE = 500  # runs that are listed at once
 _MOST_RUNS = 1_000_000  # of a study: no plan has as many
 _FOREIGN = re.compile(r"[^\w\-. /]")  # what the name of a metric may not hold
-_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST")
-
-Point = tuple[str, float, int, int]
-"""Name, value, step, and when it was measured, in ms since 1970."""
 
 
 @dataclass
@@ -63,11 +56,6 @@ class Child:
     def settled(self) -> bool:
         """Whether nothing of how it ended is left to be told."""
         return self.status != "RUNNING" and not (self.status == "FINISHED" and self.failed)
-
-
-def address(uri: str | None) -> str:
-    """Where studies are tracked: as told, as the environment says, or beside the current folder's files."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING
 
 
 def refused(error: Exception) -> bool:
@@ -349,17 +337,6 @@ class _Answered:
                 raise MlflowException(f"{name}: no answer of MLflow ({type(error).__name__}: {error})") from error
 
         return asked
-
-
-def origin(facts: Mapping[str, str], source: str) -> dict[str, str]:
-    """Where runs come from, as tags: all of the provenance, and what MLflow's columns Source, Version and User show."""
-    tags = {f"provenance.{name}": value for name, value in facts.items()}
-    tags |= {"mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
-    if _COMMIT.fullmatch(commit := facts.get("git.commit", "")):
-        tags["mlflow.source.git.commit"] = commit
-    with contextlib.suppress(OSError, KeyError, ImportError):  # a container whose user has no name
-        tags["mlflow.user"] = getpass.getuser()
-    return tags
 
 
 def _has_most(child: Child) -> tuple[bool, bool, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.design import Plan, PlannedRun
 from harness.measures import RunState
+from harness.recipes import checkpoint
 from harness.runs import retelling
 from harness.study.store import Standing
 
@@ -83,8 +84,6 @@ class Trainings:
 
     def _sweep(self, group: list[PlannedRun]) -> None:
         """Delete the checkpoints of finished runs that nobody needs any more."""
-        from harness.recipes import checkpoint  # loads torch
-
         if not any(run.key in self._open for run in group):
             for run in group:
                 if run.key in self._complete:
@@ -94,8 +93,6 @@ class Trainings:
 
 def kept(runs: Path, run: PlannedRun) -> bool:
     """Whether the checkpoint of a run that is done is still there, in the folder of its study's runs."""
-    from harness.recipes import checkpoint  # loads torch, which a report does without
-
     return checkpoint.kept(runs / run.key)
 
 

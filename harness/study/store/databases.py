@@ -81,9 +81,8 @@ def probe(address: str, *, flag: str, program: Program, write: bool = True) -> N
 _sound: set[tuple[Any, ...]] = set()  # SQLite files that were checked, by what tells that they have not changed since
 
 
-def _state(address: str) -> tuple[Any, ...]:
-    path = file_of(address)
-    assert path is not None
+def file_state(path: Path) -> tuple[Any, ...]:
+    """What tells an SQLite file that has not changed from one that has."""
     beside = path.with_name(f"{path.name}-wal")
     stats = [each.stat() for each in (path, beside) if each.exists()]
     return (path.resolve(), *((each.st_ino, each.st_size, each.st_mtime_ns) for each in stats))
@@ -93,7 +92,8 @@ def tables_of(address: str, *, flag: str, program: Program) -> set[str]:
     """The names of the tables of a database, none where an SQLite file is not there; raises as `probe` does."""
     url = make_url(address)
     sqlite = url.get_backend_name() == "sqlite"
-    if sqlite and file_of(address) is None:
+    path = file_of(address) if sqlite else None
+    if sqlite and path is None:
         raise StudyError(
             f"{flag} {without_password(address)}: is a database in memory, which is gone when the command ends; "
             f"name a file, like {_OWN[program]}"
@@ -102,7 +102,7 @@ def tables_of(address: str, *, flag: str, program: Program) -> set[str]:
     if not exists(address):
         return set()
     with engine.connect() as connection:
-        if sqlite and (state := _state(address)) not in _sound:
+        if path is not None and (state := file_state(path)) not in _sound:
             # Damage in the middle of a file may else be read as a wrong number. All of it is read for that: once.
             found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
             if found == "ok":

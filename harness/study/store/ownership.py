@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import random
 import socket
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,11 @@ import optuna
 from harness.errors import StudyError
 
 _AT_THE_END = 5.0  # seconds that a storage gets which does not answer
+_CLAIM = "claim:"  # begins the attributes of the study by which hosts say that they want it
+_FORGOTTEN = 30.0  # seconds after which a claim that does not change is that of a host that died
+
+_Said = tuple[dict[str, Any], float]
+"""What another host has said, and since when it was seen to."""
 
 
 @contextlib.contextmanager
@@ -39,13 +48,47 @@ def owned(
                 f"study '{name}' is being run {_whose(study)}; wait for it, or, where you know it to be dead, "
                 "add --take-over"
             )
-        study.set_user_attr("owner", _this_process())
+        _win(study, owner)
         try:
             yield
         finally:
             # Where it cannot be told, the next start sees that this process is dead.
             with contextlib.suppress(StudyError), hurried(_AT_THE_END):
                 study.set_user_attr("owner", None)
+
+
+def _win(study: optuna.Study, before: dict[str, Any] | None) -> None:
+    """Become the owner after `before`, who is dead. Raises StudyError where another host's process does meanwhile.
+
+    A storage can only be read and written, not both at once. So each who wants the study first says so under a name of
+    its own, and then looks who else does: of two at least the later sees the other. One that sees nobody is the owner;
+    two that see each other take it back and try again, each after a pause of its own. What nobody takes back was said
+    by a process that died.
+    """
+    claim = _CLAIM + hashlib.sha256(f"{socket.gethostname()}:{Path.cwd()}".encode()).hexdigest()[:8]
+    seen: dict[str, _Said] = {}
+    while True:
+        me = {**_this_process(), "claim": uuid.uuid4().hex}
+        study.set_user_attr(claim, me)
+        try:
+            known = study.user_attrs
+            owner = known.get("owner")
+            if owner and owner != before:
+                raise StudyError(f"study '{study.study_name}' is being run {_whose(study)}; wait for it, or stop it")
+            now = time.monotonic()
+            said = {name: value for name, value in known.items() if name.startswith(_CLAIM) and isinstance(value, dict)}
+            said.pop(claim, None)
+            seen = {name: _since(seen.get(name), value, now) for name, value in said.items()}
+            if all(now - since > _FORGOTTEN or not _alive(value) for value, since in seen.values()):
+                study.set_user_attr("owner", {name: value for name, value in me.items() if name != "claim"})
+                return
+        finally:
+            study.set_user_attr(claim, None)
+        time.sleep(random.uniform(0.1, 0.5))
+
+
+def _since(before: _Said | None, value: dict[str, Any], now: float) -> _Said:
+    return before if before is not None and before[0] == value else (value, now)
 
 
 def _whose(study: optuna.Study) -> str:
