@@ -9,7 +9,7 @@ import random
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from harness.study.store import opening, outcomes, records, searching
 from harness.study.store.address import exists, without_password
 from harness.study.store.attempts import Attempt, attempts
 from harness.study.store.freshness import highest_seed, refuse_used_seeds
-from harness.study.store.index import Index
+from harness.study.store.index import Index, waiting
 from harness.study.store.ownership import owned
 from harness.study.store.patience import Patient, WhileWaiting
 from harness.study.store.records import Claim, Results, source_of
@@ -301,12 +301,15 @@ class StudyStore:
             self._index = Index.of(self.study.get_trials(deepcopy=False))
         return self._index
 
-    def claim(self, plan: Plan) -> Claim | None:
-        """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
+    def claim(self, plan: Plan, among: Collection[str] | None = None) -> Claim | None:
+        """Take the next run from the queue, or under a search from the sampler; None where there is none left.
+
+        Of a queue, the next `among` these keys, where they are given.
+        """
         if plan.search is not None:
             return self._propose(plan.search)
         planned = self._runs(plan)
-        while (trial := self._next()) is not None:
+        while (trial := self._next(among)) is not None:
             found = planned.get(trial.user_attrs.get("key", ""))
             if found is not None:
                 return self._claimed(trial, *found)
@@ -320,15 +323,15 @@ class StudyStore:
             self._planned = plan, {run.key: (cells[run.cell], run) for run in plan.runs}
         return self._planned[1]
 
-    def _next(self) -> optuna.Trial | None:
+    def _next(self, among: Collection[str] | None) -> optuna.Trial | None:
         """The first trial that waits, running now. `Study.ask` reads every trial that waits for each one it takes."""
-        waiting, storage = self._known.waiting, self._storage()
+        known, storage = self._known, self._storage()
         while True:
-            if not waiting:
-                waiting += (each.number for each in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-            if not waiting:
+            if not known.waiting and among is None:
+                known.waiting |= waiting(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+            if (number := known.take(among)) is None:
                 return None
-            identity = self._identity(waiting.popleft())
+            identity = self._identity(number)
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # someone has ended it
                 if storage.set_trial_state_values(identity, TrialState.RUNNING):
                     trial = optuna.Trial(self.study, identity)
@@ -477,12 +480,15 @@ class StudyStore:
         return set(spent(outcomes.keyed(self.study.get_trials(deepcopy=False)), source_of(plan.address)))
 
     def seconds(self) -> dict[str, float]:
-        """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none."""
+        """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none.
+
+        Of runs that were trained together each took its share.
+        """
         found: dict[str, float] = {}
         for key, trial in outcomes.keyed(self.study.get_trials(deepcopy=False)):
             began, ended = (trial.user_attrs.get(name) for name in ("started", "finished"))
             if began is not None and ended is not None and "reused_from" not in trial.user_attrs:
-                found[key] = found.get(key, 0.0) + ended - began
+                found[key] = found.get(key, 0.0) + (ended - began) / trial.user_attrs.get("replicates", 1)
         return found
 
     def attempts(self) -> dict[str, list[Attempt]]:
