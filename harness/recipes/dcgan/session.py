@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import harness.data
-from harness.errors import DataError, StudyError
+from harness.errors import DataError, DivergedError, StudyError
 from harness.files.atomic import write_text, written
 from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
@@ -51,7 +51,7 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
         settings,
         torch.from_numpy(prepared.images[:].copy()),
         prepared.groups,
-        seed=run.seed,
+        seeds=[run.seed],
         device=device,
         total_images=run.budget.images,
         total_seconds=run.budget.seconds,
@@ -63,7 +63,7 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     session = _Session(run, trainer, evaluator, identity)
     if (state := run.last_saved(identity)) is not None:
-        trainer.restore(state["trainer"])
+        trainer.replicates[0].restore(state["trainer"])
         run.saved = trainer.images_shown
         session.peak, session.scored = state["peak"], state["scored"]
         session.late = [
@@ -183,7 +183,9 @@ class _Session:
             trained = self.trainer.fraction < part / times
             if trained:
                 reset_peak_memory(device)
-                for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
+                for (means,) in self.trainer.train_until(part / times, lambda: self.run.should_stop):
+                    if isinstance(means, DivergedError):
+                        raise means
                     self._progress(means)
                 if self.trainer.fraction < part / times and self.run.should_stop:
                     self._checkpoint()
@@ -203,7 +205,7 @@ class _Session:
         return scores
 
     def _point(self) -> _Point:
-        return _Point(self.trainer.images_shown, self.trainer.seconds, self.trainer.weights())
+        return _Point(self.trainer.images_shown, self.trainer.seconds, self.trainer.replicates[0].weights())
 
     def _progress(self, means: dict[str, float]) -> None:
         trainer = self.trainer
@@ -219,7 +221,7 @@ class _Session:
 
     def _checkpoint(self) -> None:
         late = [vars(point) for point in self.late]
-        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored, "late": late}
+        state = {"trainer": self.trainer.replicates[0].state(), "peak": self.peak, "scored": self.scored, "late": late}
         self.run.step = self.trainer.images_shown
         self.run.save({"identity": self.identity, **state})
 
@@ -231,7 +233,7 @@ class _Session:
         """
         evaluate, evaluator = self.run.evaluate, self.evaluator
         count = evaluate.samples if late else evaluate.interim_samples
-        images = self.trainer.sample(max(count, evaluate.grid**2), point.weights)
+        images = self.trainer.replicates[0].sample(max(count, evaluate.grid**2), point.weights)
         grid = self.run.directory / f"grid-{point.images:09d}.png"
         self.run.step = point.images
         self.run.picture(grid, "grid", lambda: save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid))
@@ -273,7 +275,7 @@ class _Session:
 
 
 def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None:
-    network = trainer.sampling_generator()
+    network = trainer.replicates[0].sampling_generator()
     path = run.directory / "generator.pt"
     with written(path) as file:
         torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, file)

@@ -140,7 +140,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def trained(settings: Any, steps: int = 4) -> Trainer:
     data = torch.randint(0, 256, (24, 3, 32, 32), generator=torch.Generator().manual_seed(7), dtype=torch.uint8)
-    trainer = Trainer(settings, data, torch.arange(25), seed=0, total_images=320)
+    trainer = Trainer(settings, data, torch.arange(25), seeds=[0], total_images=320)
     for _ in range(steps):
         trainer.step()
     return trainer
@@ -163,7 +163,9 @@ def test_a_trick_of_ones_own_trains_as_the_shipped_one_does(
     own, theirs, none = (trained(model(**about, **trick)) for trick in (mine, shipped, {}))
 
     def distance(one: Trainer, other: Trainer) -> float:
-        pairs = zip(one.discriminator.parameters(), other.discriminator.parameters(), strict=True)
+        pairs = zip(
+            one.replicates[0].discriminator.parameters(), other.replicates[0].discriminator.parameters(), strict=True
+        )
         return sum((a - b).square().sum().item() for a, b in pairs) ** 0.5
 
     if "discriminator_norm" not in mine:
@@ -215,4 +217,4 @@ def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path
 
     run = Run(seed=0, directory=project, objective=Measure(name="mifid", title=""), emit=lambda event: None)
     _keep_generator(trainer, trainer.settings, run)
-    assert torch.equal(recipe.sample(project, count=6, seed=0, device="cpu"), trainer.sample(6))
+    assert torch.equal(recipe.sample(project, count=6, seed=0, device="cpu"), trainer.replicates[0].sample(6))
