@@ -213,8 +213,8 @@ def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path
     trainer = trained(settings.model_copy(update={"batch": 8, "precision": "fp32"}), steps=1)
     from harness.measures import Measure
     from harness.recipes import Run
-    from harness.recipes.dcgan.session import _keep_generator
+    from harness.recipes.dcgan.kept import keep
 
     run = Run(seed=0, directory=project, objective=Measure(name="mifid", title=""), emit=lambda event: None)
-    _keep_generator(trainer, trainer.settings, run)
+    keep(trainer.replicates[0], trainer.settings, run, trainer.data.shape[-1])
     assert torch.equal(recipe.sample(project, count=6, seed=0, device="cpu"), trainer.replicates[0].sample(6))
