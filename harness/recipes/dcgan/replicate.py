@@ -49,6 +49,11 @@ class Replicate:
             torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
             for network in (self.discriminator, self.generator)
         )
+        # The optimisers' states are made here, not at their first step, so that a program can have them all at once.
+        for optimiser in (self.d_optimiser, self.g_optimiser):
+            for parameter in optimiser.param_groups[0]["params"]:
+                moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                optimiser.state[parameter] = {"step": torch.zeros((), device=device), **moments}
         self._learned: dict[str, Any] = {
             name: getattr(self, name) for name in ("generator", "discriminator", "g_optimiser", "d_optimiser")
         }

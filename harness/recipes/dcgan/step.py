@@ -17,10 +17,10 @@ from harness.recipes.streams import Streams
 
 def real_images(data: Tensor, indices: Tensor, settings: DcganSettings, streams: Streams, dtype: torch.dtype) -> Tensor:
     """[N, 3, size, size] in [-1, 1] of the uint8 `data`, augmented as real images are."""
-    images = data[indices].to(dtype, memory_format=torch.channels_last).div_(127.5).sub_(1)
+    images = data[indices].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
     for augment in AUGMENT_REAL.values():
         images = augment(images, settings, streams)
-    return images
+    return images.to(dtype)
 
 
 def step(

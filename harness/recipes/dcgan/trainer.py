@@ -12,9 +12,9 @@ from torch import Tensor
 
 from harness.errors import DivergedError
 from harness.machine.precision import resolve_precision
+from harness.recipes.dcgan.program import Program
 from harness.recipes.dcgan.replicate import Replicate
 from harness.recipes.dcgan.settings import DcganSettings
-from harness.recipes.dcgan.step import step
 
 _CHUNK = 50  # steps between looks at the losses: the only device syncs of training
 
@@ -44,6 +44,8 @@ class Trainer:
         self.bf16 = resolve_precision(settings.precision, self.device) == "bf16"
         self.total_images, self.total_seconds = total_images, total_seconds
         self.data = images.to(self.device)
+        self._programs: list[Program] | None = None
+        self.grouped = True
         self.replicates = tuple(
             Replicate(settings, images.shape[-1], groups, seed=seed, device=self.device, dtype=dtype) for seed in seeds
         )
@@ -73,14 +75,17 @@ class Trainer:
 
     def step(self) -> None:
         """One batch of every replicate."""
-        fraction = self.fraction
+        if self._programs is None:
+            self._programs = [Program(part, self.data, bf16=self.bf16, dtype=self.dtype) for part in self._parts()]
+        before = self.fraction
+        after = before if self.total_images is None else min(1.0, (self.images_shown + self.settings.batch) / self.total_images)
+        for program in self._programs:
+            program.step(before, after)
         for one in self.replicates:
             one.steps += 1
-        after = self.fraction
-        for one in self.replicates:
-            one.steps -= 1
-            step(one, self.data, fraction, fraction_after=after, bf16=self.bf16, dtype=self.dtype)
-            one.steps += 1
+
+    def _parts(self):
+        return [self.replicates] if self.grouped else [(one,) for one in self.replicates]
 
     def train_until(
         self, fraction: float, should_stop: Callable[[], bool]

@@ -172,14 +172,14 @@ def test_a_trick_of_ones_own_trains_as_the_shipped_one_does(
         assert distance(own, theirs) < 0.02 * distance(own, none)
         return
     for _ in range(300):  # its vectors start elsewhere, from a stream of another name; an iteration each
-        weight = own.discriminator.down08.weight
+        weight = own.replicates[0].discriminator.down08.weight
     assert torch.linalg.svdvals(weight.detach().flatten(1))[0].item() == pytest.approx(1, abs=1e-3)
 
 
 def test_a_hook_reads_the_settings_that_its_file_adds(project: Path) -> None:
     model = Address.of("./my_gan.py:MyGan", project).load().settings
     about: dict[str, Any] = {"width": 2, "latent": 8, "batch": 8, "precision": "fp32", "device": "cpu"}
-    sums = [trained(model(**about, loss="my-hinge", my_weight=w), steps=1)._sums[0].item() for w in (1.0, 3.0)]
+    sums = [trained(model(**about, loss="my-hinge", my_weight=w), steps=1).replicates[0].sums[0].item() for w in (1.0, 3.0)]
     assert sums[1] == pytest.approx(3 * sums[0])
 
 
