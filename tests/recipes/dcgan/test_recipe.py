@@ -567,13 +567,13 @@ SEEDS = (3, 4, 5)
 class Together:
     """Runs of several seeds in folders of their own, trained by one call: what each told, and how it ended."""
 
-    def __init__(self, folder: Path, seeds: tuple[int, ...] = SEEDS, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, folder: Path, seeds: tuple[int, ...] = SEEDS, **about: Any) -> None:
         folder.mkdir(exist_ok=True)
         self.ends: dict[int, dict[str, float] | Exception] = {}
         self.events: dict[int, list[Event]] = {}
         self.runs: list[Run] = []
         for seed in seeds:
-            each, self.events[seed] = run(folder / str(seed), seed=seed, stop=stop)
+            each, self.events[seed] = run(folder / str(seed), seed=seed, **about)
             each._end = lambda outcome, seed=seed: self.ends.__setitem__(seed, outcome)  # type: ignore[misc]
             self.runs.append(each)
         for each in self.runs:
@@ -587,32 +587,39 @@ class Together:
         return [(event.step, dict(event.scores)) for event in self.events[seed] if isinstance(event, Scored)]
 
 
-def alone(folder: Path, seed: int, settings: DcganSettings = SETTINGS) -> tuple[dict[str, float], list[Event]]:
-    context, events = run(folder, seed=seed)
-    return Dcgan().train(settings, context), events
+def alone(folder: Path, seed: int, **about: Any) -> tuple[dict[str, float], list[Event]]:
+    context, events = run(folder, seed=seed, **about)
+    return Dcgan().train(SETTINGS, context), events
+
+
+def drawn_of(folder: Path) -> torch.Tensor:
+    """Images of a finished run, on the same latents whatever its seed."""
+    return Dcgan().sample(folder, count=8, seed=0).int()
 
 
 # Pixels of samples are whole numbers: what rounding of float32 changes moves few of them, by one of 255.
 CLOSE = {"abs": 0.5}
 
 
-def test_runs_that_are_trained_together_have_the_scores_of_each_alone(tmp_path: Path) -> None:
-    found = Together(tmp_path / "together").train()
+def test_runs_that_are_trained_together_have_the_scores_and_images_of_each_alone(tmp_path: Path) -> None:
+    # Twenty steps: later on rounding of float32 grows with every step of Adam. In float64 see test_trainer.
+    found = Together(tmp_path / "together", images=80).train()
+    drawn = {seed: drawn_of(tmp_path / "together" / str(seed)) for seed in SEEDS}
     for seed in SEEDS:
-        by_itself, events = alone(tmp_path / f"alone{seed}", seed)
+        by_itself, events = alone(tmp_path / f"alone{seed}", seed, images=80)
         ended = found.ends[seed]
         assert isinstance(ended, dict)
-        assert outcome(ended) == pytest.approx(outcome(by_itself), **CLOSE)
+        assert outcome(ended) == pytest.approx(outcome(by_itself), abs=0.05)
         own = [(event.step, event.scores) for event in events if isinstance(event, Scored)]
-        assert [step for step, _ in found.scores(seed)] == [step for step, _ in own]
-        assert [scores["mifid"] for _, scores in found.scores(seed)] == pytest.approx(
-            [scores["mifid"] for _, scores in own], **CLOSE
-        )
+        assert [step for step, _ in found.scores(seed)] == [step for step, _ in own] == [40, 80]
+        for (_, together), (_, single) in zip(found.scores(seed), own, strict=True):
+            assert together["mifid"] == pytest.approx(single["mifid"], abs=0.05)
+            assert together.keys() == single.keys()
         assert [type(event) for event in found.events[seed]] == [type(event) for event in events]
-        a, b = kept(tmp_path / "together" / str(seed)), kept(tmp_path / f"alone{seed}")
-        for name in a:
-            torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
-    assert len({str(found.scores(seed)) for seed in SEEDS}) == len(SEEDS)  # each has a seed of its own
+        # A bias before batch norm has no gradient but rounding, which Adam makes steps of: images know nothing of it.
+        assert (drawn[seed] - drawn_of(tmp_path / f"alone{seed}")).abs().max() <= 2
+    for one, other in ((3, 4), (4, 5), (3, 5)):  # each has a seed of its own
+        assert (drawn[one] - drawn[other]).abs().float().mean() > 2
 
 
 @pytest.mark.parametrize("after", [1, 60])
