@@ -179,7 +179,9 @@ def test_a_trick_of_ones_own_trains_as_the_shipped_one_does(
 def test_a_hook_reads_the_settings_that_its_file_adds(project: Path) -> None:
     model = Address.of("./my_gan.py:MyGan", project).load().settings
     about: dict[str, Any] = {"width": 2, "latent": 8, "batch": 8, "precision": "fp32", "device": "cpu"}
-    sums = [trained(model(**about, loss="my-hinge", my_weight=w), steps=1).replicates[0].sums[0].item() for w in (1.0, 3.0)]
+    sums = [
+        trained(model(**about, loss="my-hinge", my_weight=w), steps=1).replicates[0].sums[0].item() for w in (1.0, 3.0)
+    ]
     assert sums[1] == pytest.approx(3 * sums[0])
 
 
