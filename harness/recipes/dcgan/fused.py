@@ -102,7 +102,7 @@ class Fused:
         return torch.bfloat16 if self.bf16 else tensor.dtype
 
     def _stacked(self, modules: Sequence[nn.Conv2d], *, whole: bool) -> Tensor:
-        """A leaf of the weights of all, [R * out, in, k, k] or, of a convolution over the `whole`, [R, k * k * in, out].
+        """A leaf of the weights of all, [R * out, in, k, k], or [R, k * k * in, out] of a convolution over the `whole`.
 
         Its parts have the order in memory of the masters, channels last.
         """
@@ -123,7 +123,8 @@ class Fused:
                 return tensor.chunk(self.count)
 
         form = torch.contiguous_format if whole else torch.channels_last
-        leaf = torch.empty(shape, dtype=self._dtype(start), device=start.device, memory_format=form)
+        dtype = start.dtype if whole else self._dtype(start)  # of one output bf16 products gain nothing
+        leaf = torch.empty(shape, dtype=dtype, device=start.device, memory_format=form)
         self.leaves.append(Leaf(leaf.requires_grad_(), parts, masters))
         return leaf
 
@@ -142,7 +143,7 @@ class Fused:
 
         def layer(x: Tensor, groups: int) -> Tensor:
             if self.count == 1:
-                return (x[0].to(leaf.dtype) @ leaf[0]).view(-1, *kernel, channels).permute(0, 3, 1, 2)
+                return (x[0].to(leaf.dtype) @ leaf.view(latent, -1)).view(-1, *kernel, channels).permute(0, 3, 1, 2)
             made = torch.bmm(x.to(leaf.dtype), leaf).view(self.count, -1, *kernel, channels)
             side_by_side = made.permute(1, 2, 3, 0, 4).reshape(-1, *kernel, self.count * channels)
             return side_by_side.permute(0, 3, 1, 2)
@@ -162,13 +163,14 @@ class Fused:
             return (biases[0] if self.count == 1 else torch.cat(biases)).to(dtype)
 
         def layer(x: Tensor, groups: int) -> Tensor:
-            x = x.to(self._dtype(x))
             if whole:
-                return self._over_whole(x, cast("Tensor", leaf), bias(x.dtype))
+                weights = cast("Tensor", leaf)
+                return self._over_whole(x, weights, bias(weights.dtype))
+            x = x.to(self._dtype(x))
             weight = leaf
             if weight is None:
-                weights = [module.weight.to(x.dtype) for module in modules]
-                weight = weights[0] if self.count == 1 else torch.cat(weights)
+                made = [module.weight.to(x.dtype) for module in modules]
+                weight = made[0] if self.count == 1 else torch.cat(made)
             about = {"stride": first.stride, "padding": first.padding, "dilation": first.dilation}
             found: Tensor = convolve(x, weight, bias(x.dtype), **about, groups=self.count)
             return found
@@ -176,12 +178,14 @@ class Fused:
         return layer
 
     def _over_whole(self, x: Tensor, leaf: Tensor, bias: Tensor | None) -> Tensor:
-        """[N, R * out, 1, 1]: a convolution whose kernel is as large as its input is a matrix product."""
-        places = x.permute(0, 2, 3, 1)
+        """[N, R, 1, 1]: a convolution to one number whose kernel is as large as its input is a matrix product."""
+        places = x.permute(0, 2, 3, 1).to(leaf.dtype)
         if self.count == 1:
-            found = places.reshape(len(x), -1) @ leaf[0]
+            found = torch.mv(places.reshape(len(x), -1), leaf.view(-1))[:, None]
         else:
-            apart = places.unflatten(3, (self.count, -1)).permute(3, 0, 1, 2, 4).reshape(self.count, len(x), -1)
+            apart = (
+                places.reshape(*places.shape[:3], self.count, -1).permute(3, 0, 1, 2, 4).reshape(self.count, len(x), -1)
+            )
             found = torch.bmm(apart, leaf).transpose(0, 1).reshape(len(x), -1)
         return (found if bias is None else found + bias)[:, :, None, None]
 
@@ -197,10 +201,8 @@ class Fused:
         mean, variance = buffers
 
         def layer(x: Tensor, groups: int) -> Tensor:
-            if self.count == 1:
-                weight, bias = first.weight, first.bias
-            else:
-                weight, bias = (torch.cat([getattr(each, name) for each in modules]) for name in ("weight", "bias"))
+            own = ([getattr(each, name) for each in modules] for name in ("weight", "bias"))
+            weight, bias = (each[0] if self.count == 1 else torch.cat(each) for each in own)
             parts = (x,) if groups == 1 else x.chunk(groups)
             momentum = cast("float", first.momentum)
             found = [F.batch_norm(part, mean, variance, weight, bias, True, momentum, first.eps) for part in parts]

@@ -37,7 +37,9 @@ class Learner:
         masters = [master for leaf in leaves if leaf.tensor is not leaf.masters[0] for master in leaf.masters]
         inputs = [leaf.tensor for leaf in leaves] + masters
         found = torch.autograd.grad(loss, inputs, allow_unused=True)
-        to, of, learned = [], [], set()
+        to: list[Tensor] = []
+        of: list[Tensor] = []
+        learned: set[int] = set()
         for leaf, places, gradient in zip(leaves, self._places, found, strict=False):
             if gradient is not None:
                 to += places
@@ -63,10 +65,10 @@ class Learner:
         steps = [state["step"] for _, state in states]
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
-            [each for each, _ in states],
-            [self._gradients[id(each)] for each, _ in states],
-            [state["exp_avg"] for _, state in states],
-            [state["exp_avg_sq"] for _, state in states],
+            [_flat(each) for each, _ in states],
+            [_flat(self._gradients[id(each)]) for each, _ in states],
+            [_flat(state["exp_avg"]) for _, state in states],
+            [_flat(state["exp_avg_sq"]) for _, state in states],
             [],
             steps,
             lr=self._rate,
@@ -128,7 +130,9 @@ class Program:
 
         fake = self.generator(noise)
         seen_real, seen_fake = self._seen(real), self._seen(fake.detach())
-        real_logits, fake_logits = PASSES[s.split_bn](self._discriminate, seen_real, seen_fake, s)
+        # Both in the precision of the products, so that where they pass together nothing is cast there and back.
+        x, y = (images.to(torch.bfloat16) if self.bf16 else images for images in (seen_real, seen_fake))
+        real_logits, fake_logits = PASSES[s.split_bn](self._discriminate, x, y, s)
         d_losses = [
             loss.discriminator(real_logits[:, index], fake_logits[:, index], s) for index in range(len(replicates))
         ]
@@ -167,7 +171,10 @@ class Program:
         """`images` of all as their discriminators see them."""
         if self.settings.augment_both == "none":
             return images
-        augment, pairs = AUGMENT_BOTH[self.settings.augment_both], zip(self._apart(images), self.replicates, strict=True)
+        augment, pairs = (
+            AUGMENT_BOTH[self.settings.augment_both],
+            zip(self._apart(images), self.replicates, strict=True),
+        )
         return self._apiece([augment(own, self.settings, one.streams) for own, one in pairs])
 
     def _apart(self, images: Tensor) -> Sequence[Tensor]:
@@ -175,6 +182,11 @@ class Program:
 
     def _apiece(self, images: Sequence[Tensor]) -> Tensor:
         return images[0] if len(images) == 1 else torch.cat(list(images), 1)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """`tensor` in the order in which it lies in memory: of one in channels last Adam would make contiguous copies."""
+    return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 and not tensor.is_contiguous() else tensor
 
 
 def _total(losses: Sequence[Tensor]) -> Tensor:

@@ -30,7 +30,7 @@ class Dcgan(Recipe):
 
     name = "dcgan"
     unit = "images"
-    version = 3
+    version = 4
     objective = MIFID
     settings = DcganSettings
     data = DataSettings

@@ -66,6 +66,8 @@ class Replicate:
         self.sums = torch.zeros(len(CURVES), device=device)
         self.summed = 0
         self.lost: DivergedError | None = None
+        self.way: str | None = None  # how it trains with others; None: alone
+        self.restored = 0  # times that a state was restored
 
     def means(self) -> dict[str, float] | DivergedError:
         """Mean losses and scores since the last call, or how it diverged."""
@@ -114,6 +116,7 @@ class Replicate:
             "timed_from": self.timed_from and list(self.timed_from),
             "sums": self.sums,
             "summed": self.summed,
+            "way": self.way,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -128,3 +131,5 @@ class Replicate:
         self.steps, self.seconds = state["steps"], state["seconds"]
         self.timed_from = tuple(state["timed_from"]) if state["timed_from"] else None
         self.sums, self.summed = state["sums"].to(self.device), state["summed"]
+        self.way = state["way"]
+        self.restored += 1

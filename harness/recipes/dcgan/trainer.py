@@ -15,6 +15,7 @@ from harness.machine.precision import resolve_precision
 from harness.recipes.dcgan.program import Program
 from harness.recipes.dcgan.replicate import Replicate
 from harness.recipes.dcgan.settings import DcganSettings
+from harness.recipes.dcgan.ways import WAYS, timed
 
 _CHUNK = 50  # steps between looks at the losses: the only device syncs of training
 
@@ -23,7 +24,7 @@ class Trainer:
     """Trains one replicate per seed on uint8 images [N, 3, size, size]; every use of randomness has its own stream.
 
     `total_images` or `total_seconds` is the budget of each replicate; the other is None. All replicates are at the same
-    step. `dtype` is the weights': float64 is for tests of the ways to train.
+    step. `dtype` is the weights': float64 is for tests of the ways to train. `way` is one of WAYS, or None: see `way`.
     """
 
     def __init__(
@@ -37,18 +38,41 @@ class Trainer:
         total_images: int | None = None,
         total_seconds: float | None = None,
         dtype: torch.dtype = torch.float32,
+        way: str | None = None,
     ) -> None:
         assert (total_images is None) != (total_seconds is None), "one budget"
+        assert way is None or way in WAYS, way
         self.settings = settings
         self.device, self.dtype = torch.device(device), dtype
         self.bf16 = resolve_precision(settings.precision, self.device) == "bf16"
         self.total_images, self.total_seconds = total_images, total_seconds
         self.data = images.to(self.device)
-        self._programs: list[Program] | None = None
-        self.grouped = True
+        self._groups = groups
         self.replicates = tuple(
             Replicate(settings, images.shape[-1], groups, seed=seed, device=self.device, dtype=dtype) for seed in seeds
         )
+        self._way = way
+        self._programs: list[Program] = []
+        self._restored = 0
+
+    @property
+    def way(self) -> str:
+        """How the replicates train: as they did before they were saved, or as is quickest here, timed at first use."""
+        if self._way is None:
+            self._way = next((one.way for one in self.replicates if one.way in WAYS), None)
+        if self._way is None and len(self.replicates) == 1:
+            self._way = "serial"
+        if self._way is None:
+            seconds = self.seconds_per_step()
+            self._way = min(seconds, key=lambda way: seconds[way])
+        return self._way
+
+    def seconds_per_step(self) -> dict[str, float]:
+        """Way -> seconds a step of all replicates on this machine, tried on copies that are thrown away."""
+        about: dict[str, Any] = {"seeds": [one.seed for one in self.replicates], "device": self.device}
+        about |= {"total_images": 2**62, "dtype": self.dtype}
+        trials = {way: Trainer(self.settings, self.data, self._groups, way=way, **about) for way in WAYS}
+        return timed({way: trial.step for way, trial in trials.items()}, self.device)
 
     @property
     def steps(self) -> int:
@@ -75,17 +99,27 @@ class Trainer:
 
     def step(self) -> None:
         """One batch of every replicate."""
-        if self._programs is None:
-            self._programs = [Program(part, self.data, bf16=self.bf16, dtype=self.dtype) for part in self._parts()]
         before = self.fraction
-        after = before if self.total_images is None else min(1.0, (self.images_shown + self.settings.batch) / self.total_images)
-        for program in self._programs:
+        after = before
+        if self.total_images is not None:
+            after = min(1.0, (self.images_shown + self.settings.batch) / self.total_images)
+        for program in self._ready():
             program.step(before, after)
         for one in self.replicates:
             one.steps += 1
 
-    def _parts(self):
-        return [self.replicates] if self.grouped else [(one,) for one in self.replicates]
+    def _ready(self) -> list[Program]:
+        """The programs, with the weights as they are: made at the first step, and told when a state was restored."""
+        if not self._programs:
+            parts = WAYS[self.way](self.replicates)
+            self._programs = [Program(part, self.data, bf16=self.bf16, dtype=self.dtype) for part in parts]
+            for one in self.replicates:
+                one.way = self.way if len(self.replicates) > 1 else None
+        elif self._restored != (restored := sum(one.restored for one in self.replicates)):
+            self._restored = restored
+            for program in self._programs:
+                program.refresh()
+        return self._programs
 
     def train_until(
         self, fraction: float, should_stop: Callable[[], bool]
