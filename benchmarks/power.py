@@ -74,13 +74,13 @@ def trained(cell: Cell, seed: int, images: int, folder: Path) -> Trained:
         assert isinstance(cell.data, DataSettings)
         data = harness.data.prepare(cell.data)
         pixels = torch.from_numpy(data.images[:].copy())
-        trainer = Trainer(settings, pixels, data.groups, seed=seed, device="cpu", total_images=images)
+        trainer = Trainer(settings, pixels, data.groups, seeds=[seed], device="cpu", total_images=images)
         points = []
         for part in range(1, POINTS + 1):
             for _ in trainer.train_until(part / POINTS, lambda: False):
                 pass
-            plain = {name: tensor.clone() for name, tensor in trainer.generator.state_dict().items()}
-            points.append({"plain": plain, "averaged": trainer.weights()})
+            plain = {name: tensor.clone() for name, tensor in trainer.replicates[0].generator.state_dict().items()}
+            points.append({"plain": plain, "averaged": trainer.replicates[0].weights()})
         kept = {"size": pixels.shape[-1], "seconds": trainer.seconds, "points": points}
         torch.save(kept, path)
     found = torch.load(path, weights_only=True)

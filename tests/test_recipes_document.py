@@ -18,8 +18,8 @@ NEEDS = {"lit.yaml": "pytorch_lightning", "hf.yaml": "accelerate"}
 
 
 def test_the_document_has_files_and_commands() -> None:
-    assert {"line.py", "train.py", "lit.py", "hf.py", "whole.py"} <= FILES.keys()
-    assert len(COMMANDS) == 5
+    assert {"line.py", "train.py", "lit.py", "hf.py", "whole.py", "seeds.py"} <= FILES.keys()
+    assert len(COMMANDS) == 6
 
 
 @pytest.mark.parametrize(

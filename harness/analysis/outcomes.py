@@ -70,13 +70,21 @@ class Outcomes:
         complete = (table["state"] == RunState.COMPLETE).to_numpy() & np.isfinite(numbers)
         note = ""
         if measure.kind is Kind.COST:
-            alone = np.nan_to_num(column(table, "slots_per_device", 1.0), nan=1.0) == 1
-            shared = int(np.sum(complete & ~alone))
-            if shared:
+            alone, unshared = (
+                np.nan_to_num(column(table, name, 1.0), nan=1.0) == 1 for name in ("replicates", "slots_per_device")
+            )
+            shared, of = int(np.sum(complete & ~(alone & unshared))), int(np.sum(complete))
+            if shared and unshared[complete].all():
                 note = (
-                    f"{measure.name}: {shared} of {int(np.sum(complete))} complete runs shared their device with "
-                    "others and are left out; measure cost with one slot per device"
+                    f"{measure.name}: {shared} of {of} complete runs were trained together with others and are left "
+                    "out; measure cost with --replicates 1"
                 )
+            elif shared:
+                note = (
+                    f"{measure.name}: {shared} of {of} complete runs shared their device with others and are left "
+                    "out; measure cost with one slot per device"
+                )
+            alone &= unshared
             complete &= alone
         values[rows[complete], columns[complete]] = numbers[complete]
         return cls(plan, measure, index, tuple(seeds), values, states, note)

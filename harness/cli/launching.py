@@ -13,7 +13,7 @@ from harness.runs.launchers import LAUNCHERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NAMES = ("slots", "launch", "ray_address", "slots_per_gpu", "slurm", "hung_after")
+_NAMES = ("slots", "launch", "ray_address", "slots_per_gpu", "replicates", "slurm", "hung_after")
 _LAUNCH = (
     click.option(
         "--slots",
@@ -36,6 +36,13 @@ _LAUNCH = (
         default=1,
         show_default=True,
         help="With --launch ray: runs that share a GPU.",
+    ),
+    click.option(
+        "--replicates",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Runs of a cell that a slot trains together, as one program, where the recipe can and so many wait.",
     ),
     click.option(
         "--slurm",

@@ -78,6 +78,14 @@ class Recipe(Protocol):
         """
         return None
 
+    def replicates(self, settings: Any, budget: Any) -> int | None:
+        """How many runs of a cell `train` takes at once, as `run.replicates`; None: as many as there is memory for.
+
+        They differ in their seeds alone, and each must end with the numbers that it has when it is trained by itself,
+        up to rounding. By default a run is trained by itself.
+        """
+        return 1
+
     @abstractmethod
     def train(self, settings: Any, run: Run) -> Mapping[str, float]:
         """Train one run and return its measures by name; time and peak memory are measured where it has none.
@@ -85,6 +93,10 @@ class Recipe(Protocol):
         Tells `run` of its scores as it goes. Raises `DivergedError` where training leaves the finite numbers, and
         `Interrupted` where it was asked to stop and saved a checkpoint; what it returns after `run.should_stop` was
         true is not taken for a result.
+
+        Where `replicates` allows it, `run` may be the first of several `run.replicates`, which are trained as one
+        program: each is told of its own scores and ends by its own `end`, the first one too or by what is returned.
+        What is raised ends all that have not ended.
         """
 
     def sample(self, directory: Path, *, count: int, seed: int, device: str | None = None) -> Any:

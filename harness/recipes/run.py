@@ -24,6 +24,9 @@ _EVERY = 0.5  # seconds between reports of progress
 _NO_STATE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
 """What comes of a checkpoint that holds other things than a run keeps."""
 
+Outcome = Mapping[str, float] | Exception
+"""How a run ends: its measures by name, or what ended it."""
+
 
 class Interrupted(Exception):  # noqa: N818 - an outcome, like KeyboardInterrupt
     """Raised by a recipe that was asked to stop, after it saved a checkpoint to go on from."""
@@ -56,6 +59,7 @@ class Run:
         identity: str = "",
         trained: Path | None = None,
         stop: Callable[[], bool] = lambda: False,
+        end: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self.seed = seed
         self.directory = directory
@@ -72,6 +76,14 @@ class Run:
         self.trained = trained
         self._emit = emit
         self._stop = stop
+        self._end = end
+        self.replicates: tuple[Run, ...] = (self,)
+        """The runs that this call of `train` trains as one program: of one cell, each with a seed of its own.
+
+        The run itself is the first of them, and the only one unless the recipe's `replicates` allows more.
+        """
+        self.ended = False
+        """Whether `end` was called: nothing more is told of it."""
         self.trained_from = ""
         """The name of that folder where the run went on from it: `restore` notes it; who reads it himself must."""
         self.told_to_stop = False
@@ -289,6 +301,15 @@ class Run:
                     self.note(f"{path.name} cannot be written ({error.strerror or error}): training goes on without it")
             else:
                 self.emit(Artifact(step=self.step, path=str(path), kind=kind))
+
+    def end(self, outcome: Outcome) -> None:
+        """One of several `replicates` ends, with its measures or by what ended it; the others go on.
+
+        `DivergedError` and `Interrupted` mean what they mean where a run is alone; a checkpoint is saved before.
+        """
+        with self.untimed():
+            self.ended = True
+            self._end(outcome)
 
     # ------------------------------------------------------------------ going on later
 

@@ -70,14 +70,20 @@ class Launcher(Protocol):
 
     slots: int
 
-    def submit(self, slot: int, description: RunDescription) -> None:
-        """Start `description` in `slot`, which must be free."""
+    def submit(self, slot: int, description: RunDescription, *beside: RunDescription) -> None:
+        """Start `description` in `slot`, which must be free, and others of its cell `beside` it in the same program.
+
+        The events of those are of slot + 1, slot + 2, ..., which must be nobody else's.
+        """
 
     def events(self, timeout: float) -> list[tuple[int, Event]]:
         """(slot, event) pairs that came in within `timeout` seconds; each run ends with Finished or Failed."""
 
     def interrupt(self, slot: int | None = None) -> None:
-        """Ask the run in `slot`, or every running run, to save a checkpoint and end as interrupted."""
+        """Ask the run in `slot`, or every running run, to save a checkpoint and end as interrupted.
+
+        One that is trained together with others goes on until all of them are asked.
+        """
 
     def close(self) -> None:
         """End all slots."""

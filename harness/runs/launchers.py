@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from harness.recipes.events import Event
 from harness.runs.description import Launcher, RunDescription
-from harness.runs.execute import execute
+from harness.runs.execute import together
 from harness.runs.liveness import limits
 from harness.runs.processes import ProcessLauncher, to_stderr
 
 
 class InlineLauncher:
-    """Trains one run at a time in this process."""
+    """Trains one run at a time in this process, or several of a cell together."""
 
     slots = 1
 
@@ -24,16 +25,20 @@ class InlineLauncher:
         self._events: queue.Queue[tuple[int, Event]] = queue.Queue()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._alone = True  # whether its run is trained by itself
 
-    def submit(self, slot: int, description: RunDescription) -> None:
-        def emit(event: Event) -> None:
-            self._events.put((slot, event))
+    def submit(self, slot: int, description: RunDescription, *beside: RunDescription) -> None:
+        def emit(place: int, event: Event) -> None:
+            self._events.put((place, event))
+
+        runs = [(each, partial(emit, slot + index)) for index, each in enumerate((description, *beside))]
 
         def train() -> None:
             with suppress(KeyboardInterrupt):  # raised by the recipe: the signal goes to the main thread
-                execute(description, emit, self._stop.is_set)
+                together(runs, self._stop.is_set)
 
         self._stop.clear()
+        self._alone = not beside
         # A daemon, so that a second Ctrl-C ends the program even where a step hangs.
         self._thread = threading.Thread(target=train, daemon=True)
         self._thread.start()
@@ -48,7 +53,8 @@ class InlineLauncher:
             return found
 
     def interrupt(self, slot: int | None = None) -> None:
-        self._stop.set()
+        if slot is None or self._alone:
+            self._stop.set()
 
     def close(self) -> None:
         self.interrupt()

@@ -1,4 +1,4 @@
-"""Slots as long-lived child processes: a crash, a hang or the system's out-of-memory killer costs one run alone.
+"""Slots as long-lived child processes: a crash, a hang or the system's out-of-memory killer costs one slot alone.
 
 Each slot leads a session of its own and takes no signals: its coordinator alone answers those, and tells it. Where the
 coordinator dies, `guard` ends the slots with all that they started.
@@ -30,7 +30,7 @@ from harness.recipes.events import Cause, Event, Failed, Finished
 from harness.runs import guard
 from harness.runs.boundary import LOWER, fault, whose
 from harness.runs.description import RunDescription
-from harness.runs.execute import execute
+from harness.runs.execute import together
 from harness.runs.inbox import Inbox, post
 from harness.runs.liveness import BEAT, Limits, Watch
 
@@ -40,9 +40,11 @@ _BEAT = None  # what a slot sends where it has nothing else to say
 _TAIL = 4000  # bytes of a slot's output that are remembered
 _LONGEST = 1 << 16  # bytes of a line that are waited for
 
-Order = tuple[int, Address, str, bytes]
-"""The how manieth run of the slot, a recipe's address, the run's folder, and its pickled description, whose recipe may
-fail to load in a slot."""
+Order = tuple[int, Address, tuple[str, ...], bytes]
+"""The how manieth order of the slot, a recipe's address, the folders of the runs that are trained together, and their
+pickled descriptions, whose recipe may fail to load in a slot."""
+Told = tuple[int, int, Event]
+"""The order that an event belongs to, which of its runs, and the event."""
 
 
 def _serve(connection: Connection, output: Connection, stop: Flag, threads: int | None, beat: float) -> None:
@@ -52,7 +54,7 @@ def _serve(connection: Connection, output: Connection, stop: Flag, threads: int 
         os.environ["OMP_NUM_THREADS"] = str(threads)
     sending, busy = threading.Lock(), threading.Event()
 
-    def send(what: tuple[int, Event] | None) -> None:
+    def send(what: Told | None) -> None:
         try:
             with sending:
                 post(connection, what)
@@ -73,22 +75,23 @@ def _serve(connection: Connection, output: Connection, stop: Flag, threads: int 
             return
         if order is None:
             return
-        number, address, directory, pickled = order
-        emit = partial(_told, send, number)
+        number, address, directories, pickled = order
+        emits = [partial(_told, send, number, which) for which in range(len(directories))]
         busy.set()
         try:
-            description: RunDescription = pickle.loads(pickled)
-        except BaseException as error:  # the recipe cannot be loaded here: the end of this run, not of the slot
-            emit(fault(error, address, directory))
+            descriptions: list[RunDescription] = pickle.loads(pickled)
+        except BaseException as error:  # the recipe cannot be loaded here: the end of these runs, not of the slot
+            for emit, directory in zip(emits, directories, strict=True):
+                emit(fault(error, address, directory))
         else:
             with contextlib.suppress(KeyboardInterrupt):  # raised by the recipe: the signal is ignored here
-                execute(description, emit, stop.is_set)
+                together(list(zip(descriptions, emits, strict=True)), stop.is_set)
         busy.clear()
 
 
-def _told(send: Callable[[tuple[int, Event] | None], None], number: int, event: Event) -> None:
-    """Send an event with the number of its run: a thread that a recipe leaves behind may speak during the next one."""
-    send((number, event))
+def _told(send: Callable[[Told | None], None], number: int, which: int, event: Event) -> None:
+    """Send an event with whose it is: a thread that a recipe leaves behind may speak during the next run."""
+    send((number, which, event))
 
 
 def _stand_apart(output: Connection) -> None:
@@ -131,7 +134,8 @@ class _Worker:
     stop: Flag
     printed: _Printed
     killed_before: int  # processes that the system had killed for want of memory when this one was started
-    runs: int = 0
+    orders: int = 0
+    live: set[int] = field(default_factory=set)  # which runs of its order have not ended
     watch: Watch | None = None
     computed: float | None = None  # CPU time in seconds that it had used at the last look, since its last sign of life
     whose: str = ""
@@ -140,17 +144,23 @@ class _Worker:
     def busy(self) -> bool:
         return self.watch is not None
 
-    def take(self, address: Address, directory: str, pickled: bytes, watch: Watch) -> bool:
-        """Hand the process a run; False where it has died since its last one."""
+    def take(self, address: Address, directories: tuple[str, ...], pickled: bytes, watch: Watch) -> bool:
+        """Hand the process runs to train together; False where it has died since its last ones."""
         self.stop.clear()
-        self.runs += 1
-        order: Order = (self.runs, address, directory, pickled)
+        self.orders += 1
+        order: Order = (self.orders, address, directories, pickled)
         try:
             self.connection.send(order)
         except OSError:
             return False
-        self.watch = watch
+        self.watch, self.live = watch, set(range(len(directories)))
         return True
+
+    def ended(self, which: int) -> None:
+        """One of its runs has ended; with the last of them it is free."""
+        self.live.discard(which)
+        if not self.live:
+            self.watch = None
 
     def end(self) -> None:
         """Kill the process and all that it started; at once, without an event."""
@@ -252,13 +262,15 @@ class ProcessLauncher:
         self._looked = time.monotonic()
         atexit.register(self._end_all)  # before Python waits for them for ever
 
-    def submit(self, slot: int, description: RunDescription) -> None:
+    def submit(self, slot: int, description: RunDescription, *beside: RunDescription) -> None:
+        runs = [description, *beside]
         try:
-            pickled = pickle.dumps(description)
+            pickled = pickle.dumps(runs)
         except Exception as error:  # settings that no other process can be told of
-            self._refused.append((slot, fault(error, description.address, description.directory)))
+            for which, each in enumerate(runs):
+                self._refused.append((slot + which, fault(error, each.address, each.directory)))
             return
-        order = (description.address, description.directory, pickled)
+        order = (description.address, tuple(each.directory for each in runs), pickled)
         worker = self._workers.get(slot)
         if worker is None or not worker.process.is_alive() or not worker.take(*order, self._watch()):
             if worker is not None:
@@ -292,33 +304,35 @@ class ProcessLauncher:
         busy = {slot: worker for slot, worker in self._workers.items() if worker.busy}
         # A child of a slot's may hold its end of the pipe open: the process itself is waited for too.
         wait([each for worker in busy.values() for each in (worker.connection, worker.process.sentinel)], timeout)
-        found = [(slot, event) for slot in busy for event in self._read(slot)]
+        found = [each for slot in busy for each in self._read(slot)]
         now, last = time.monotonic(), self._looked
         self._looked = now
         # Where it was this process that stood still, the slots have not had their say yet.
         stood_still = now - last > self._limits.said
-        return found + [(slot, event) for slot in busy for event in self._late(slot, now, stood_still=stood_still)]
+        return found + [each for slot in busy for each in self._late(slot, now, stood_still=stood_still)]
 
-    def _read(self, slot: int) -> list[Event]:
+    def _read(self, slot: int) -> list[tuple[int, Event]]:
         worker = self._workers[slot]
         dead = not worker.process.is_alive()  # asked before the pipe is emptied: nothing comes after that
-        found: list[Event] = []
+        found: list[tuple[int, Event]] = []
         for message in worker.inbox.take():
             if worker.watch is None:
                 break
             if message is _BEAT:
                 worker.watch.sign(time.monotonic())
-            elif message[0] == worker.runs:
-                event: Event = message[1]
-                found.append(event)
+                continue
+            number, which, event = message
+            if number == worker.orders and which in worker.live:
+                found.append((slot + which, event))
                 worker.watch.event(event, time.monotonic())
                 if isinstance(event, Finished | Failed):
-                    worker.watch = None
+                    worker.ended(which)
         if worker.inbox.ended and not dead:
             worker.process.join(5)
             dead = True
         if dead and worker.watch is not None:
-            found.append(self._died(slot))
+            end = self._died(slot)
+            found += [(slot + which, end) for which in sorted(worker.live)]
         return found
 
     def _died(self, slot: int) -> Failed:
@@ -335,18 +349,19 @@ class ProcessLauncher:
         last = f": {tail.splitlines()[-1][:200]}" if tail and code != -signal.SIGKILL else ""
         return Failed(kind=Cause.LOST, reason=f"{worker.whose}: the slot's process died ({how}){last}", details=tail)
 
-    def _late(self, slot: int, now: float, *, stood_still: bool) -> list[Event]:
+    def _late(self, slot: int, now: float, *, stood_still: bool) -> list[tuple[int, Event]]:
         """What the watch has to say of a slot; one that is given up is killed with all that it started."""
         worker = self._workers.get(slot)
         if worker is None or worker.watch is None:
             return []
         if stood_still or self._computes(worker, worker.watch.silence(now)):
             worker.watch.sign(now)
-        said = worker.watch.due(now)
+        said, live = worker.watch.due(now), sorted(worker.live)
         if isinstance(said, Failed):
             self._drop(slot)
-            said = Failed(kind=said.kind, reason=f"{worker.whose}: {said.reason}", details=worker.printed.tail())
-        return [said] if said is not None else []
+            end = Failed(kind=said.kind, reason=f"{worker.whose}: {said.reason}", details=worker.printed.tail())
+            return [(slot + which, end) for which in live]
+        return [(slot + live[0], said)] if said is not None else []
 
     def _computes(self, worker: _Worker, silence: float) -> bool:
         """Whether it uses CPU time, though silent: a long call into a library may let no thread of it speak."""
@@ -365,8 +380,8 @@ class ProcessLauncher:
         self._drop(slot)
 
     def interrupt(self, slot: int | None = None) -> None:
-        for which, worker in self._workers.items():
-            if slot in (None, which):
+        for first, worker in self._workers.items():
+            if slot is None or worker.live == {slot - first}:
                 worker.stop.set()
 
     def close(self) -> None:

@@ -163,7 +163,8 @@ class RayLauncher:
         token.write_text("A node that sees this file shares the folder.\n", encoding="utf-8")
         return token
 
-    def submit(self, slot: int, description: RunDescription) -> None:
+    def submit(self, slot: int, description: RunDescription, *beside: RunDescription) -> None:
+        assert not beside, "runs are trained together on this machine alone: study.placement refuses it"
         actor = self._idle.pop(slot, None)
         try:
             order(description)

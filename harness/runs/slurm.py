@@ -171,7 +171,8 @@ class SlurmLauncher:
         self._alive = contextlib.ExitStack()
         self._alive.enter_context(_beating(_PLACE.resolve() / self._start))
 
-    def submit(self, slot: int, description: RunDescription) -> None:
+    def submit(self, slot: int, description: RunDescription, *beside: RunDescription) -> None:
+        assert not beside, "runs are trained together on this machine alone: study.placement refuses it"
         runs = Path(description.directory)  # studies that share a run do not share its jobs
         folder = (_PLACE / runs.parent.name / f"{runs.name}-{secrets.token_hex(4)}").resolve()
         said = self._unsent.pop(slot, None) is not None

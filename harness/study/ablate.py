@@ -51,7 +51,7 @@ def ablate(spec: Spec, options: Options, note: Note) -> tuple[Outcome, Report]:
     plan = make_plan(spec)
     recipe = plan.address.load()
     refuse_blind(plan)
-    refuse_others(options)
+    refuse_others(plan, options)
     store = StudyStore(options.storage, study_name(spec, plan), while_waiting=notes.waiting(note, lambda: None))
     store.check()
     check_tracking(options.tracking_uri, note)

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis import effects
@@ -18,15 +17,16 @@ from harness.design import Plan
 from harness.errors import StudyError
 from harness.measures import TRAIN_SECONDS
 from harness.recipes.events import SOURCE, Cause, Event, Failed, Finished, Noted, Progress, Scored, Started
-from harness.runs.description import Launcher
+from harness.runs.description import Launcher, RunDescription
 from harness.study.interrupts import Interrupts
-from harness.study.journal import Began, Journal, Kept
+from harness.study.journal import Journal, Kept
 from harness.study.looks import document, metrics, words
 from harness.study.notes import waiting
-from harness.study.placement import Placement, describe
+from harness.study.placement import Placement
+from harness.study.placing import Placing, Running
 from harness.study.progress import Display, duration, shown
 from harness.study.queue import Queue
-from harness.study.recording import attempt_tags, identity, note, parameters, unwritten
+from harness.study.recording import unwritten
 from harness.study.store import Claim, Standing, StudyStore
 from harness.study.store.patience import WhileWaiting
 from harness.study.trainings import Trainings
@@ -55,21 +55,12 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Running:
-    claim: Claim
-    name: str
-    trained: Path | None  # the folder of the finished run whose training this is
-    placed: bool = False  # its slot has it
-    hopeless: bool = False  # asked to stop, since the pruner gave it up
-    spoilt: Failed | None = None  # why it fails whatever it tells from now on
-    ended: bool = False  # its journal has its end
-    told: bool = False  # Optuna too
-
-
 @dataclass(kw_only=True)
 class Coordinator:
     """Drives the runs of one plan. Slots never see the stores; this class never sees a tensor.
+
+    A slot has as many places as runs may be trained together in it, whose events come by their places: that of slot i
+    are those from i times so many on.
 
     Whatever a slot tells is in the run's journal before anything else is done with it. While Optuna's storage does not
     answer the slots are listened to all the same; what is to be told waits in `_pending`.
@@ -88,16 +79,25 @@ class Coordinator:
     queue: Queue
     launch: str = ""
     outcome: Outcome = field(default_factory=Outcome)
-    _busy: dict[int, _Running] = field(default_factory=dict)
+    _busy: dict[int, Running] = field(default_factory=dict)
     _arrived: deque[tuple[int, Event]] = field(default_factory=deque)  # events that no journal has yet
     _pending: deque[tuple[int, Event]] = field(default_factory=deque)  # events that Optuna is to be told
     _faults: dict[str, str] = field(default_factory=dict)  # key -> reason, of runs whose last attempt failed
     _wait: WhileWaiting = field(init=False)  # says what is waited for
+    _placing: Placing = field(init=False)
     _saving: bool = False  # the slots were asked to save
     _saved_by: float = 0.0  # when that is not waited for any more
 
     def __post_init__(self) -> None:
         self._wait = waiting(self.display.note, self._wish_to_stop, "; training goes on")
+        self._placing = Placing(
+            plan=self.plan,
+            store=self.store,
+            journal=self.journal,
+            placement=self.placement,
+            tags=self.tags,
+            launch=self.launch,
+        )
         self._take(self.standing)
 
     def run(self) -> Outcome:
@@ -118,9 +118,9 @@ class Coordinator:
     def _loop(self) -> None:
         while True:
             self.interrupts.check()
-            for slot in range(self.launcher.slots):
-                if slot not in self._busy and not self._all_fail and (claim := self._claim()) is not None:
-                    self._place(slot, claim)
+            for place in self._free():
+                if not self._all_fail and (claim := self._claim()) is not None:
+                    self._place(place, claim)
             if not self._busy:
                 if not self._all_fail and self._next_wave():
                     continue
@@ -132,6 +132,12 @@ class Coordinator:
                 f"the first {self.outcome.failed} runs all failed: {self.outcome.reasons[0]}; "
                 "mend that and start again, what is missing is run then"
             )
+
+    def _free(self) -> list[int]:
+        """The first place of each slot that trains nothing."""
+        together = self.placement.replicates
+        busy = {place // together for place in self._busy}
+        return [slot * together for slot in range(self.launcher.slots) if slot not in busy]
 
     def _claim(self) -> Claim | None:
         """The next run of those that are asked for: others that wait are of waves that there is no time for."""
@@ -184,36 +190,29 @@ class Coordinator:
     @property
     def _all_fail(self) -> bool:
         """Every run of a first wave failing is a fault of the set-up: more runs would only repeat it."""
-        ended, most = self.outcome, max(2, self.launcher.slots)
+        ended, most = self.outcome, max(2, self.launcher.slots * self.placement.replicates)
         well = self.standing.done or self.standing.reused or ended.complete or ended.diverged or ended.pruned
         return ended.failed >= most and not well
 
-    def _place(self, slot: int, claim: Claim) -> None:
-        planned, cell = claim.run, claim.cell
-        directory = self.store.runs / planned.key
-        trained = self._trainings.folder(planned)
-        if trained is None and self._trainings.holds(planned):
-            self.store.fail(claim.number, Cause.WITHDRAWN, "waits for the training that it shares")
+    def _place(self, place: int, claim: Claim) -> None:
+        """Train a run in the slot whose places begin at `place`, and with it others of its cell where several may."""
+        running: list[Running] = []
+        for each in self._placing.claimed(claim, self._trainings, self.standing.plan):
+            self._busy[place + len(running)] = each
+            running.append(each)
+        if not running:
             return
-        description = describe(self.plan, cell, planned, self.placement, slot=slot, folder=directory, trained=trained)
-        name, device = description.name, description.device
-        share = -(-self.launcher.slots // len(self.placement.devices))
-        own = identity(self.store.name, cell, planned, claim.source)
-        began = Began(
-            attempt=claim.attempt,
-            trial=claim.number,
-            name=name,
-            parameters=parameters(self.plan, cell, planned),
-            tags={**self.tags, **own, **attempt_tags(claim.number, claim.attempt, share)},
-        )
-        self._busy[slot] = running = _Running(claim, name, trained)
-        self.display.started(slot, name)
-        self._keep(planned.key, began)
-        self.mirror.goes_on(planned.key)
-        self.store.attach(claim.number, name=name, device=device, slots_per_device=share, launch=self.launch)
-        self.store.note(claim.number, note(cell, planned, claim.attempt))
-        self.launcher.submit(slot, description)
-        running.placed = True
+        descriptions: list[RunDescription] = []
+        for each in running:
+            description = self._placing.describe(each, slot=place // self.placement.replicates)
+            self.display.started(place + len(descriptions), each.name)
+            self._keep(each.key, self._placing.began(each, len(running)))
+            self.mirror.goes_on(each.key)
+            self._placing.attach(each, description.device, len(running))
+            descriptions.append(description)
+        self.launcher.submit(place, *descriptions)
+        for each in running:
+            each.placed = True
 
     # ------------------------------------------------------------------ what slots tell, into journals
 
@@ -226,7 +225,7 @@ class Coordinator:
 
     def _note(self, slot: int, event: Event) -> None:
         running = self._busy[slot]
-        key, last = running.claim.run.key, isinstance(event, Finished | Failed)
+        key, last = running.key, isinstance(event, Finished | Failed)
         if running.ended or (running.spoilt and not last):
             return
         try:
@@ -247,7 +246,7 @@ class Coordinator:
         if new:
             self.mirror.wrote(key, ended=last)
 
-    def _sound(self, running: _Running, event: Event) -> Event:
+    def _sound(self, running: Running, event: Event) -> Event:
         """The event, or how the run failed where it ends in no result that can be compared."""
         match event:
             case Finished():
@@ -271,7 +270,7 @@ class Coordinator:
             self.launcher.interrupt(slot)
             return False
         self._pending.append((slot, running.spoilt))
-        return self._keep(running.claim.run.key, running.spoilt)
+        return self._keep(running.key, running.spoilt)
 
     def _keep(self, key: str, kept: Kept) -> bool:
         """Add to the journal of a run; a disk that is full, or away, is waited for."""
@@ -317,10 +316,10 @@ class Coordinator:
                 if running is None or running.spoilt is event or running.told:
                     raise
                 if self._spoil(slot, error, last=running.ended):
-                    self.mirror.wrote(running.claim.run.key, ended=True)
+                    self.mirror.wrote(running.key, ended=True)
             self._pending.popleft()
 
-    def _tell(self, slot: int, running: _Running, event: Event) -> None:
+    def _tell(self, slot: int, running: Running, event: Event) -> None:
         number = running.claim.number
         match event:
             case Started():
@@ -339,7 +338,7 @@ class Coordinator:
             case Failed():
                 self._fail(slot, running, event)
 
-    def _finish(self, slot: int, running: _Running, event: Finished) -> None:
+    def _finish(self, slot: int, running: Running, event: Finished) -> None:
         summary, objective, number = event.summary, self.plan.objective, running.claim.number
         if not running.told:
             self._name_child(running)
@@ -350,7 +349,7 @@ class Coordinator:
         for follower in self._trainings.complete(running.claim.run):
             self.store.enqueue(self.plan, follower)
         self.outcome.complete += 1
-        self._faults.pop(running.claim.run.key, None)
+        self._faults.pop(running.key, None)
         self._count_faults()
         score = f"{objective.title} {shown(summary[objective.name], objective.unit)}"
         spent = f"{duration(summary.get(TRAIN_SECONDS.name, 0.0))} of training"
@@ -358,7 +357,7 @@ class Coordinator:
             slot, f"{score} after the {spent} that it shares" if event.trained_from else f"{score} in {spent}"
         )
 
-    def _fail(self, slot: int, running: _Running, event: Failed) -> None:
+    def _fail(self, slot: int, running: Running, event: Failed) -> None:
         cause, reason, run = event.kind, event.reason, running.claim.run
         if not running.told:
             self._name_child(running)
@@ -380,9 +379,9 @@ class Coordinator:
                 self.store.enqueue(self.plan, follower)
         self._release(slot, f"{cause.value}: {reason}", failed=cause is not Cause.PRUNED)
 
-    def _name_child(self, running: _Running) -> None:
+    def _name_child(self, running: Running) -> None:
         """Let a trial that ends say which run of MLflow is its own, where that is known."""
-        if child := self.mirror.run_of(running.claim.run.key, _CHILD):
+        if child := self.mirror.run_of(running.key, _CHILD):
             self.store.attach(running.claim.number, mlflow_run_id=child)
 
     def _count_faults(self) -> None:
@@ -431,10 +430,10 @@ class Coordinator:
         for slot, running in self._busy.items():
             with suppress(OSError):  # a full disk
                 if not running.ended:
-                    self.journal.append(running.claim.run.key, lost, int(time.time() * 1000))
+                    self.journal.append(running.key, lost, int(time.time() * 1000))
                     running.ended = True
                     self._pending.append((slot, lost))
-            self.mirror.wrote(running.claim.run.key, ended=True)
+            self.mirror.wrote(running.key, ended=True)
         until = time.monotonic() + 3 * _AT_THE_END
         with suppress(KeyboardInterrupt), self.store.hurried(_AT_THE_END):
             while self._pending and time.monotonic() < until:

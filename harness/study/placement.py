@@ -26,6 +26,7 @@ class Options:
     launch: str = "processes"
     ray_address: str | None = None
     slots_per_gpu: int = 1
+    replicates: int = 1
     slurm: Mapping[str, str] = field(default_factory=dict)
     hung_after: float | None = None
     take_over: bool = False
@@ -37,12 +38,14 @@ class Options:
 class Placement:
     """Devices, slots and CPU threads a slot; a device is a GPU, or a share of the CPU's cores. Slots may share one.
 
-    `away` says in words where they are, "" for this machine, and `there` is what each has there.
+    `replicates` are the runs of a cell that a slot trains together at the most. `away` says in words where slots are,
+    "" for this machine, and `there` is what each has there.
     """
 
     devices: list[str]
     slots: int
     threads: int | None
+    replicates: int = 1
     away: str = ""
     there: Seats | None = None
 
@@ -56,7 +59,8 @@ class Placement:
         where = self.away or ", ".join(self.devices)
         if self.threads is not None:
             where = f"{self.away or 'the CPU'}, {self.threads} thread{'s' * (self.threads > 1)} each"
-        return f"{self.slots} slot{'s' * (self.slots > 1)} on {where}"
+        together = f", up to {self.replicates} runs of a cell together" if self.replicates > 1 else ""
+        return f"{self.slots} slot{'s' * (self.slots > 1)} on {where}{together}"
 
 
 def place(plan: Plan, options: Options) -> Placement:
@@ -67,7 +71,7 @@ def place(plan: Plan, options: Options) -> Placement:
     jobs have what they ask for. Raises StudyError.
     """
     devices = [str(getattr(plan.cells[0].train, "device", "auto"))]
-    refuse_others(options)
+    refuse_others(plan, options)
     if options.launch == "ray":
         return _on_ray(devices[0], options)
     if options.launch == "slurm":
@@ -75,10 +79,12 @@ def place(plan: Plan, options: Options) -> Placement:
     if devices == ["auto"]:
         devices = [f"cuda:{index}" for index in range(gpus())] or ["cpu"]
     if devices != ["cpu"]:
-        return Placement(devices=devices, slots=_slots(options, len(devices)), threads=None)
+        slots = _slots(options, len(devices))
+        return Placement(devices=devices, slots=slots, threads=None, replicates=options.replicates)
     cores = provenance.cores()
     slots = _slots(options, min(cores, _MOST_CPU_SLOTS))
-    return Placement(devices=["cpu"] * min(slots, cores), slots=slots, threads=max(1, cores // slots))
+    threads = max(1, cores // slots)
+    return Placement(devices=["cpu"] * min(slots, cores), slots=slots, threads=threads, replicates=options.replicates)
 
 
 def _on_ray(device: str, options: Options) -> Placement:
@@ -139,8 +145,9 @@ def _on_slurm(device: str, options: Options) -> Placement:
     return Placement(devices=["cpu"] * slots, slots=slots, threads=threads, away="CPUs of Slurm's", there=seats)
 
 
-def refuse_others(options: Options) -> None:
-    """Raises StudyError for options of another way to launch."""
+def refuse_others(plan: Plan, options: Options) -> None:
+    """Raises StudyError for options of another way to launch, or that the plan does not take."""
+    _refuse_together(plan, options)
     for name, given, launch in (
         ("--ray-address", options.ray_address, "ray"),
         ("--slots-per-gpu", options.slots_per_gpu != 1 and options.slots_per_gpu, "ray"),
@@ -151,6 +158,31 @@ def refuse_others(options: Options) -> None:
     if options.hung_after is not None and options.launch not in ("processes", "ray"):
         where = "no other process watches it" if options.launch == "inline" else "Slurm ends jobs, by --slurm time=..."
         raise StudyError(f"--hung-after {options.hung_after:g}: is not for --launch {options.launch}: {where}")
+
+
+def _refuse_together(plan: Plan, options: Options) -> None:
+    """Raises StudyError where runs cannot be trained together that are asked to be."""
+    if (asked := options.replicates) == 1:
+        return
+    why = ""
+    if plan.search is not None:
+        why = "the runs of a search are named one by one, by the results of those before"
+    elif options.launch in ("ray", "slurm"):
+        why = f"runs are trained together on this machine, and this is --launch {options.launch}"
+    elif plan.budget.timed:
+        why = "with a budget in seconds each would train for its share of them alone; give the budget in another unit"
+    elif all(together(plan, cell, asked) == 1 for cell in plan.cells):
+        why = f"recipe '{plan.recipe}' trains one run at a time"
+    if why:
+        raise StudyError(f"--replicates {asked}: {why}; leave --replicates out")
+
+
+def together(plan: Plan, cell: Cell, most: int) -> int:
+    """How many runs of the cell may be trained together, up to `most`, by the recipe."""
+    if most == 1:
+        return 1
+    takes = plan.address.load().replicates(cell.train, plan.budget)
+    return most if takes is None else max(1, min(most, takes))
 
 
 def describe(

@@ -62,9 +62,11 @@ def identity(study: str, cell: Cell, run: PlannedRun, source: str) -> dict[str, 
     return tags | ({SOURCE: source} if source else {})
 
 
-def attempt_tags(trial: int, attempt: int, share: int) -> dict[str, str]:
-    """The tags of the attempt that a run is at: its trial, its number, and how many slots shared the device."""
-    return {"optuna.trial": str(trial), "harness.attempt": str(attempt), "slots_per_device": str(share)}
+def attempt_tags(trial: int, attempt: int, share: int, replicates: int) -> dict[str, str]:
+    """The tags of the attempt that a run is at: its trial, its number, how many slots shared the device, and how many
+    runs were trained together with it, itself included."""
+    about = {"optuna.trial": trial, "harness.attempt": attempt, "slots_per_device": share, "replicates": replicates}
+    return {name: str(value) for name, value in about.items()}
 
 
 def note(cell: Cell, run: PlannedRun, attempt: int) -> str:
@@ -134,7 +136,8 @@ def _record(
         points += [(name, value, end, done.ended) for name, value in done.summary.items() if (name, end) not in known]
     own = identity(study, cell, run, str(done.attributes.get("source", "")))
     if not reused:
-        own |= attempt_tags(done.trial, done.attempt, int(done.attributes.get("slots_per_device", 1)))
+        share, replicates = (int(done.attributes.get(name, 1)) for name in ("slots_per_device", "replicates"))
+        own |= attempt_tags(done.trial, done.attempt, share, replicates)
     if not complete:
         own |= failure_tags(done.kind, done.reason) if done.kind else {}
     return Record(

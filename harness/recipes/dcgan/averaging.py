@@ -48,19 +48,34 @@ class Averager:
         self.average = [parameter.detach().clone() for parameter in parameters]
         self.count = 0
 
-    def update(self, fraction: float) -> None:
-        """Take in the parameters after a step at `fraction` (0..1) of training."""
+    def weight(self, fraction: float) -> float:
+        """The weight of the parameters after a step at `fraction` (0..1) of training; counts the step.
+
+        0 before the start, 1 at the first update, which copies, and 1 - beta from then on.
+        """
+        if fraction < self.start:
+            return 0.0
+        self.count += 1
+        return 1.0 if self.count == 1 else 1 - self._beta(fraction, self.count - 1, self._settings)
+
+    def take(self, weight: Tensor) -> None:
+        """Take in the parameters with the scalar `weight` that was told for this step, on their device."""
         import torch  # not above: the settings read the names
 
-        if fraction < self.start:
-            return
         with torch.no_grad():
-            if self.count == 0:
+            for average, parameter in zip(self.average, self._parameters, strict=True):
+                average.lerp_(parameter, weight)
+
+    def update(self, fraction: float) -> None:
+        """Take in the parameters after a step at `fraction` (0..1) of training, in plain words."""
+        import torch  # not above: the settings read the names
+
+        weight = self.weight(fraction)
+        with torch.no_grad():
+            if weight == 1:
                 torch._foreach_copy_(self.average, self._parameters)
-            else:
-                beta = self._beta(fraction, self.count, self._settings)
-                torch._foreach_lerp_(self.average, self._parameters, 1 - beta)
-        self.count += 1
+            elif weight:
+                torch._foreach_lerp_(self.average, self._parameters, weight)
 
     def current(self) -> list[Tensor]:
         """The averages, or the parameters themselves before the start."""

@@ -109,6 +109,9 @@ class Dcgan(Recipe):
             return None
         return few, few.model_copy(update={"samples": _MORE}), beyond / (_MORE - _FEW)
 
+    def replicates(self, settings: DcganSettings, budget: DcganBudget) -> None:
+        """As many as there is memory for."""
+
     def train(self, settings: DcganSettings, run: Run) -> dict[str, float]:
         """Train until the budget is spent; see harness.recipes.Recipe."""
         from harness.recipes.dcgan import session
@@ -120,6 +123,6 @@ class Dcgan(Recipe):
 
         Raises StudyError where there is no such run.
         """
-        from harness.recipes.dcgan import session
+        from harness.recipes.dcgan import kept
 
-        return session.sample(directory, self.settings, count=count, seed=seed, device=device)
+        return kept.sample(directory, self.settings, count=count, seed=seed, device=device)

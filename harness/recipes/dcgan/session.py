@@ -1,31 +1,32 @@
-"""One run of the DCGAN, from its data to its scores and what it leaves in its folder."""
+"""Runs of the DCGAN, from their data to their scores and what they leave in their folders."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import harness.data
-from harness.errors import DataError, StudyError
-from harness.files.atomic import write_text, written
+from harness.errors import DataError, DivergedError
+from harness.files.atomic import write_text
 from harness.files.images import save_grid, save_pairs
 from harness.machine.devices import device_name, peak_memory_mb, reset_peak_memory, resolve_device
 from harness.recipes import Run
 from harness.recipes.dcgan.evaluation import Evaluator
+from harness.recipes.dcgan.kept import keep
 from harness.recipes.dcgan.measures import AVERAGED, MIFID
-from harness.recipes.dcgan.networks import Generator
-from harness.recipes.dcgan.sampling import draw, latents
+from harness.recipes.dcgan.replicate import Replicate
 from harness.recipes.dcgan.settings import DcganSettings
 from harness.recipes.dcgan.trainer import Trainer
-from harness.recipes.events import Artifact, DataUsed, Progress, Scored, Started
+from harness.recipes.events import DataUsed, Progress, Scored, Started
 from harness.settings import idle, sampling_only
 
 _PAIRS, _SEARCHED = 12, 256  # shown beside their nearest real images, of so many generated ones
@@ -35,7 +36,8 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
     """Train until the budget is spent; see harness.recipes.Recipe.
 
     A run that differs from `run.trained` in settings of sampling alone goes on from that run's last checkpoint: it is
-    scored and has its costs. Without such a checkpoint it trains.
+    scored and has its costs. Without such a checkpoint it trains. Those of `run.replicates` that are at the same step
+    are trained as one program, others after them.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -47,90 +49,104 @@ def train(settings: DcganSettings, run: Run, *, version: int) -> dict[str, float
             "give a smaller batch or more photos"
         )
     evaluator = Evaluator(run.evaluate, run.references, device, run.note)
-    trainer = Trainer(
-        settings,
-        torch.from_numpy(prepared.images[:].copy()),
-        prepared.groups,
-        seed=run.seed,
-        device=device,
-        total_images=run.budget.images,
-        total_seconds=run.budget.seconds,
-    )
+    images = torch.from_numpy(prepared.images[:].copy())
     # Which training a checkpoint belongs to.
     trained_by = settings.model_dump(mode="json", exclude=set(sampling_only(type(settings)) | idle(settings)))
-    facts = [run.identity, version, trained_by, run.budget.model_dump(), run.seed]
-    facts += [prepared.fingerprint, trainer.device.type]
-    identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    session = _Session(run, trainer, evaluator, identity)
-    if (state := run.last_saved(identity)) is not None:
-        trainer.restore(state["trainer"])
-        run.saved = trainer.images_shown
-        session.peak, session.scored = state["peak"], state["scored"]
-        session.late = [
-            _Point(**{**point, "scores": {} if run.trained_from else point["scores"]}) for point in state["late"]
-        ]
-    about = {
-        "device.name": device_name(device),
-        "precision": "bf16" if trainer.bf16 else "fp32",
-        "data.fingerprint": prepared.fingerprint,
-        **evaluator.facts,
-    }
-    data = _data(run, prepared.fingerprint, evaluator)
-    run.emit(Started(facts=about, data=data, resumed_at=trainer.images_shown))
-    scores = session.train()
-    _keep_generator(trainer, settings, run)
-    return {
-        **scores,
-        "images": float(trainer.images_shown),
-        "train_seconds": trainer.seconds,
-        "images_per_second": trainer.images_per_second,
-        "peak_memory_mb": session.peak,
-    }
+    by_step: dict[int, list[_Begun]] = defaultdict(list)
+    for each in run.replicates:
+        facts = [each.identity, version, trained_by, each.budget.model_dump(), each.seed]
+        facts += [prepared.fingerprint, torch.device(device).type]
+        identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        with _by_itself(each):
+            state = each.last_saved(identity)
+            by_step[state["trainer"]["steps"] if state else 0].append(_Begun(each, identity, state))
+    results: dict[str, float] = {}
+    for begun in by_step.values():
+        sessions: list[_Session] = []
+        while not sessions and (begun := [one for one in begun if not one.run.ended]):
+            trainer = Trainer(
+                settings,
+                images,
+                prepared.groups,
+                seeds=[one.run.seed for one in begun],
+                device=device,
+                total_images=run.budget.images,
+                total_seconds=run.budget.seconds,
+            )
+            sessions = [
+                _Session(one.run, trainer, replicate, evaluator, one.identity)
+                for one, replicate in zip(begun, trainer.replicates, strict=True)
+            ]
+            for session, one in zip(sessions, begun, strict=True):
+                with _by_itself(session.run):
+                    session.restore(one.state)
+            if any(one.run.ended for one in begun):  # what could not go on is no part of the program
+                sessions = []
+        for session in sessions:
+            with _by_itself(session.run):
+                session.start(prepared.fingerprint)
+        if sessions:
+            results = _train(sessions)
+    return results
 
 
-def sample(directory: Path, model: type[DcganSettings], *, count: int, seed: int, device: str | None = None) -> Tensor:
-    """uint8 [count, 3, size, size] images of the finished run in `directory`, whose settings are a `model`.
-
-    Those of the run's own seed are those that it was scored by. Raises StudyError where there is no such run, or what
-    it left is damaged.
-    """
-    about = _generator(directory)
-    settings = model.model_validate(about["settings"])
-    network = Generator(settings, about["size"])
-    network.load_state_dict(torch.load(directory / "generator.pt", map_location="cpu", weights_only=True))
-    network.to(device=resolve_device(device or "auto"), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train(about["training"])
-    return draw(network, settings, latents(count, settings, seed)).cpu()
-
-
-def _generator(directory: Path) -> dict[str, Any]:
-    """What a run says of its generator, both sound to the last bit. Raises StudyError."""
-    files = "generator.json and generator.pt"
+@contextmanager
+def _by_itself(run: Run) -> Iterator[None]:
+    """What is raised inside is the end of the run, and of the call alone where it has the run alone."""
     try:
-        about = json.loads((directory / "generator.json").read_text(encoding="utf-8"))
-        given = about.pop("sha256", None)
-        made = _checksum(about, directory / "generator.pt")
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        raise StudyError(f"{directory}: generator.json is damaged: no JSON; train the run again") from None
-    except OSError as error:
-        raise StudyError(
-            f"{directory}: {files} are no more to be read ({error.strerror}); train the run again"
-        ) from None
-    if given is None:
-        raise StudyError(f"{directory} is of a run of an earlier version, without a checksum; train it again")
-    if given != made:
-        raise StudyError(
-            f"{directory}: {files} are damaged: they do not match their checksum; train the run again, or take both "
-            "from the artifacts of its MLflow run"
-        )
-    return dict(about)
+        yield
+    except Exception as error:
+        if len(run.replicates) == 1:
+            raise
+        run.end(error)
 
 
-def _checksum(about: Mapping[str, Any], generator: Path) -> str:
-    """SHA-256 of what is said of a generator and of its file."""
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    digest.update(generator.read_bytes())
-    return digest.hexdigest()
+def _train(sessions: Sequence[_Session]) -> dict[str, float]:
+    """Train between scores until the budget is spent; what a run that is alone ends with."""
+    run, trainer = sessions[0].run, sessions[0].trainer
+    times, device = run.evaluate.times, str(trainer.device)
+
+    def going_on() -> list[_Session]:
+        return [session for session in sessions if not session.run.ended]
+
+    def stop() -> None:
+        for session in going_on():
+            with _by_itself(session.run):
+                session.checkpoint()
+                raise session.run.stopped(f"{trainer.images_shown:,} images")
+
+    # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
+    for part in range(min(min(session.scored for session in sessions) + 1, times), times + 1):
+        trained = trainer.fraction < part / times
+        if trained:
+            reset_peak_memory(device)
+            for told in trainer.train_until(part / times, lambda: run.should_stop):
+                for session, means in zip(sessions, told, strict=True):
+                    if not session.run.ended:
+                        with _by_itself(session.run):
+                            session.progress(means)
+                if not going_on():
+                    return {}
+            if trainer.fraction < part / times and run.should_stop:
+                stop()
+            peak = peak_memory_mb(device)
+            for session in going_on():
+                session.peak = max(session.peak, peak)
+        for session in going_on():
+            with _by_itself(session.run):
+                session.arrive(part, trained=trained)
+        for place, session in enumerate(going_on()):
+            if place and run.should_stop:  # to score all of them may take longer than one who stops will wait
+                stop()
+                break
+            with _by_itself(session.run):
+                session.score(part)
+                if part == times:
+                    results = session.finish()
+                    if len(run.replicates) == 1:
+                        return results
+                    session.run.end(results)
+    return {}
 
 
 def _data(run: Run, training: str, evaluator: Evaluator) -> tuple[DataUsed, ...]:
@@ -161,66 +177,106 @@ class _Point:
     scores: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A run, which training it is of, and the checkpoint that it goes on from."""
+
+    run: Run
+    identity: str
+    state: dict[str, Any] | None
+
+
 @dataclass
 class _Session:
-    """Training between scores: forwards the curves, scores, grids and checkpoints of one run."""
+    """One run between and at its scores: forwards its curves, scores, grids and checkpoints."""
 
     run: Run
     trainer: Trainer
+    replicate: Replicate
     evaluator: Evaluator
     identity: str
     peak: float = 0.0
     scored: int = 0
     late: list[_Point] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    point: _Point = field(init=False)
 
-    def train(self) -> dict[str, float]:
-        times = self.run.evaluate.times
-        early = times - self.run.evaluate.late
-        device = str(self.trainer.device)
-        scores: dict[str, float] = {}
-        # A checkpoint is taken before its score: a run killed while scoring scores again and loses nothing.
-        for part in range(min(self.scored + 1, times), times + 1):
-            trained = self.trainer.fraction < part / times
-            if trained:
-                reset_peak_memory(device)
-                for means in self.trainer.train_until(part / times, lambda: self.run.should_stop):
-                    self._progress(means)
-                if self.trainer.fraction < part / times and self.run.should_stop:
-                    self._checkpoint()
-                    raise self.run.stopped(f"{self.trainer.images_shown:,} images")
-                self.peak = max(self.peak, peak_memory_mb(device))
-            point = self._point()
-            if part > early and len(self.late) < part - early:
-                self.late.append(point)
-            if trained:
-                self._checkpoint()
-            if part <= early:
-                scores = self._score(point)
-            for one in self.late:
-                if not one.scores:
-                    scores = self._score(one, late=True, final=part == times and one is self.late[-1])
-            self.scored = part
-        return scores
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from where `state` was saved."""
+        if state is None:
+            return
+        self.replicate.restore(state["trainer"])
+        self.run.saved = self.images_shown
+        self.peak, self.scored = state["peak"], state["scored"]
+        anew = bool(self.run.trained_from)
+        self.late = [_Point(**{**point, "scores": {} if anew else point["scores"]}) for point in state["late"]]
 
-    def _point(self) -> _Point:
-        return _Point(self.trainer.images_shown, self.trainer.seconds, self.trainer.weights())
+    def start(self, fingerprint: str) -> None:
+        """Say that training begins."""
+        run, trainer = self.run, self.trainer
+        about = {
+            "device.name": device_name(str(trainer.device)),
+            "precision": "bf16" if trainer.bf16 else "fp32",
+            "data.fingerprint": fingerprint,
+            **self.evaluator.facts,
+        }
+        data = _data(run, fingerprint, self.evaluator)
+        run.emit(Started(facts=about, data=data, resumed_at=self.images_shown))
 
-    def _progress(self, means: dict[str, float]) -> None:
+    @property
+    def images_shown(self) -> int:
+        return self.replicate.steps * self.trainer.settings.batch
+
+    def progress(self, means: dict[str, float] | DivergedError) -> None:
+        """Tell of a chunk of steps. Raises the DivergedError where it is one."""
+        if isinstance(means, DivergedError):
+            raise means
         trainer = self.trainer
         self.run.emit(
             Progress(
                 step=trainer.images_shown,
-                train_seconds=trainer.seconds,
+                train_seconds=self.replicate.seconds,
                 rate=trainer.images_per_second,
                 fraction=trainer.fraction,
                 curves={name: [(trainer.images_shown, value)] for name, value in means.items()},
             )
         )
 
-    def _checkpoint(self) -> None:
+    def arrive(self, part: int, *, trained: bool) -> None:
+        """The run is where it is scored for the time `part`; what it has `trained` is saved before."""
+        self.point = _Point(self.images_shown, self.replicate.seconds, self.replicate.weights())
+        early = self.run.evaluate.times - self.run.evaluate.late
+        if part > early and len(self.late) < part - early:
+            self.late.append(self.point)
+        if trained:
+            self.checkpoint()
+
+    def score(self, part: int) -> None:
+        """Score where it arrived, and those points of the window that have no score."""
+        times = self.run.evaluate.times
+        if part <= times - self.run.evaluate.late:
+            self.scores = self._score(self.point)
+        for one in self.late:
+            if not one.scores:
+                self.scores = self._score(one, late=True, final=part == times and one is self.late[-1])
+        self.scored = part
+
+    def finish(self) -> dict[str, float]:
+        """Keep the generator; what the run ends with."""
+        keep(self.replicate, self.trainer.settings, self.run, self.trainer.data.shape[-1])
+        return {
+            **self.scores,
+            "images": float(self.images_shown),
+            "train_seconds": self.replicate.seconds,
+            "images_per_second": self.trainer.images_per_second,
+            "peak_memory_mb": self.peak,
+        }
+
+    def checkpoint(self) -> None:
+        """Save all that the rest of the run depends on."""
         late = [vars(point) for point in self.late]
-        state = {"trainer": self.trainer.state(), "peak": self.peak, "scored": self.scored, "late": late}
-        self.run.step = self.trainer.images_shown
+        state = {"trainer": self.replicate.state(), "peak": self.peak, "scored": self.scored, "late": late}
+        self.run.step = self.images_shown
         self.run.save({"identity": self.identity, **state})
 
     def _score(self, point: _Point, *, late: bool = False, final: bool = False) -> dict[str, float]:
@@ -231,7 +287,7 @@ class _Session:
         """
         evaluate, evaluator = self.run.evaluate, self.evaluator
         count = evaluate.samples if late else evaluate.interim_samples
-        images = self.trainer.sample(max(count, evaluate.grid**2), point.weights)
+        images = self.replicate.sample(max(count, evaluate.grid**2), point.weights)
         grid = self.run.directory / f"grid-{point.images:09d}.png"
         self.run.step = point.images
         self.run.picture(grid, "grid", lambda: save_grid(images[: evaluate.grid**2], grid, columns=evaluate.grid))
@@ -271,20 +327,3 @@ class _Session:
             write_text(path.with_suffix(".json"), json.dumps(about))
 
         self.run.picture(path, "nearest", write)
-
-
-def _keep_generator(trainer: Trainer, settings: DcganSettings, run: Run) -> None:
-    network = trainer.sampling_generator()
-    path = run.directory / "generator.pt"
-    with written(path) as file:
-        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, file)
-    about = {
-        "recipe": run.recipe,
-        "training": network.training,  # whether samples are normalised by their own batch
-        "settings": settings.model_dump(mode="json"),
-        "size": int(trainer.data.shape[-1]),
-    }
-    about["sha256"] = _checksum(about, path)
-    write_text(run.directory / "generator.json", json.dumps(about, indent=2))
-    for name in ("generator.pt", "generator.json"):
-        run.emit(Artifact(step=trainer.images_shown, path=str(run.directory / name), kind="generator"))

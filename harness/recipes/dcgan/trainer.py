@@ -1,38 +1,30 @@
-"""The training of one DCGAN: a D step and a G step per batch, until the budget is spent."""
+"""The training of a cell's replicates as one program: step by step, until the budget is spent."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.errors import DivergedError
 from harness.machine.precision import resolve_precision
-from harness.recipes.dcgan.augment import AUGMENT_BOTH, AUGMENT_REAL
-from harness.recipes.dcgan.averaging import AVERAGES, Averager
-from harness.recipes.dcgan.losses import LOSSES
-from harness.recipes.dcgan.networks import started
-from harness.recipes.dcgan.order import Order
-from harness.recipes.dcgan.passes import PASSES
-from harness.recipes.dcgan.regularisers import REGULARISERS
-from harness.recipes.dcgan.sampling import draw, latents, ready
-from harness.recipes.dcgan.schedules import SCHEDULES
+from harness.recipes.dcgan.program import Program
+from harness.recipes.dcgan.replicate import Replicate
 from harness.recipes.dcgan.settings import DcganSettings
-from harness.recipes.streams import Streams
+from harness.recipes.dcgan.ways import WAYS, timed
 
-CURVES = ("loss/discriminator", "loss/generator", "score/real", "score/fake", "score/generator")
 _CHUNK = 50  # steps between looks at the losses: the only device syncs of training
 
 
 class Trainer:
-    """Trains on uint8 images [N, 3, size, size]; every use of randomness has a stream of its own.
+    """Trains one replicate per seed on uint8 images [N, 3, size, size]; every use of randomness has its own stream.
 
-    `total_images` or `total_seconds` is the budget; the other is None.
+    `total_images` or `total_seconds` is the budget of each replicate; the other is None. All replicates are at the same
+    step. `dtype` is the weights': float64 is for tests of the ways to train. `way` is one of WAYS, or None: see `way`.
     """
 
     def __init__(
@@ -41,43 +33,60 @@ class Trainer:
         images: Tensor,
         groups: np.ndarray[Any, Any] | Tensor,
         *,
-        seed: int,
+        seeds: Sequence[int],
         device: str | torch.device = "cpu",
         total_images: int | None = None,
         total_seconds: float | None = None,
+        dtype: torch.dtype = torch.float32,
+        way: str | None = None,
     ) -> None:
         assert (total_images is None) != (total_seconds is None), "one budget"
-        self.settings = s = settings
-        self.seed = seed
-        self.device = torch.device(device)
-        self.streams = Streams(seed, self.device)
-        self.bf16 = resolve_precision(s.precision, self.device) == "bf16"
+        assert way is None or way in WAYS, way
+        self.settings = settings
+        self.device, self.dtype = torch.device(device), dtype
+        self.bf16 = resolve_precision(settings.precision, self.device) == "bf16"
         self.total_images, self.total_seconds = total_images, total_seconds
         self.data = images.to(self.device)
-        self.generator, self.discriminator = (
-            network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            for network in started(s, images.shape[-1], self.streams)
+        self._groups = groups
+        self.replicates = tuple(
+            Replicate(settings, images.shape[-1], groups, seed=seed, device=self.device, dtype=dtype) for seed in seeds
         )
-        self.order = Order(groups, s.batch, self.streams.generator("order", "cpu"))
-        self.d_optimiser, self.g_optimiser = (
-            torch.optim.Adam(network.parameters(), lr=s.learning_rate, betas=(s.beta1, s.beta2), fused=True)
-            for network in (self.discriminator, self.generator)
-        )
-        self._learned: dict[str, Any] = {
-            name: getattr(self, name) for name in ("generator", "discriminator", "g_optimiser", "d_optimiser")
-        }
-        self.averager: Averager | None = None
-        if (average := AVERAGES[s.averaging]) is not None:
-            self.averager = Averager(average, list(self.generator.parameters()), s)
-        self.steps = 0
-        self.seconds = 0.0
-        self._timed_from: tuple[int, float] | None = None
-        self._sums = torch.zeros(len(CURVES), device=self.device)
-        self._summed = 0
+        self._way = way
+        self._programs: list[Program] = []
+        self._restored = 0
+
+    @property
+    def way(self) -> str:
+        """How the replicates train: as they did before they were saved, or as is quickest here, timed at first use."""
+        if self._way is None:
+            self._way = next((one.way for one in self.replicates if one.way in WAYS), None)
+        if self._way is None and len(self.replicates) == 1:
+            self._way = "serial"
+        if self._way is None:
+            seconds = self.seconds_per_step()
+            self._way = min(seconds, key=lambda way: seconds[way])
+        return self._way
+
+    def seconds_per_step(self) -> dict[str, float]:
+        """Way -> seconds a step of all replicates on this machine, tried on copies that are thrown away."""
+        about: dict[str, Any] = {"seeds": [one.seed for one in self.replicates], "device": self.device}
+        about |= {"total_images": 2**62, "dtype": self.dtype}
+        trials = {way: Trainer(self.settings, self.data, self._groups, way=way, **about) for way in WAYS}
+        return timed({way: trial.step for way, trial in trials.items()}, self.device)
+
+    @property
+    def steps(self) -> int:
+        """Steps done, the same number by each replicate."""
+        return self.replicates[0].steps
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training of one replicate: those of the program are shared equally."""
+        return sum(one.seconds for one in self.replicates) / len(self.replicates)
 
     @property
     def images_shown(self) -> int:
-        """Real images that the discriminator has seen."""
+        """Real images that the discriminator of each replicate has seen."""
         return self.steps * self.settings.batch
 
     @property
@@ -88,66 +97,37 @@ class Trainer:
         assert self.total_seconds is not None
         return min(1.0, self.seconds / self.total_seconds)
 
-    def _real(self) -> Tensor:
-        indices = self.order.next().to(self.device, non_blocking=True)
-        images = self.data[indices].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
-        for augment in AUGMENT_REAL.values():
-            images = augment(images, self.settings, self.streams)
-        return images
-
-    def _seen(self, images: Tensor) -> Tensor:
-        """`images` as the discriminator sees them."""
-        return AUGMENT_BOTH[self.settings.augment_both](images, self.settings, self.streams)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
-    def _follow_schedule(self) -> None:
-        if (schedule := SCHEDULES[self.settings.schedule]) is not None:
-            rate = self.settings.learning_rate * schedule(self.fraction, self.settings)
-            for group in (*self.d_optimiser.param_groups, *self.g_optimiser.param_groups):
-                group["lr"] = rate
-
     def step(self) -> None:
-        """One batch: the discriminator learns to tell real from fake, then the generator to pass for real."""
-        s, loss, regularise = self.settings, LOSSES[self.settings.loss], REGULARISERS[self.settings.regulariser]
-        self._follow_schedule()
-        noise = torch.randn(s.batch, s.latent, generator=self.streams("latent"), device=self.device)
+        """One batch of every replicate."""
+        before = self.fraction
+        after = before
+        if self.total_images is not None:
+            after = min(1.0, (self.images_shown + self.settings.batch) / self.total_images)
+        for program in self._ready():
+            program.step(before, after)
+        for one in self.replicates:
+            one.steps += 1
 
-        with self._autocast():
-            fake = self.generator(noise)
-        seen_real, seen_fake = self._seen(self._real()), self._seen(fake.detach())
-        with self._autocast():
-            real_logits, fake_logits = PASSES[s.split_bn](self.discriminator, seen_real, seen_fake, s)
-        d_loss = loss.discriminator(real_logits, fake_logits, s)
-        if regularise is not None and self.steps % s.regulariser_every == 0:
-            penalty = regularise(self.discriminator, seen_real, seen_fake.float(), s, self.streams)
-            d_loss = d_loss + s.regulariser_weight * s.regulariser_every * penalty
-        self.d_optimiser.zero_grad(set_to_none=True)
-        d_loss.backward()  # type: ignore[no-untyped-call]
-        self.d_optimiser.step()
+    def _ready(self) -> list[Program]:
+        """The programs, with the weights as they are: made at the first step, and told when a state was restored."""
+        if not self._programs:
+            parts = WAYS[self.way](self.replicates)
+            self._programs = [Program(part, self.data, bf16=self.bf16, dtype=self.dtype) for part in parts]
+            for one in self.replicates:
+                one.way = self.way if len(self.replicates) > 1 else None
+        elif self._restored != (restored := sum(one.restored for one in self.replicates)):
+            self._restored = restored
+            for program in self._programs:
+                program.refresh()
+        return self._programs
 
-        self.discriminator.requires_grad_(False)
-        with self._autocast():
-            g_logits = self.discriminator(self._seen(fake), 2 if s.split_generator_step else 1)
-        g_loss = loss.generator(g_logits, s)
-        self.g_optimiser.zero_grad(set_to_none=True)
-        g_loss.backward()  # type: ignore[no-untyped-call]
-        self.g_optimiser.step()
-        self.discriminator.requires_grad_(True)
+    def train_until(
+        self, fraction: float, should_stop: Callable[[], bool]
+    ) -> Iterator[list[dict[str, float] | DivergedError]]:
+        """Train to a share of the budget; after each chunk of steps, each replicate's mean losses and scores.
 
-        self.steps += 1
-        if self.averager is not None:
-            self.averager.update(self.fraction)
-        with torch.no_grad():
-            scores = [torch.sigmoid(logits.float()).mean() for logits in (real_logits, fake_logits, g_logits)]
-            self._sums += torch.stack([d_loss.detach(), g_loss.detach(), *scores])
-        self._summed += 1
-
-    def train_until(self, fraction: float, should_stop: Callable[[], bool]) -> Iterator[dict[str, float]]:
-        """Train to a share of the budget; after each chunk of steps, its mean losses and scores.
-
-        Seconds exclude the time between chunks. Raises DivergedError.
+        Seconds exclude the time between chunks. A replicate that diverged has its DivergedError in their place, from
+        then on; training ends where all have.
         """
         while self.fraction < fraction and not should_stop():
             # Chunks are aligned, so that a run that was stopped within one and resumed reports the same curves.
@@ -158,82 +138,37 @@ class Trainer:
                 self.step()
                 if self.total_seconds is not None:
                     now = time.perf_counter()
-                    self.seconds, began = self.seconds + now - began, now
-            self.seconds += self._clock() - began
+                    self._spend(now - began)
+                    began = now
+            self._spend(self._clock() - began)
             if stopped:
                 return
-            if self._timed_from is None:
-                self._timed_from = (self.steps, self.seconds)
-            yield self._means()
+            for one in self.replicates:
+                one.timed_from = one.timed_from or (one.steps, one.seconds)
+            yield [one.means() for one in self.replicates]
+            if all(one.lost for one in self.replicates):
+                return
+
+    def _spend(self, seconds: float) -> None:
+        for one in self.replicates:
+            one.seconds += seconds / len(self.replicates)
 
     def _clock(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def _means(self) -> dict[str, float]:
-        means = (self._sums / max(self._summed, 1)).tolist()
-        self._sums.zero_()
-        self._summed = 0
-        found = dict(zip(CURVES, means, strict=True))
-        for name, value in found.items():
-            if not np.isfinite(value):
-                raise DivergedError(f"{name} is {value} after {self.images_shown:,} images")
-        return found
-
     @property
     def images_per_second(self) -> float:
-        """Training speed after the first chunk of steps, which warms up."""
-        first_steps, first_seconds = self._timed_from or (0, 0.0)
-        if self.steps <= first_steps:
-            first_steps, first_seconds = 0, 0.0
-        elapsed = self.seconds - first_seconds
-        return (self.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0
+        """Images per second of training of one replicate after the first chunk of steps, which warms up.
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the generator's weights to draw samples with: their averages, and batch norm's own statistics."""
-        network = deepcopy(self.generator).requires_grad_(False)
-        if self.averager is not None:
-            for parameter, average in zip(network.parameters(), self.averager.current(), strict=True):
-                parameter.copy_(average)
-        return dict(network.state_dict())
-
-    def sampling_generator(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
-        """A copy of the generator to draw samples from: batch norm is as `sample_bn` says.
-
-        `weights` are those of an earlier step; None: those of now.
+        Of replicates that train together it is what the program trains in all: each pays for its share of the time.
         """
-        network = deepcopy(self.generator).requires_grad_(False)
-        network.load_state_dict(self.weights() if weights is None else weights)
-        return ready(network, self.settings, self.seed)
-
-    def sample(self, count: int, weights: Mapping[str, Tensor] | None = None) -> Tensor:
-        """uint8 [count, 3, size, size] images on the evaluation's latents: the same ones at every call."""
-        return draw(self.sampling_generator(weights), self.settings, latents(count, self.settings, self.seed))
-
-    def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on."""
-        return {
-            **{name: part.state_dict() for name, part in self._learned.items()},
-            "average": self.averager and {"average": self.averager.average, "count": self.averager.count},
-            "order": self.order.state(),
-            "streams": self.streams.state(),
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "timed_from": self._timed_from and list(self._timed_from),
-            "sums": self._sums,
-            "summed": self._summed,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
-        for name, part in self._learned.items():
-            part.load_state_dict(state[name])
-        if self.averager is not None:
-            self.averager.average = [tensor.to(self.device) for tensor in state["average"]["average"]]
-            self.averager.count = state["average"]["count"]
-        self.order.restore(state["order"])
-        self.streams.restore(state["streams"])
-        self.steps, self.seconds = state["steps"], state["seconds"]
-        self._timed_from = tuple(state["timed_from"]) if state["timed_from"] else None
-        self._sums, self._summed = state["sums"].to(self.device), state["summed"]
+        rates = []
+        for one in self.replicates:
+            first_steps, first_seconds = one.timed_from or (0, 0.0)
+            if one.steps <= first_steps:
+                first_steps, first_seconds = 0, 0.0
+            elapsed = one.seconds - first_seconds
+            rates.append((one.steps - first_steps) * self.settings.batch / elapsed if elapsed > 0 else 0.0)
+        return sum(rates) / len(rates)

@@ -27,10 +27,13 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
 
     `source`, the digest of the recipe's source, `reused_from`, the study that trained it, and `trained_from`, the key
     of the run whose training it shares, where any run has one. A run that was taken over from another kind of device
-    has no costs: they are that device's.
+    has no costs: they are that device's. `replicates` are those that a run was trained together with at any attempt, or
+    that the run was whose training it shares, itself included: their costs are shares of one program's.
     """
     best: dict[str, FrozenTrial] = {}
+    together: dict[str, int] = {}
     for key, trial in keyed(trials):
+        together[key] = max(together.get(key, 1), int(trial.user_attrs.get("replicates", 1)))
         if key not in best or _RANK.index(state_of(trial)) < _RANK.index(state_of(best[key])):
             best[key] = trial
     devices, costs = _devices(best.values()), {cost.name for cost in plan.costs}
@@ -45,6 +48,7 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
             row |= {name: value for name, value in summary.items() if not (elsewhere and name in costs)}
             row["attempt"] = trial.user_attrs.get("attempt", 1)
             row["slots_per_device"] = trial.user_attrs.get("slots_per_device", 1)
+            row["replicates"] = max(together[run.key], together.get(trial.user_attrs.get("trained_from", ""), 1))
             row["reason"] = trial.user_attrs.get("failure", {}).get("reason", "")
             row["mlflow_run_id"] = trial.user_attrs.get("mlflow_run_id", "")
             row |= {name: trial.user_attrs[name] for name in _SOMETIMES if trial.user_attrs.get(name)}
@@ -56,8 +60,9 @@ def run_table(trials: Sequence[FrozenTrial], plan: Plan) -> pd.DataFrame:
     for measure in (plan.objective, *plan.measures, *plan.costs):
         if measure.name not in table:
             table[measure.name] = math.nan
-    if "slots_per_device" not in table:
-        table["slots_per_device"] = 1
+    for name in ("slots_per_device", "replicates"):
+        if name not in table:
+            table[name] = 1
     return table
 
 

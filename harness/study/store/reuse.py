@@ -23,6 +23,7 @@ _CARRIED = (
     "device",
     "device_name",
     "slots_per_device",
+    "replicates",
     "started",
     "finished",
 )

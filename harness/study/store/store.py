@@ -8,7 +8,7 @@ import math
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from harness.measures import Measure, RunState
 from harness.recipes.events import Cause, Failed, Finished, Scored
 from harness.spec import Spec
 from harness.study.store import outcomes, records, searching
-from harness.study.store.index import Index
+from harness.study.store.index import Index, waiting
 from harness.study.store.ownership import owned
 from harness.study.store.patience import WhileWaiting
 from harness.study.store.records import Claim, source_of
@@ -193,12 +193,15 @@ class StudyStore(StoredStudy):
             self._index = Index.of(self.study.get_trials(deepcopy=False))
         return self._index
 
-    def claim(self, plan: Plan) -> Claim | None:
-        """Take the next run from the queue, or under a search from the sampler; None where there is none left."""
+    def claim(self, plan: Plan, among: Collection[str] | None = None) -> Claim | None:
+        """Take the next run from the queue, or under a search from the sampler; None where there is none left.
+
+        Of a queue, the next `among` these keys, where they are given.
+        """
         if plan.search is not None:
             return self._propose(plan.search)
         planned = self._runs(plan)
-        while (trial := self._next()) is not None:
+        while (trial := self._next(among)) is not None:
             found = planned.get(trial.user_attrs.get("key", ""))
             if found is not None:
                 return self._claimed(trial, *found)
@@ -212,15 +215,15 @@ class StudyStore(StoredStudy):
             self._planned = plan, {run.key: (cells[run.cell], run) for run in plan.runs}
         return self._planned[1]
 
-    def _next(self) -> optuna.Trial | None:
+    def _next(self, among: Collection[str] | None) -> optuna.Trial | None:
         """The first trial that waits, running now. `Study.ask` reads every trial that waits for each one it takes."""
-        waiting, storage = self._known.waiting, self._storage()
+        known, storage = self._known, self._storage()
         while True:
-            if not waiting:
-                waiting += (each.number for each in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-            if not waiting:
+            if not known.waiting and among is None:
+                known.waiting |= waiting(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+            if (number := known.take(among)) is None:
                 return None
-            identity = self._identity(waiting.popleft())
+            identity = self._identity(number)
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # someone has ended it
                 if storage.set_trial_state_values(identity, TrialState.RUNNING):
                     trial = optuna.Trial(self.study, identity)

@@ -167,12 +167,15 @@ class StoredStudy:
         return set(spent(outcomes.keyed(self.study.get_trials(deepcopy=False)), source_of(plan.address)))
 
     def seconds(self) -> dict[str, float]:
-        """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none."""
+        """Key -> the wall-clock seconds that all attempts at a run took here; a run that was taken over took none.
+
+        Of runs that were trained together each took its share.
+        """
         found: dict[str, float] = {}
         for key, trial in outcomes.keyed(self.study.get_trials(deepcopy=False)):
             began, ended = (trial.user_attrs.get(name) for name in ("started", "finished"))
             if began is not None and ended is not None and "reused_from" not in trial.user_attrs:
-                found[key] = found.get(key, 0.0) + ended - began
+                found[key] = found.get(key, 0.0) + (ended - began) / trial.user_attrs.get("replicates", 1)
         return found
 
     def ended(self) -> list[tuple[int, str]]:

@@ -153,8 +153,10 @@ def test_in_both_steps_the_discriminator_sees_augmented_images_alone(monkeypatch
     monkeypatch.setitem(AUGMENT_BOTH, "grey", grey)
     s = DcganSettings(width=2, latent=8, batch=4, precision="fp32", device="cpu", augment_both="grey", regulariser="r1")
     pixels = torch.randint(0, 256, (8, 3, 32, 32), generator=stream(), dtype=torch.uint8)
-    trainer = Trainer(s, pixels, np.arange(9), seed=0, total_images=100)
-    trainer.discriminator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0].detach()))
+    trainer = Trainer(s, pixels, np.arange(9), seeds=[0], total_images=100)
+    trainer.replicates[0].discriminator.register_forward_pre_hook(
+        lambda network, inputs: seen.append(inputs[0].detach())
+    )
     trainer.step()
     assert given == [(4, False), (4, False), (4, True)]
     assert [len(images) for images in seen] == [8, 4, 4]  # real and fake, real for r1, fake for the generator

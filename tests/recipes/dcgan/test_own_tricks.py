@@ -140,7 +140,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def trained(settings: Any, steps: int = 4) -> Trainer:
     data = torch.randint(0, 256, (24, 3, 32, 32), generator=torch.Generator().manual_seed(7), dtype=torch.uint8)
-    trainer = Trainer(settings, data, torch.arange(25), seed=0, total_images=320)
+    trainer = Trainer(settings, data, torch.arange(25), seeds=[0], total_images=320)
     for _ in range(steps):
         trainer.step()
     return trainer
@@ -163,21 +163,25 @@ def test_a_trick_of_ones_own_trains_as_the_shipped_one_does(
     own, theirs, none = (trained(model(**about, **trick)) for trick in (mine, shipped, {}))
 
     def distance(one: Trainer, other: Trainer) -> float:
-        pairs = zip(one.discriminator.parameters(), other.discriminator.parameters(), strict=True)
+        pairs = zip(
+            one.replicates[0].discriminator.parameters(), other.replicates[0].discriminator.parameters(), strict=True
+        )
         return sum((a - b).square().sum().item() for a, b in pairs) ** 0.5
 
     if "discriminator_norm" not in mine:
         assert distance(own, theirs) < 0.02 * distance(own, none)
         return
     for _ in range(300):  # its vectors start elsewhere, from a stream of another name; an iteration each
-        weight = own.discriminator.down08.weight
+        weight = own.replicates[0].discriminator.down08.weight
     assert torch.linalg.svdvals(weight.detach().flatten(1))[0].item() == pytest.approx(1, abs=1e-3)
 
 
 def test_a_hook_reads_the_settings_that_its_file_adds(project: Path) -> None:
     model = Address.of("./my_gan.py:MyGan", project).load().settings
     about: dict[str, Any] = {"width": 2, "latent": 8, "batch": 8, "precision": "fp32", "device": "cpu"}
-    sums = [trained(model(**about, loss="my-hinge", my_weight=w), steps=1)._sums[0].item() for w in (1.0, 3.0)]
+    sums = [
+        trained(model(**about, loss="my-hinge", my_weight=w), steps=1).replicates[0].sums[0].item() for w in (1.0, 3.0)
+    ]
     assert sums[1] == pytest.approx(3 * sums[0])
 
 
@@ -211,8 +215,8 @@ def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path
     trainer = trained(settings.model_copy(update={"batch": 8, "precision": "fp32"}), steps=1)
     from harness.measures import Measure
     from harness.recipes import Run
-    from harness.recipes.dcgan.session import _keep_generator
+    from harness.recipes.dcgan.kept import keep
 
     run = Run(seed=0, directory=project, objective=Measure(name="mifid", title=""), emit=lambda event: None)
-    _keep_generator(trainer, trainer.settings, run)
-    assert torch.equal(recipe.sample(project, count=6, seed=0, device="cpu"), trainer.sample(6))
+    keep(trainer.replicates[0], trainer.settings, run, trainer.data.shape[-1])
+    assert torch.equal(recipe.sample(project, count=6, seed=0, device="cpu"), trainer.replicates[0].sample(6))

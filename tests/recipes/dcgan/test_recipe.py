@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 
 from harness.data.settings import DataSettings
-from harness.errors import DataError, StudyError
+from harness.errors import DataError, DivergedError, StudyError
 from harness.machine.devices import resolve_device
 from harness.recipes import Interrupted, Recipe, Run, checkpoint
 from harness.recipes.dcgan.evaluation import Likeness, Yardstick
@@ -70,6 +70,10 @@ class PlainEvaluator:
 
 @pytest.fixture(autouse=True)
 def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    _plain(monkeypatch)
+
+
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (18, 3, 32, 32), dtype=np.uint8)
     monkeypatch.setattr("harness.data.prepare", lambda *a, **k: FewImages(pixels, np.arange(19)), raising=False)
     monkeypatch.setattr("harness.recipes.dcgan.session.Evaluator", PlainEvaluator)
@@ -78,6 +82,7 @@ def _no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(
     folder: Path,
     *,
+    seed: int = 3,
     images: int | None = 480,
     seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -88,7 +93,7 @@ def run(
     events: list[Event] = []
     evaluate = EvaluateSettings(**{"samples": 32, "interim_samples": 16, "times": 2, "grid": 3, **scoring})
     context = Run(
-        seed=3,
+        seed=seed,
         directory=folder,
         data=DataSettings(),
         evaluate=evaluate,
@@ -553,3 +558,168 @@ def test_every_data_set_is_prepared_and_told_of_once() -> None:
         "data: synthetic-dogs, crop square, 64 px: 18 images",
         "data: synthetic-dogs, crop bbox, 64 px: 18 images",
     ]
+
+
+# ---------------------------------------------------------------------- several seeds as one program
+
+SEEDS = (3, 4, 5)
+
+
+class Together:
+    """Runs of several seeds in folders of their own, trained by one call: what each told, and how it ended."""
+
+    def __init__(self, folder: Path, seeds: tuple[int, ...] = SEEDS, **about: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        self.ends: dict[int, dict[str, float] | Exception] = {}
+        self.events: dict[int, list[Event]] = {}
+        self.runs: list[Run] = []
+        for seed in seeds:
+            each, self.events[seed] = run(folder / str(seed), seed=seed, **about)
+            each._end = lambda outcome, seed=seed: self.ends.__setitem__(seed, outcome)  # type: ignore[misc]
+            self.runs.append(each)
+        for each in self.runs:
+            each.replicates = tuple(self.runs)
+
+    def train(self, settings: DcganSettings = SETTINGS) -> Together:
+        assert Dcgan().train(settings, self.runs[0]) == {}
+        return self
+
+    def scores(self, seed: int) -> list[tuple[int, dict[str, float]]]:
+        return [(event.step, dict(event.scores)) for event in self.events[seed] if isinstance(event, Scored)]
+
+
+def alone(folder: Path, seed: int, **about: Any) -> tuple[dict[str, float], list[Event]]:
+    context, events = run(folder, seed=seed, **about)
+    return Dcgan().train(SETTINGS, context), events
+
+
+def drawn_of(folder: Path) -> torch.Tensor:
+    """Images of a finished run, on the same latents whatever its seed."""
+    return Dcgan().sample(folder, count=8, seed=0).int()
+
+
+# Pixels of samples are whole numbers: what rounding of float32 changes moves few of them, by one of 255.
+CLOSE = {"abs": 0.5}
+
+
+def test_runs_that_are_trained_together_have_the_scores_and_images_of_each_alone(tmp_path: Path) -> None:
+    # Twenty steps: later on rounding of float32 grows with every step of Adam. In float64 see test_trainer.
+    found = Together(tmp_path / "together", images=80).train()
+    drawn = {seed: drawn_of(tmp_path / "together" / str(seed)) for seed in SEEDS}
+    for seed in SEEDS:
+        by_itself, events = alone(tmp_path / f"alone{seed}", seed, images=80)
+        ended = found.ends[seed]
+        assert isinstance(ended, dict)
+        assert outcome(ended) == pytest.approx(outcome(by_itself), abs=0.05)
+        own = [(event.step, event.scores) for event in events if isinstance(event, Scored)]
+        assert [step for step, _ in found.scores(seed)] == [step for step, _ in own] == [40, 80]
+        for (_, together), (_, single) in zip(found.scores(seed), own, strict=True):
+            assert together["mifid"] == pytest.approx(single["mifid"], abs=0.05)
+            assert together.keys() == single.keys()
+        assert [type(event) for event in found.events[seed]] == [type(event) for event in events]
+        # A bias before batch norm has no gradient but rounding, which Adam makes steps of: images know nothing of it.
+        assert (drawn[seed] - drawn_of(tmp_path / f"alone{seed}")).abs().max() <= 2
+    for one, other in ((3, 4), (4, 5), (3, 5)):  # each has a seed of its own
+        assert (drawn[one] - drawn[other]).abs().float().mean() > 2
+
+
+@pytest.mark.parametrize("after", [1, 60])
+def test_runs_that_were_stopped_together_go_on_together_or_alone(tmp_path: Path, after: int) -> None:
+    whole = Together(tmp_path / "whole").train()
+    calls = iter(range(10**6))
+    first = Together(tmp_path / "parts", stop=lambda: next(calls) > after).train()
+    assert all(isinstance(end, Interrupted) and "a checkpoint is saved" in str(end) for end in first.ends.values())
+    third, told = run(tmp_path / "parts" / "5", seed=5)
+    by_itself = Dcgan().train(SETTINGS, third)
+    rest = Together(tmp_path / "parts", seeds=(3, 4)).train()
+    for seed, ended in (*rest.ends.items(), (5, by_itself)):
+        events = told if seed == 5 else rest.events[seed]
+        assert isinstance(events[0], Started)
+        assert 0 < events[0].resumed_at < 480
+        assert isinstance(ended, dict)
+        assert isinstance(before := whole.ends[seed], dict)
+        assert outcome(ended) == pytest.approx(outcome(before), **CLOSE)
+
+
+def test_runs_at_different_steps_are_trained_one_program_after_the_other(tmp_path: Path) -> None:
+    calls = iter(range(10**6))
+    context, _ = run(tmp_path / "4", seed=4, stop=lambda: next(calls) > 60)
+    with pytest.raises(Interrupted):
+        Dcgan().train(SETTINGS, context)
+    found = Together(tmp_path).train()
+    resumed = [event.resumed_at for seed in SEEDS for event in found.events[seed] if isinstance(event, Started)]
+    assert resumed[0] == resumed[2] == 0 < resumed[1]
+    for seed in SEEDS:
+        by_itself, _ = alone(tmp_path / f"alone{seed}", seed)
+        assert isinstance(ended := found.ends[seed], dict)
+        assert outcome(ended) == pytest.approx(outcome(by_itself), **CLOSE)
+
+
+def test_one_that_diverges_ends_alone_and_changes_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.recipes.dcgan import trainer
+
+    means = trainer.Replicate.means
+
+    def lost(self: Any) -> Any:
+        if self.seed == 4 and self.steps >= 100 and self.lost is None:
+            self.lost = DivergedError("loss/generator is nan")
+        return means(self)
+
+    monkeypatch.setattr(trainer.Replicate, "means", lost)
+    found = Together(tmp_path / "together").train()
+    assert isinstance(found.ends[4], DivergedError)
+    assert [step for step, _ in found.scores(4)] == [240]
+    monkeypatch.undo()
+    _plain(monkeypatch)
+    whole = Together(tmp_path / "whole").train()
+    for seed in (3, 5):
+        assert isinstance(ended := found.ends[seed], dict)
+        assert isinstance(before := whole.ends[seed], dict)
+        assert outcome(ended) == outcome(before)
+
+
+def test_one_whose_scoring_fails_or_whose_checkpoint_holds_no_state_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(10**6))
+    stopped = Together(tmp_path, stop=lambda: next(calls) > 60).train()
+    assert all(isinstance(end, Interrupted) for end in stopped.ends.values())
+    load = checkpoint.newest
+
+    def odd(folders: Any, **about: Any) -> Any:
+        state, folder = load(folders, **about)
+        if state is not None and folder.name == "3":
+            state["trainer"]["generator"] = {}
+        return state, folder
+
+    monkeypatch.setattr(checkpoint, "newest", odd)
+    times = iter(range(10**6))
+
+    def second() -> None:
+        if next(times) == 1:
+            raise RuntimeError("no memory for features")
+
+    monkeypatch.setattr(PlainEvaluator, "killed", staticmethod(second))
+    found = Together(tmp_path).train()
+    assert isinstance(found.ends[3], RuntimeError)
+    assert "generator" in str(found.ends[3]).lower()
+    assert str(found.ends[5]) == "no memory for features"
+    assert isinstance(ended := found.ends[4], dict)
+    monkeypatch.setattr(PlainEvaluator, "killed", staticmethod(lambda: None))
+    by_itself, _ = alone(tmp_path / "alone", 4)
+    assert outcome(ended) == pytest.approx(outcome(by_itself), **CLOSE)
+
+
+def test_a_wish_to_stop_is_heard_between_the_scores_of_runs_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(PlainEvaluator, "killed", staticmethod(lambda: asked.append(True)))
+    first = Together(tmp_path / "parts", stop=lambda: bool(asked)).train()
+    assert [len(first.scores(seed)) for seed in SEEDS] == [1, 0, 0]
+    assert all(isinstance(end, Interrupted) for end in first.ends.values())
+    rest, whole = Together(tmp_path / "parts").train(), Together(tmp_path / "whole").train()
+    for seed in SEEDS:
+        assert isinstance(ended := rest.ends[seed], dict)
+        assert isinstance(before := whole.ends[seed], dict)
+        assert outcome(ended) == outcome(before)

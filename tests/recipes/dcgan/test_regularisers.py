@@ -84,7 +84,7 @@ def test_it_is_taken_every_so_many_steps_at_so_many_times_its_weight_in_float32(
     about: dict[str, Any] = {"width": 2, "latent": 8, "batch": 4, "precision": precision, "device": "cpu"}
     data = torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     for more in ({}, {"regulariser": "constant", "regulariser_weight": 5.0, "regulariser_every": 2}):
-        trainer = Trainer(DcganSettings(**about, **more), data, torch.arange(9), seed=0, total_images=100)
+        trainer = Trainer(DcganSettings(**about, **more), data, torch.arange(9), seeds=[0], total_images=100)
         for _ in range(4):
             trainer.step()
     assert seen == [(torch.float32, torch.float32, False)] * 2
