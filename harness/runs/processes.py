@@ -272,12 +272,15 @@ class ProcessLauncher:
             return
         order = (description.address, tuple(each.directory for each in runs), pickled)
         worker = self._workers.get(slot)
+        if worker is not None:
+            worker.printed.whose = description.name
         if worker is None or not worker.process.is_alive() or not worker.take(*order, self._watch()):
             if worker is not None:
                 self._drop(slot)
             worker = self._workers[slot] = self._start(description.threads)
+            worker.printed.whose = description.name
             worker.take(*order, self._watch())
-        worker.whose, worker.printed.whose = whose(description.address), description.name
+        worker.whose = whose(description.address)
 
     def _watch(self) -> Watch:
         return Watch(limits=self._limits, began=time.monotonic())
