@@ -246,8 +246,8 @@ def share_of_dogs() -> dict[str, Any]:
     spec = load(ABLATIONS / "stanford-dogs.yaml", FEW)
     evaluate, settings = spec.evaluate, plan(spec).cells[0].train
     short = evaluate.model_copy(update={"times": 1, "window": 0, "samples": 16, "interim_samples": 16, "grid": 4})
-    few, more = (trained(spec, settings.batch * steps, short, Clock())[1]["train_seconds"] for steps in (2, 8))
-    training = (more - few) / (6 * settings.batch) * spec.budget.images
+    few, more = (trained(spec, settings.batch * steps, short, Clock())[1]["train_seconds"] for steps in (2, 5))
+    training = (more - few) / (3 * settings.batch) * spec.budget.images
 
     scored = {False: evaluate.times - evaluate.late, True: evaluate.late}
     images = scored[False] * evaluate.interim_samples + scored[True] * evaluate.samples

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from harness.files.images import in_rgb, opened
 from harness.settings import cache_folder
 
 _VERSION = 2  # of the cache's layout and of what the crops mean; part of every fingerprint
+_PART = 16  # photos that a thread takes at a time
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,14 @@ def _digest(folder: Path, about: Mapping[str, Any]) -> str:
 
 
 def _make(settings: DataSettings, found: list[Photo], folder: Path, identity: str, workers: int) -> None:
+
+    def cut(part: Sequence[Photo]) -> list[list[np.ndarray[Any, Any]] | str]:
+        return [_cut(photo, settings.crop, settings.size) for photo in part]
+
     # Threads, which start at once: Pillow decodes and resizes without the interpreter's lock.
+    parts = [found[start : start + _PART] for start in range(0, len(found), _PART)]
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(partial(_cut, crop=settings.crop, size=settings.size), found))
+        results = list(chain.from_iterable(pool.map(cut, parts)))
     skipped = [Skipped(photo.name, cut) for photo, cut in zip(found, results, strict=True) if isinstance(cut, str)]
     kept = [(photo.name, cut) for photo, cut in zip(found, results, strict=True) if not isinstance(cut, str)]
     images = [image for _, cut in kept for image in cut]
