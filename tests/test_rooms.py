@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,12 +177,8 @@ def test_a_coordinator_loads_no_torch_and_a_start_with_nothing_to_do_no_mlflow_e
     found = loaded(tmp_path, "ablate", "stubs.yaml")
     assert {"optuna", "pandas"} <= found
     assert not {"torch", "mlflow", "matplotlib", "plotly", "sklearn"} & found
-    (tmp_path / "mlflow.db").unlink()  # and what is gone is brought back
+    (tmp_path / "mlflow.db").unlink()  # what is gone is looked at again
     assert "mlflow" in loaded(tmp_path, "ablate", "stubs.yaml")
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
-        (runs,) = database.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()
-    assert runs == 5  # the study's own among them
-    assert "mlflow" not in loaded(tmp_path, "ablate", "stubs.yaml")
 
 
 def test_the_package_itself_is_the_command_line(tmp_path: Path) -> None:
