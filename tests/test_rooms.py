@@ -88,7 +88,12 @@ finally:
 def loaded(folder: Path, *arguments: str) -> set[str]:
     """The packages that a command loads."""
     done = subprocess.run(
-        [sys.executable, "-c", _LOADED, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=folder
+        [sys.executable, "-c", _LOADED, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=folder,
     )
     return set(done.stdout.rpartition("loaded: ")[2].split())
 
@@ -145,6 +150,35 @@ def test_a_report_as_a_table_loads_nothing_that_it_does_not_show(tmp_path: Path)
     found = loaded(tmp_path, "report", "smoke")
     assert {"optuna", "pandas"} <= found
     assert not {"torch", "mlflow", "matplotlib", "plotly", "jinja2", "sklearn", "statsmodels"} & found
+
+
+_STUB = """
+from harness import Run, recipe
+
+@recipe(objective="total")
+def stub(run: Run, trick: bool = False):
+    run.report(1, total=run.seed + trick)
+    return {"total": run.seed + trick}
+"""
+_STUBS = """
+study: stubs
+recipe: ./stub.py:stub
+factors: {trick: {baseline: false, levels: [true]}}
+seeds: 2
+"""
+
+
+def test_a_coordinator_loads_no_torch_and_a_start_with_nothing_to_do_no_mlflow_either(tmp_path: Path) -> None:
+    (tmp_path / "stub.py").write_text(_STUB)
+    (tmp_path / "stubs.yaml").write_text(_STUBS)
+    found = loaded(tmp_path, "ablate", "stubs.yaml", "--slots", "1")
+    assert {"optuna", "mlflow"} <= found
+    assert "torch" not in found
+    found = loaded(tmp_path, "ablate", "stubs.yaml")
+    assert {"optuna", "pandas"} <= found
+    assert not {"torch", "mlflow", "matplotlib", "plotly", "sklearn"} & found
+    (tmp_path / "mlflow.db").unlink()  # what is gone is looked at again
+    assert "mlflow" in loaded(tmp_path, "ablate", "stubs.yaml")
 
 
 def test_the_package_itself_is_the_command_line(tmp_path: Path) -> None:

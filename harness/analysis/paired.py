@@ -16,7 +16,8 @@ ALPHA = 0.05
 ROUNDING = 1e-6
 """Of the numbers' size: what float32 arithmetic leaves behind, in which many a recipe averages."""
 _EXACT_UP_TO = 32  # signs; beyond, 2^n is sampled
-_RESAMPLES = 4000
+_RESAMPLES, _FLIPS = 4000, 20_000
+_AT_ONCE = 2_000_000  # numbers that are drawn at a time
 
 
 def rounded(differences: Vector, scale: Vector | float) -> Vector:
@@ -97,7 +98,10 @@ def bootstrap(differences: Vector) -> Estimate:
     if np.ptp(differences) == 0:
         return Estimate(middle, float(differences[0]), float(differences[0]))
     n = len(differences)
-    drawn = differences[np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))].mean(axis=-1)
+    random = np.random.default_rng(0)
+    drawn = np.concatenate(
+        [differences[random.integers(0, n, (rows, n))].mean(axis=-1) for rows in _in_parts(_RESAMPLES, n)]
+    )
     tail = (1 - (1 - ALPHA)) / 2
     with np.errstate(all="ignore"):
         for shares in (_bias_corrected(differences, drawn, tail), np.array([tail, 1 - tail])):
@@ -143,13 +147,23 @@ def sign_flip_p(differences: Vector) -> float:
     if observed <= 0:
         return 1.0
     if n > _EXACT_UP_TO:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(20_000, n))
-        return float((1 + np.sum(np.abs(signs @ differences) >= observed)) / (1 + len(signs)))
+        random, both = np.random.default_rng(0), (-1.0, 1.0)
+        beyond = sum(
+            int(np.sum(np.abs(random.choice(both, size=(rows, n)) @ differences) >= observed))
+            for rows in _in_parts(_FLIPS, n)
+        )
+        return (1 + beyond) / (1 + _FLIPS)
     # Meet in the middle: all signed sums of either half, then count the pairs in both tails by bisection.
     first, second = _signed_sums(differences[: n // 2]), np.sort(_signed_sums(differences[n // 2 :]))
     upper = len(second) - np.searchsorted(second, observed - first, side="left")
     lower = np.searchsorted(second, -observed - first, side="right")
     return float((int(upper.sum()) + int(lower.sum())) / 2**n)
+
+
+def _in_parts(rows: int, columns: int) -> list[int]:
+    """So many rows a part that thousands of columns take no more memory than a hundred."""
+    most = max(1, _AT_ONCE // columns)
+    return [min(most, rows - done) for done in range(0, rows, most)]
 
 
 def _signed_sums(values: Vector) -> Vector:

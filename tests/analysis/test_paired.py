@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import paired
+from harness.analysis.agreement import kendall
 from harness.analysis.types import Estimate
 
 
@@ -154,3 +156,29 @@ def test_equal_differences_of_rounded_outcomes_are_said_to_differ_no_more_often_
             outcomes = np.round(latent / grain) * grain
             rejected[index] += paired.t_p(outcomes[1] - outcomes[0], grain) < 0.05
     assert (rejected / 4000 < 0.06).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=2, max_size=25), st.integers(0, 6))
+def test_the_bootstrap_interval_is_that_of_scipy_to_the_last_bit(values: list[float], digits: int) -> None:
+    differences = np.round(np.array(values), digits)
+    if np.ptp(differences) == 0:
+        return
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            drawn = stats.bootstrap(
+                (differences,), np.mean, n_resamples=4000, method=method, rng=np.random.default_rng(0)
+            )
+        if np.isfinite(drawn.confidence_interval).all():
+            assert ends(paired.bootstrap(differences)) == tuple(drawn.confidence_interval)
+            return
+    assert not paired.bootstrap(differences).bounded
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(-9, 9), st.floats(-1, 1)), min_size=2, max_size=22))
+def test_kendalls_tau_and_its_p_are_those_of_scipy_to_the_last_bit(pairs: list[tuple[int, float]]) -> None:
+    for left in (np.array([float(one) for one, _ in pairs]), np.array([one + other for one, other in pairs])):
+        right = np.array([other for _, other in pairs])
+        assert repr(kendall(left, right)) == repr(tuple(map(float, stats.kendalltau(left, right))))

@@ -27,7 +27,7 @@ def refuse_used_seeds(storage: BaseStorage, name: str, plan: Plan) -> None:
     begun = name in names and _has_treated(storage, name, plan.control)
     planned = {run.seed for run in plan.runs}
     factors = {contrast.factor for contrast in plan.contrasts}
-    for summary in optuna.get_all_study_summaries(storage):
+    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
         document = plan_of(summary.user_attrs)
         search = document.get("search")
         other = document.get("recipe", plan.recipe), document.get("objective", plan.objective.name)
@@ -65,7 +65,7 @@ def _has_treated(storage: BaseStorage, name: str, control: str) -> bool:
 def highest_seed(storage: BaseStorage, recipe: str, objective: str) -> int:
     """The highest seed that any study of the recipe and the objective has a run of; -1 where there is none."""
     seeds = [-1]
-    for summary in optuna.get_all_study_summaries(storage):
+    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
         document = plan_of(summary.user_attrs)
         if (document.get("recipe"), document.get("objective")) == (recipe, objective):
             seeds += _used(storage, summary.study_name)
