@@ -114,7 +114,10 @@ class Program:
         s = self.settings
         self._indices.copy_(torch.stack([one.order.next() for one in self.replicates]), non_blocking=True)
         schedule = SCHEDULES[s.schedule]
-        self._rate.fill_(s.learning_rate * (1.0 if schedule is None else schedule(fraction, s)))
+        rate = s.learning_rate * (1.0 if schedule is None else schedule(fraction, s))
+        self._rate.fill_(rate)
+        for one in self.replicates:  # for their states; the step itself reads the tensor
+            one.d_optimiser.param_groups[0]["lr"] = one.g_optimiser.param_groups[0]["lr"] = rate
         weights = [one.averager.weight(fraction_after) for one in self.replicates if one.averager is not None]
         if weights:
             self._weight.fill_(weights[0])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.recipes import streams
 from harness.recipes.dcgan.augment import AUGMENT_BOTH, AUGMENT_REAL, Augmentation, color, flip, rotate
+from harness.recipes.dcgan.fused import Fused
 from harness.recipes.dcgan.order import Order
 from harness.recipes.dcgan.settings import DcganSettings
 from harness.recipes.dcgan.trainer import Trainer
@@ -157,6 +158,14 @@ def test_in_both_steps_the_discriminator_sees_augmented_images_alone(monkeypatch
     trainer.replicates[0].discriminator.register_forward_pre_hook(
         lambda network, inputs: seen.append(inputs[0].detach())
     )
+    together = Fused.__call__
+
+    def noted(network: Fused, images: Tensor, groups: int = 1) -> Tensor:
+        if images.dim() == 4:  # not the generator's latents
+            seen.append(images.detach())
+        return together(network, images, groups)
+
+    monkeypatch.setattr(Fused, "__call__", noted)
     trainer.step()
     assert given == [(4, False), (4, False), (4, True)]
     assert [len(images) for images in seen] == [8, 4, 4]  # real and fake, real for r1, fake for the generator

@@ -206,7 +206,7 @@ def test_the_example_of_the_docs_is_planned_and_trains(project: Path) -> None:
     assert idle(settings) >= {"margin", "real_label"}
     assert idle(model()) >= {"target"}
     trainer = trained(settings, steps=1)
-    assert trainer._sums[1].item() == pytest.approx(0.5, abs=0.4)  # (D - 1)^2 / 2 of scores near 0
+    assert trainer.replicates[0].sums[1].item() == pytest.approx(0.5, abs=0.4)  # (D - 1)^2 / 2 of scores near 0
 
 
 def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path) -> None:
