@@ -32,6 +32,7 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
         pytest.param("command.yaml", (), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_the_digits_are_ablated_in_both_forms_and_batch_norm_is_what_helps(
     project: Path, spec: str, left_out: tuple[str, ...]
 ) -> None:
@@ -77,6 +78,7 @@ seeds: 1
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_lets_commands_save_and_the_next_start_goes_on_with_them(project: Path) -> None:
     Path("sleeper.py").write_text(SLEEPER)
     Path("waits.yaml").write_text(WAITS)

@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_simulated_studies_runs_and_finds_what_was_put_in() -> None:
     call = [sys.executable, "benchmarks/effects.py", "--studies", "12"]
     printed = subprocess.run(call, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout

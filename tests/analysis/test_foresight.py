@@ -61,6 +61,7 @@ def alone(factors: str) -> list[frozenset[str]]:
 
 @pytest.mark.parametrize("correlation", [0.0, 0.6])
 @pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.slow
 def test_what_it_says_of_fixed_seeds_is_what_studies_end_with(whole: bool, correlation: float) -> None:
     cells, n = studies.everything("AB") if whole else alone("AB"), 8
     plan, _ = studies.study("AB", cells, lambda on, seed: 0.0, n)
@@ -118,6 +119,7 @@ def test_designs_side_by_side_take_no_more_runs_than_the_specs_own(tmp_path: Pat
     assert not designs(tmp_path, "4", "1", "design={kind: noise}")
 
 
+@pytest.mark.slow
 def test_one_design_is_recommended_and_none_that_leaves_a_level_out(tmp_path: Path) -> None:
     whole = designs(tmp_path, "{first: 3, most: 20}")
     assert recommended(list(whole.values())).plan.design == "fractional-factorial"
@@ -127,12 +129,14 @@ def test_one_design_is_recommended_and_none_that_leaves_a_level_out(tmp_path: Pa
     assert not recommended(list(aliased.values())).aliased
 
 
+@pytest.mark.slow
 def test_a_study_without_a_maximum_is_looked_ahead_for_20_seeds(tmp_path: Path) -> None:
     found = designs(tmp_path, "{anytime: true}")
     assert found["one-at-a-time"].seeds == 20
     assert found["one-at-a-time"].smallest > designs(tmp_path, "{first: 3, most: 20}")["one-at-a-time"].smallest
 
 
+@pytest.mark.slow
 def test_ranks_are_planned_by_ranks(tmp_path: Path) -> None:
     waves, ranks = "{first: 3, most: 20}", "design.test=ranks"
     by_t, by_ranks = (designs(tmp_path, waves, "1", *more) for more in ((), (ranks,)))

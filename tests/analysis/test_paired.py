@@ -86,6 +86,7 @@ def test_holm_of_a_worked_example() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@pytest.mark.slow
 def test_holm_is_statsmodels_own(p: list[float]) -> None:
     expected = multipletests(p, method="holm")[1]
     np.testing.assert_allclose(paired.holm(np.array(p)), expected, atol=1e-12)

@@ -150,6 +150,7 @@ def test_a_password_is_not_shown(harness: Callable[..., Result], project: Path) 
         {"plan": {"recipe": "./toys.py:toy", "objective": "accuracy", "design": "", "runs": [], "search": {"a": 1}}},
     ],
 )
+@pytest.mark.slow
 def test_a_study_of_others_with_attributes_of_our_names_is_theirs_and_stops_nobody(
     own: Path, theirs: dict[str, Any]
 ) -> None:

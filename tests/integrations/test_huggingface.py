@@ -100,6 +100,7 @@ def test_a_budget_of_seconds_ends_with_an_evaluation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [6, 8, 15, 16])
+@pytest.mark.slow
 def test_a_run_that_is_stopped_saves_and_goes_on_with_the_numbers_of_a_whole_one(tmp_path: Path, step: int) -> None:
     whole, result, told, _ = fit(tmp_path / "whole", epochs=4)
     asked: list[int] = []
@@ -132,6 +133,7 @@ def test_a_checkpoint_of_another_run_in_the_folder_is_not_gone_on_from(tmp_path:
 
 
 @pytest.mark.parametrize("which", ["model.safetensors", "optimizer.pt", "trainer_state.json", "harness.json"])
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_gone_on_from(tmp_path: Path, which: str) -> None:
     whole, result, *_ = fit(tmp_path / "whole", epochs=4)
     fit(tmp_path / "run", lambda run: run.step >= 3, epochs=4)

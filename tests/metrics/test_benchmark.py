@@ -20,6 +20,7 @@ def printed(tmp_path_factory) -> str:
     return subprocess.run(call, cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_contender_and_none_failed(printed):
     assert "failed" not in printed
     names = [line[:41].split(maxsplit=1) for line in printed.splitlines() if re.match(r"(MiFID|FID|KID) ", line)]

@@ -42,6 +42,7 @@ def scores(damages: ModuleType) -> dict[str, dict[str, Scores]]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("metric", ["fid", "mifid", "mind"])
+@pytest.mark.slow
 def test_each_damage_scores_worse_the_stronger_it_is(
     damages: ModuleType, scores: dict[str, dict[str, Scores]], name: str, metric: str
 ) -> None:

@@ -36,6 +36,7 @@ def test_the_influence_is_the_derivative_by_the_weights(count, dim):
 
 
 @pytest.mark.parametrize("tau", [0.0, 1.0])
+@pytest.mark.slow
 def test_the_standard_error_is_the_spread_of_fresh_sets_of_one_generator(tau):
     generator = torch.Generator().manual_seed(0)
     dim, count, repeats = 32, 1000, 150
@@ -51,6 +52,7 @@ def test_the_standard_error_is_the_spread_of_fresh_sets_of_one_generator(tau):
     assert stated == pytest.approx(spread, rel=0.3)
 
 
+@pytest.mark.slow
 def test_rows_of_zeros_weigh_in_the_fid_alone():
     generator = torch.Generator().manual_seed(0)
     real, generated = (torch.rand(n, 6, generator=generator) for n in (300, 200))

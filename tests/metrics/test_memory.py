@@ -40,6 +40,7 @@ def extra_megabytes(*sizes: int) -> float:
     return float(subprocess.run(call, check=True, capture_output=True, text=True, env=alone).stdout)
 
 
+@pytest.mark.slow
 def test_a_score_allocates_no_matrix_of_all_pairs():
     # All pairs would take 72 MB in float32; the real rows take 12 MB, and 24 MB in float64.
     assert extra_megabytes(3000, 6000, 512, 200_000) < 40

@@ -228,6 +228,7 @@ _CUT_TEXTS = """return [...document.querySelectorAll('svg text')].filter(text =>
 
 @pytest.mark.browser
 @pytest.mark.parametrize("which", ["rich", "large", "minimal", "search", "sequential"])
+@pytest.mark.slow
 def test_no_table_is_cut_on_a_laptop_and_no_page_on_a_phone_or_on_paper(
     which: str, request: pytest.FixtureRequest, rich: Report, rich_page: str, browser: Any, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_run_that_failed_is_none_that_is_finished_and_another_try_forgets_its_
 
 
 @pytest.mark.parametrize("run", ["*", "**", "[", "a\0b", "x" * 300, "/", "..", "../..", "\udcff", "k*"])
+@pytest.mark.slow
 def test_a_run_by_no_name_of_one_is_refused_whatever_the_name_holds(project: Path, run: str) -> None:
     train(project, "key1", 0.1)
     with pytest.raises(StudyError, match="give a folder like runs/STUDY/KEY"):

@@ -60,6 +60,7 @@ def state() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.slow
 def test_what_a_run_sets_in_its_process_is_put_back_however_it_ends(
     described: Callable[..., RunDescription], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
 ) -> None:

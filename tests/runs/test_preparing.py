@@ -47,6 +47,7 @@ def start(tmp_path: Path, described: Callable[..., RunDescription]) -> Callable[
     return lambda name, **settings: replace(described("./mine.py:mine", settings), prepare=name)
 
 
+@pytest.mark.slow
 def test_the_first_of_several_processes_prepares_and_the_others_wait(
     start: Callable[..., RunDescription], tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_the_first_of_several_processes_prepares_and_the_others_wait(
     assert (tmp_path / "log").read_text().split() == ["prepared", "trained", "trained", "trained"]
 
 
+@pytest.mark.slow
 def test_another_start_prepares_anew_and_one_without_a_name_not_at_all(
     start: Callable[..., RunDescription], tmp_path: Path
 ) -> None:
@@ -76,6 +78,7 @@ def test_another_start_prepares_anew_and_one_without_a_name_not_at_all(
     ]
 
 
+@pytest.mark.slow
 def test_what_failed_is_said_and_prepared_again_by_the_next(
     start: Callable[..., RunDescription], tmp_path: Path
 ) -> None:

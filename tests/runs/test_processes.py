@@ -135,6 +135,7 @@ def test_a_slot_that_is_stopped_is_said_and_then_killed_and_its_place_is_free(
     assert isinstance(until(launcher, ended)[-1], Finished)
 
 
+@pytest.mark.slow
 def test_a_slot_that_died_is_noticed_though_its_child_holds_its_pipe_and_the_child_goes_too(
     tmp_path: Path, launcher: ProcessLauncher
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_slot_that_died_is_noticed_though_its_child_holds_its_pipe_and_the_chi
     assert gone([int((tmp_path / "run" / "child").read_text())])
 
 
+@pytest.mark.slow
 def test_a_slot_that_stops_in_the_middle_of_an_event_holds_nobody_up(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "lengthy"))
     until(launcher, lambda found: any(isinstance(event, Noted) and len(event.text) == 2**24 for event in found))
@@ -160,6 +162,7 @@ def test_a_slot_that_stops_in_the_middle_of_an_event_holds_nobody_up(tmp_path: P
     assert last.kind is Cause.HUNG
 
 
+@pytest.mark.slow
 def test_a_long_call_that_computes_is_no_hang_though_it_keeps_the_slot_silent(
     tmp_path: Path, launcher: ProcessLauncher
 ) -> None:
@@ -170,6 +173,7 @@ def test_a_long_call_that_computes_is_no_hang_though_it_keeps_the_slot_silent(
     assert time.monotonic() - began > 3  # longer than a slot may be silent
 
 
+@pytest.mark.slow
 def test_what_a_thread_of_an_earlier_run_tells_is_not_the_next_ones(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "haunted"))
     until(launcher, ended)
@@ -182,6 +186,7 @@ def test_what_a_thread_of_an_earlier_run_tells_is_not_the_next_ones(tmp_path: Pa
     assert [event.scores["total"] for event in found if isinstance(event, Scored)] == [1.0]
 
 
+@pytest.mark.slow
 def test_the_last_words_of_a_slot_that_crashed_are_kept(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "loud"))
     last = until(launcher, ended)[-1]
@@ -191,6 +196,7 @@ def test_the_last_words_of_a_slot_that_crashed_are_kept(tmp_path: Path, launcher
     assert "the last words" in last.details
 
 
+@pytest.mark.slow
 def test_want_of_memory_is_called_so_and_what_to_lower(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "hungry"))
     last = until(launcher, ended)[-1]
@@ -199,6 +205,7 @@ def test_want_of_memory_is_called_so_and_what_to_lower(tmp_path: Path, launcher:
     assert "needs more memory than there is (4 TiB); lower the batch size" in last.reason
 
 
+@pytest.mark.slow
 def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "child"))
     pid = training(launcher)
@@ -214,6 +221,7 @@ def test_a_slot_takes_no_signals_and_its_programs_do(tmp_path: Path, launcher: P
     assert "a checkpoint is saved" in last.reason
 
 
+@pytest.mark.slow
 def test_a_slot_takes_no_signals_while_it_loads(tmp_path: Path, launcher: ProcessLauncher) -> None:
     launcher.submit(0, run_in(tmp_path, "well"))
     pid = launcher._workers[0].process.pid
@@ -244,6 +252,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.slow
 def test_slots_and_their_children_end_with_a_coordinator_that_is_killed(tmp_path: Path, stopped: bool) -> None:
     run_in(tmp_path, "child")
     script = tmp_path / "coordinator.py"

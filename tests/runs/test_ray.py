@@ -86,6 +86,7 @@ def until(launcher: RayLauncher, slot: int, kind: type[Event], seconds: float = 
 @pytest.mark.parametrize(
     "seen", [pytest.param(True, id="shared storage", marks=pytest.mark.slow), pytest.param(False, id="shipped")]
 )
+@pytest.mark.slow
 def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, seen: bool
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_slot_that_is_given_up_or_closed_leaves_nothing_in_its_nodes_temporary
     assert left() <= before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_saves_a_checkpoint_that_comes_back_and_one_without_a_place_just_ends(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_an_interrupted_run_saves_a_checkpoint_that_comes_back_and_one_without_a
     assert event.kind is Cause.INTERRUPTED
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_recipe_comes_back_with_its_traceback(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path
 ) -> None:
@@ -275,6 +278,7 @@ def test_the_nodes_of_a_cluster_are_counted(two_nodes: Any) -> None:
     assert sorted(node.get("CPU", 0) for node in found) == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_node_with_another_harness_is_refused(
     launcher: RayLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:

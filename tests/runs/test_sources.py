@@ -61,6 +61,7 @@ def test_a_run_whose_source_changed_since_its_checkpoint_starts_anew(
     assert last.summary["restored"] == restored
 
 
+@pytest.mark.slow
 def test_the_source_that_a_run_tells_is_the_one_that_runs_though_its_file_has_changed(
     described: Described, tmp_path: Path
 ) -> None:

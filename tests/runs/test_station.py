@@ -39,6 +39,7 @@ def elsewhere() -> Iterator[Station]:
     os.chdir(before)
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_in_small_parts_and_whole(
     elsewhere: Station, tmp_path: Path, described: Callable[..., RunDescription]
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_run_that_goes_on_on_another_machine_tells_there_what_it_told_on_the_f
     assert [event.step for event in kept if isinstance(event, Scored)] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_file_ends_the_run_before_it_begins(
     elsewhere: Station, tmp_path: Path, described: Callable[..., RunDescription]
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_description_comes_out_as_it_went_in_and_its_recipe_is_loaded_only_the
         "[" * 100_000,
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_event_is_a_value_error(line: str, description: RunDescription) -> None:
     with pytest.raises(ValueError, match=r"no event|must be a finite number|no 'total'|emitted"):
         read(line, description)

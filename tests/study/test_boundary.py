@@ -129,6 +129,7 @@ def trials() -> list[optuna.trial.FrozenTrial]:
 
 
 @pytest.mark.parametrize("launch", ["inline", "processes"])
+@pytest.mark.slow
 def test_every_bad_end_is_that_of_its_run_alone(written: Path, launch: str) -> None:
     reasons = {way: reason for way, reason in REASONS.items() if (way, launch) != ("dies", "inline")}
     (written / "bad.yaml").write_text(SPEC.replace("LEVELS", ", ".join([*reasons, "scalar"])))
@@ -155,6 +156,7 @@ def test_every_bad_end_is_that_of_its_run_alone(written: Path, launch: str) -> N
             assert "bad.py" in text.read_text() or way in {"none", "text", "lacks", "tensor", "rows"}
 
 
+@pytest.mark.slow
 def test_a_recipe_that_loads_here_but_in_no_slot_fails_its_runs_with_the_place(written: Path) -> None:
     (written / "bad.yaml").write_text(SPEC.replace("LEVELS", "scalar"))
     only_here = "import multiprocessing\nassert multiprocessing.parent_process() is None, 'not in a slot'\n"
@@ -169,6 +171,7 @@ def test_a_recipe_that_loads_here_but_in_no_slot_fails_its_runs_with_the_place(w
     assert list(Path("runs").glob("*/*/traceback.txt"))
 
 
+@pytest.mark.slow
 def test_settings_that_no_json_can_hold_are_refused_with_the_place(written: Path) -> None:
     (written / "bad.py").write_text(
         "from typing import Any\nfrom harness import recipe\n\n\n@recipe(objective='a')\n"
@@ -182,6 +185,7 @@ def test_settings_that_no_json_can_hold_are_refused_with_the_place(written: Path
     assert "cannot be written as JSON; settings are numbers, text and lists" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_study_of_which_no_run_is_complete_ends_with_an_error_each_time(written: Path) -> None:
     (written / "bad.yaml").write_text(
         SPEC.replace("baseline: well", "baseline: nan").replace("LEVELS", "inf").replace("seeds: 1", "seeds: 2")

@@ -139,6 +139,7 @@ def estimates(project: Path) -> Estimates:
         ("silent", ("train={pace: 0.3}",), 0.3, 0),
     ],
 )
+@pytest.mark.slow
 def test_an_estimate_is_near_what_a_run_of_known_pace_takes(
     estimates: Estimates,
     recipe: str,
@@ -156,6 +157,7 @@ def test_an_estimate_is_near_what_a_run_of_known_pace_takes(
             assert each.rate == pytest.approx(rate, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_tells_nothing_in_time_is_said_to_be_unknown_and_no_cap_is_put_on_it(
     estimates: Estimates,
     monkeypatch: pytest.MonkeyPatch,
@@ -176,6 +178,7 @@ def test_a_recipe_that_tells_nothing_in_time_is_said_to_be_unknown_and_no_cap_is
     assert "design.max_hours: nobody knows how long 'baseline' takes: no progress in" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_said_and_the_others_are_timed(
     estimates: Estimates,
 ) -> None:
@@ -189,6 +192,7 @@ def test_a_cell_that_fails_is_said_and_the_others_are_timed(
         estimates("broken", "factors.end={baseline: 1.0, levels: [4.0]}")
 
 
+@pytest.mark.slow
 def test_a_run_that_shares_a_training_takes_none_of_its_own(
     estimates: Estimates,
 ) -> None:
@@ -203,6 +207,7 @@ def test_a_run_that_shares_a_training_takes_none_of_its_own(
     assert "left no checkpoint" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_whose_recipe_leaves_no_checkpoint_takes_a_whole_training_though_it_could_share_one(
     estimates: Estimates,
 ) -> None:

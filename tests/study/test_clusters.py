@@ -148,6 +148,7 @@ def test_options_of_one_way_to_launch_are_refused_in_another(slow_study: Path) -
         ([(8, 2)], {"slots": 3, "slots_per_gpu": 2}, (["cuda:0"] * 2, 3, None, 1, 0.5)),
     ],
 )
+@pytest.mark.slow
 def test_slots_are_counted_over_the_nodes_of_a_ray_cluster(
     slow_study: Path, monkeypatch: pytest.MonkeyPatch, nodes: list[tuple[int, int]], options: dict[str, int], found: Any
 ) -> None:

@@ -58,6 +58,7 @@ def effects(name: str) -> str:
 
 
 @pytest.mark.parametrize("damage", ["a bit of the largest tensor", "any bit", "cut short", "both"])
+@pytest.mark.slow
 def test_a_study_with_damaged_checkpoints_ends_in_the_answer_of_one_that_nothing_befell(
     project: Path, tracking: str, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:

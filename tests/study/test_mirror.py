@@ -208,6 +208,7 @@ def test_a_kill_between_the_last_line_and_the_end_of_a_run_leaves_no_earlier_sta
     assert table(tracking) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_lock_is_waited_for_and_said_and_no_point_is_lost_or_doubled(
     tracking: str, journal: Journal, undisturbed: dict[str, Any]
 ) -> None:

@@ -202,6 +202,7 @@ STEPS: list[tuple[Any, str, int]] = [
 
 
 @pytest.mark.parametrize("chosen", [STEPS[0::4], STEPS[1::4], STEPS[2::4], STEPS[3::4]], ids="abcd")
+@pytest.mark.slow
 def test_a_study_that_is_killed_again_and_again_ends_as_if_it_never_was(
     begin: Callable[..., Any], undisturbed: tuple[dict[str, Any], dict[str, Any]], chosen: list[tuple[Any, str, int]]
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_if_it_never_was(
     assert compared() == undisturbed
 
 
+@pytest.mark.slow
 def test_a_deleted_mlflow_database_is_filled_again_by_the_next_start_and_by_sync(
     begin: Callable[..., Any],
     undisturbed: tuple[dict[str, Any], dict[str, Any]],
@@ -304,6 +306,7 @@ def test_a_lock_while_it_trains_is_waited_for_and_loses_nothing(
     assert compared() == undisturbed
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_waited_for(
     begin: Callable[..., Any],
     undisturbed: tuple[dict[str, Any], dict[str, Any]],
@@ -345,6 +348,7 @@ class Telling(InlineLauncher):
         (lambda event: Finished(step=event.step, summary={"error": object()}), "error", "what it told cannot be read"),
     ],
 )
+@pytest.mark.slow
 def test_an_end_that_nobody_can_read_is_that_of_its_run_alone(
     begin: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,

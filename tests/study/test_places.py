@@ -77,6 +77,7 @@ def begun(project: Path) -> list[str]:
     return (project / "log.txt").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_a_start_from_another_folder_goes_on_from_the_checkpoints_and_says_where(project: Path, begin: Begin) -> None:
     begin(project, breaks=True)
     (name,) = (path.name for path in (project / "runs").iterdir())
@@ -91,6 +92,7 @@ def test_a_start_from_another_folder_goes_on_from_the_checkpoints_and_says_where
     assert len(report.grids) == 2
 
 
+@pytest.mark.slow
 def test_a_folder_that_moved_with_its_storage_is_found(project: Path, begin: Begin) -> None:
     begin(project, breaks=True)
     (moved := project / "moved").mkdir()
@@ -101,6 +103,7 @@ def test_a_folder_that_moved_with_its_storage_is_found(project: Path, begin: Beg
     assert begun(project) == ["0.1 5", "0.2 5"]
 
 
+@pytest.mark.slow
 def test_where_the_folder_is_not_here_it_is_said_before_training_starts_anew(project: Path, begin: Begin) -> None:
     begin(project, breaks=True)
     (name,) = (path.name for path in (project / "runs").iterdir())

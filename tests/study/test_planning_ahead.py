@@ -54,6 +54,7 @@ def harness() -> Callable[[str], Result]:
     return call
 
 
+@pytest.mark.slow
 def test_its_commands_do_what_the_document_says_one_after_the_other(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_written_spec_finds_its_recipe_from_another_folder(folder: Path, harne
     assert harness("confirm hunt --output deep/er/confirm.yaml").exit_code == 2
 
 
+@pytest.mark.slow
 def test_neither_a_pilot_nor_a_noise_study_lets_a_design_onto_the_seeds_of_a_search(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:

@@ -80,6 +80,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_several_signals_to_the_whole_group_at_once_save_every_checkpoint(
     project: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:

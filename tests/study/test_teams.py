@@ -114,6 +114,7 @@ def test_a_study_on_postgresql_has_the_same_effects_byte_for_byte_as_one_on_sqli
     assert len(optuna.load_study(study_name=theirs.provenance["study"], storage=storage).trials) == 9
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_when_its_server_is_started_anew(project: Path, postgres: Any) -> None:
     (project / "toy.py").write_text(TOY)
     (project / "spec.yaml").write_text(SPEC)
@@ -180,6 +181,7 @@ def test_a_table_that_another_program_has_locked_is_waited_for(project: Path, po
         ("harness:correct-horse-battery", "missing", "the database is not there"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_login_or_database_is_said_in_one_line_with_a_remedy(
     project: Path, postgres: Any, monkeypatch: pytest.MonkeyPatch, login: str, database: str, said: str
 ) -> None:
@@ -271,6 +273,7 @@ def test_no_login_is_left_in_any_output_file_or_table(
 
 
 @pytest.mark.parametrize("way", ["environment", "file"])
+@pytest.mark.slow
 def test_a_login_comes_from_the_environment_or_from_pgpass(
     project: Path, postgres: Any, started: Callable[..., Report], monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -294,6 +297,7 @@ def test_a_login_comes_from_the_environment_or_from_pgpass(
 # ---------------------------------------------------------------------- an MLflow server
 
 
+@pytest.mark.slow
 def test_a_study_is_shown_by_an_mlflow_server_with_its_artifacts(
     project: Path, started: Callable[..., Report], mlflow_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

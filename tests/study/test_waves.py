@@ -199,6 +199,7 @@ def test_a_run_that_will_fail_again_is_left_out_and_the_study_goes_on(
         (("levels: [true]}\nseeds", "levels: [true]}\ndesign: full-factorial\nseeds"), "design was laid down"),
     ],
 )
+@pytest.mark.slow
 def test_what_was_laid_down_before_the_first_look_cannot_change(
     start: Start, change: tuple[str, str], said: str
 ) -> None:
@@ -220,6 +221,7 @@ def test_waves_on_a_study_whose_results_are_known_are_refused_with_fresh_seeds(s
     assert set(report.runs["seed"]) == set(range(3, 3 + report.runs["seed"].nunique()))
 
 
+@pytest.mark.slow
 def test_a_known_result_is_no_run_of_a_plan_made_afterwards(start: Start) -> None:
     start()
     other = SPEC.replace("study: known", "study: other").replace("worth: 8%", "worth: 2%")

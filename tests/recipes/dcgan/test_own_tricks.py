@@ -176,6 +176,7 @@ def test_a_trick_of_ones_own_trains_as_the_shipped_one_does(
     assert torch.linalg.svdvals(weight.detach().flatten(1))[0].item() == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_hook_reads_the_settings_that_its_file_adds(project: Path) -> None:
     model = Address.of("./my_gan.py:MyGan", project).load().settings
     about: dict[str, Any] = {"width": 2, "latent": 8, "batch": 8, "precision": "fp32", "device": "cpu"}

@@ -72,6 +72,7 @@ CLOSED = _closed_port()
         ("redis://host", "its driver redis is not installed; install it with `pip install redis`"),
     ],
 )
+@pytest.mark.slow
 def test_an_address_that_cannot_be_used_is_refused_in_one_line_before_anything_is_written(
     harness: Callable[..., Result], project: Path, address: str, said: str
 ) -> None:

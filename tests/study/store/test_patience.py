@@ -71,6 +71,7 @@ def locked(path: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_every_kind_of_call_waits_for_a_lock_to_go_and_says_who_holds_it(planned: tuple[Spec, Plan]) -> None:
     spec, plan = planned
     told: list[tuple[str, float]] = []
@@ -103,6 +104,7 @@ def test_every_kind_of_call_waits_for_a_lock_to_go_and_says_who_holds_it(planned
     assert len({trial.user_attrs["key"] + str(trial.user_attrs["attempt"]) for trial in trials}) == 5
 
 
+@pytest.mark.slow
 def test_while_a_call_waits_the_hook_runs_every_other_second(planned: tuple[Spec, Plan]) -> None:
     spec, plan = planned
     at: list[float] = []
