@@ -163,7 +163,7 @@ def test_a_study_undisturbed_killed_twenty_times_on_postgresql_and_under_ray_wit
 
     want = found["undisturbed"]
     assert b"trick" in want
-    assert want.count(b"complete") == RUNS
+    assert want.count(b",complete,") == RUNS
     for way, got in found.items():
         assert got.decode().splitlines() == want.decode().splitlines(), way  # where they differ is shown
         assert got == want, way
