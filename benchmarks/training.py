@@ -3,8 +3,9 @@
     python benchmarks/training.py [--network tricks|small|large] [--json PATH]
 
 The claims: at the network of ablations/tricks.yaml, in one thread, replicates that train together are quicker than the
-plain step; at widths 8 and 48, 64 px, in two threads, ours is quicker than the step of a notebook of 2019: float32, NCHW, Adam and the average parameter by parameter, `.item()` after every step; its data from a DataLoader with
-four workers that augment image by image with PIL, or ready. All in alternation in one process, medians over rounds. The
+plain step; at widths 8 and 48, 64 px, in two threads, ours is quicker than the step of a notebook of 2019: float32,
+NCHW, Adam and the average parameter by parameter, `.item()` after every step; its data from a DataLoader with four
+workers that augment image by image with PIL, or ready. All in alternation in one process, medians over rounds. The
 limit is the rate of a large matrix product with the same threads; operations are counted on the plain step.
 """
 
