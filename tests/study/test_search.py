@@ -285,7 +285,9 @@ def test_the_dry_run_of_a_search_shows_its_space(project_spec: Path, monkeypatch
         "harness.study.preview.calibrate",
         lambda plan, **_: {cell.name: Estimate(train_seconds=60.0, other_seconds=0.0, rate=1.0) for cell in plan.cells},
     )
-    done = CliRunner().invoke(main, ["ablate", "hunt.yaml", "--dry-run", "--slots", "1"], catch_exceptions=False)
+    done = CliRunner().invoke(
+        main, ["ablate", "hunt.yaml", "--dry-run", "--launch", "inline", "--slots", "1"], catch_exceptions=False
+    )
     assert "search by tpe, 12 runs of 100 images each among 24 cells of up to 2 seeds each" in done.stdout
     assert "width   40, 30, 20, 10" in done.stdout
     assert "12 runs, about 12 min" in done.stdout
