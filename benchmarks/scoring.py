@@ -253,9 +253,9 @@ def share_of_dogs() -> dict[str, Any]:
     images = scored[False] * evaluate.interim_samples + scored[True] * evaluate.samples
     network = Generator(settings, spec.data.size).requires_grad_(False)
     network = network.to(memory_format=torch.channels_last)
-    recalibrating = statistics.median(seconds(lambda: ready(network, settings, 0)) for _ in range(3))
-    noise = latents(BATCH, settings, 0)
-    drawing = statistics.median(seconds(lambda: draw(network, settings, noise)) for _ in range(3)) / BATCH
+    recalibrating = seconds(lambda: ready(network, settings, 0))  # once: it takes seconds
+    noise = latents(BATCH // 5, settings, 0)
+    drawing = seconds(lambda: draw(network, settings, noise)) / len(noise)
     pixels = torch.randint(0, 256, (32, 3, 64, 64), dtype=torch.uint8)
     extracting = 0.0
     for name in evaluate.extractors:
