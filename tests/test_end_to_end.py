@@ -134,6 +134,7 @@ def test_a_finished_run_gives_images(smoke: Path) -> None:
     assert (smoke / "images.zip").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_dry_run_prints_the_plan_and_writes_no_study(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ablations", tmp_path / "ablations")
     done = harness(tmp_path, "ablate", "ablations/smoke.yaml", "--dry-run")
@@ -272,6 +273,7 @@ def test_mlflow_ui_shows_the_study_and_its_runs_by_name(smoke: Path, browser: ob
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_optuna_dashboard_shows_the_study_and_its_trials_by_name(smoke: Path, browser: object) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

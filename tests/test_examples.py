@@ -33,6 +33,7 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_digits_are_ablated_in_both_forms_and_batch_norm_is_what_helps(
     project: Path, spec: str, left_out: tuple[str, ...]
 ) -> None:

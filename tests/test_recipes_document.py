@@ -32,6 +32,7 @@ def test_the_document_has_files_and_commands() -> None:
     ids=lambda lines: lines[0].split()[-1],
 )
 @pytest.mark.slow
+@pytest.mark.slow
 def test_its_commands_do_what_it_says_in_an_empty_folder(project: Path, commands: list[str]) -> None:
     spec = shlex.split(commands[0])[2]
     if (package := NEEDS.get(spec)) and find_spec(package) is None:

@@ -144,6 +144,7 @@ store.remember(spec=plain(spec.document))
 """
 
 
+@pytest.mark.slow
 def test_a_report_as_a_table_loads_nothing_that_it_does_not_show(tmp_path: Path) -> None:
     shutil.copytree(HARNESS.parent / "ablations", tmp_path / "ablations")
     subprocess.run([sys.executable, "-c", _REPORT], check=True, timeout=60, cwd=tmp_path)
@@ -168,6 +169,7 @@ seeds: 2
 """
 
 
+@pytest.mark.slow
 def test_a_coordinator_loads_no_torch_and_a_start_with_nothing_to_do_no_mlflow_either(tmp_path: Path) -> None:
     (tmp_path / "stub.py").write_text(_STUB)
     (tmp_path / "stubs.yaml").write_text(_STUBS)
@@ -207,6 +209,7 @@ main(["train", "dcgan", "--output", sys.argv[1], *(word for text in settings for
 """
 
 
+@pytest.mark.slow
 def test_a_run_trains_and_is_scored_where_neither_optuna_nor_mlflow_is_installed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN_WITHOUT, str(tmp_path / "run")],

@@ -46,6 +46,7 @@ def test_a_trick_whose_runs_all_diverge_hurts_only_where_so_many_are_no_chance()
     assert effect.p == pytest.approx(2 / 70)
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_by_chance_make_firm_claims_in_one_report_of_twenty_at_most() -> None:
     rng = np.random.default_rng(0)
     firm = 0

@@ -109,6 +109,7 @@ def test_waves_expect_fewer_runs_than_the_most_and_the_null_ends_as_negligible_m
     assert math.isnan(prospect(plan).negligible)
 
 
+@pytest.mark.slow
 def test_designs_side_by_side_take_no_more_runs_than_the_specs_own(tmp_path: Path) -> None:
     found = designs(tmp_path, "{first: 3, most: 20}")
     assert list(found) == ["one-at-a-time", "leave-one-out", "fractional-factorial", "full-factorial"]
@@ -147,6 +148,7 @@ def test_ranks_are_planned_by_ranks(tmp_path: Path) -> None:
     assert designs(tmp_path, "5", "1", ranks)["one-at-a-time"].negligible == 0
 
 
+@pytest.mark.slow
 def test_looks_ahead_go_beyond_a_first_look_however_late(tmp_path: Path) -> None:
     late = designs(tmp_path, "{anytime: true, first: 30}")["one-at-a-time"]
     assert late.seeds > 30

@@ -49,6 +49,7 @@ def test_of_one_cell_it_is_the_textbook_interval_of_a_standard_deviation() -> No
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.8])
+@pytest.mark.slow
 def test_its_interval_holds_the_truth_in_19_of_20_studies_also_where_cells_go_together(shared: float) -> None:
     generator, held, correlations = np.random.default_rng(5), 0, []
     for _ in range(200):

@@ -98,6 +98,7 @@ def test_it_loads_neither_networks_nor_stores_nor_tables(tmp_path: Path, spec: s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_dry_run_prints_the_very_same_plan(
     harness: Callable[..., Result], own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from harness.spec import load
 
 
 @pytest.mark.parametrize("recipe", ["dcgan", "./toys.py:toy", "./toys.py:numbers", "./toys.py:strict"])
+@pytest.mark.slow
 def test_what_it_writes_is_planned_as_it_is(harness: Callable[..., Result], own: Path, recipe: str) -> None:
     done = harness("init", recipe, "--output", "spec.yaml")
     assert done.exit_code == 0, done.stderr
@@ -42,6 +43,7 @@ def test_every_default_that_it_names_is_the_models_own(harness: Callable[..., Re
     assert whole["objective"] == {"metric": found.objective.name}
 
 
+@pytest.mark.slow
 def test_examples_are_a_switch_and_a_choice_before_numbers(harness: Callable[..., Result], own: Path) -> None:
     factors = yaml.safe_load(harness("init", "./toys.py:toy").stdout)["factors"]
     assert factors == {
@@ -103,6 +105,7 @@ def test_of_a_command_it_says_what_to_write_instead(harness: Callable[..., Resul
     assert not Path("spec.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_recipe_without_settings_is_refused_with_the_remedy(harness: Callable[..., Result], own: Path) -> None:
     done = harness("init", "./toys.py:bare")
     assert done.exit_code == 2

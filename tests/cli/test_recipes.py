@@ -51,6 +51,7 @@ def test_every_setting_of_every_section_is_there_with_what_it_may_be_its_default
     assert "images_per_second: images/s, a cost, higher is better" in text
 
 
+@pytest.mark.slow
 def test_a_place_is_as_good_as_a_name(harness: Callable[..., Result], own: Path) -> None:
     done = harness("recipes", "./toys.py:toy")
     assert done.exit_code == 0
@@ -65,6 +66,7 @@ def test_a_place_is_as_good_as_a_name(harness: Callable[..., Result], own: Path)
     assert any(unit.endswith("or null; default 3") for unit in units)
 
 
+@pytest.mark.slow
 def test_what_has_no_default_is_said_to_be_required(harness: Callable[..., Result], own: Path) -> None:
     done = harness("recipes", "./toys.py:strict")
     assert "  path: text; required\n" in done.stdout
@@ -82,6 +84,7 @@ def test_what_has_no_default_is_said_to_be_required(harness: Callable[..., Resul
         ("{command: [python]}", "recipe: {command:"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_recipe_is_refused_in_a_line(
     harness: Callable[..., Result], own: Path, name: str, remedy: str
 ) -> None:

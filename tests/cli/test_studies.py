@@ -49,6 +49,7 @@ def studied(study: str, recipe: str, factor: str, ends: list[float | Cause | Non
     return store.name
 
 
+@pytest.mark.slow
 def test_each_study_is_a_line_with_its_recipe_design_runs_and_best_the_last_one_first(
     harness: Callable[..., Result], own: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_study_that_has_not_begun_and_one_of_someone_else_are_listed_too(
     assert lines["theirs"].endswith("not made by harness")
 
 
+@pytest.mark.slow
 def test_a_name_is_never_cut_off_or_wrapped(harness: Callable[..., Result], own: Path) -> None:
     name = studied("n" * 90, "toy", "bn: {baseline: false, levels: [true]}", [0.5])
     lines = harness("studies").stdout.splitlines()
@@ -84,6 +86,7 @@ def test_a_name_is_never_cut_off_or_wrapped(harness: Callable[..., Result], own:
     assert lines[1].endswith("accuracy 0.5")
 
 
+@pytest.mark.slow
 def test_runs_that_are_tried_again_count_once(own: Path) -> None:
     factor = "bn: {baseline: false, levels: [true]}"
     studied("again", "toy", factor, [Cause.LOST, 0.8])

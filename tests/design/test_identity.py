@@ -130,6 +130,7 @@ def test_the_chosen_objective_is_the_studys_and_not_its_runs() -> None:
     assert planned("objective={metric: loss}").fingerprint == planned().fingerprint
 
 
+@pytest.mark.slow
 def test_keys_depend_neither_on_the_folder_of_the_spec_nor_on_where_the_recipe_is_found() -> None:
     source = (
         "from harness import recipe\n\n\n@recipe(objective='loss')\n"

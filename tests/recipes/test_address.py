@@ -70,6 +70,7 @@ def test_files_of_one_name_in_two_folders_are_two_recipes_with_neighbours_of_the
     assert [each.settings().model_dump() for each in found] == [{"lr": 1}, {"lr": 2}, {"lr": 1}]
 
 
+@pytest.mark.slow
 def test_files_that_are_equal_in_two_folders_do_not_share_a_module(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write(tmp_path / folder / "train.py", "STATE = []\n" + ONE)
@@ -236,6 +237,7 @@ def test_a_class_or_an_instance_without_the_optional_members_is_a_whole_recipe(
         (ONE.replace("fit", "Fitt"), "there is no 'Fit'; allowed: Fitt; did you mean 'Fitt'?"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_file_that_holds_no_sound_recipe_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
     write(tmp_path / "train.py", text)
     with pytest.raises(SpecError) as caught:

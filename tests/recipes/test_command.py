@@ -636,6 +636,7 @@ def test_a_command_can_be_run_in_a_thread_as_the_inline_slot_does(tmp_path: Path
     assert found[0]["accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_fifty_runs_of_a_small_command_take_no_time(tmp_path: Path) -> None:
     began = time.monotonic()
     for _ in range(50):

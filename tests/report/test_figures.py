@@ -169,6 +169,7 @@ def test_pictures_are_png_of_150_dpi_on_white_with_no_ink_at_their_edges(rich: R
             assert grey.crop(edge).getextrema() == (255, 255), path.name
 
 
+@pytest.mark.slow
 def test_one_seed_and_hostile_names_are_drawn_too(
     bare: Report, hostile: Callable[[str], Report], tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def headings(text: str) -> list[str]:
     return [entities.unescape(found) for found in re.findall(r"<h2[^>]*>(.*?)</h2>", text)]
 
 
+@pytest.mark.slow
 def test_a_rich_study_shows_every_section_and_every_plot_without_script_or_network(rich_page: str) -> None:
     page = Page(rich_page)
     assert headings(rich_page) == SECTIONS
@@ -206,6 +207,7 @@ def large(rich: Report, factors: int = 12, cells: int = 1000, seeds: int = 10) -
     return dataclasses.replace(rich, answer=answer, runs=table, curves=curves)
 
 
+@pytest.mark.slow
 def test_ten_thousand_runs_of_twelve_factors_make_a_bounded_page_quickly(rich: Report) -> None:
     report = large(rich)
     began = time.process_time()

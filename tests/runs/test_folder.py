@@ -49,6 +49,7 @@ def train(project: Path, key: str, lr: float) -> Event:
     return events[-1]
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_well_says_whose_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(train(project, "abc1", 0.5), Finished)
     found = folder.run_folder("abc")

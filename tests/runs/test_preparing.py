@@ -165,6 +165,7 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     return ready
 
 
+@pytest.mark.slow
 def test_data_are_checked_and_prepared_in_another_process_that_has_ended_then(
     large: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -178,6 +179,7 @@ def test_data_are_checked_and_prepared_in_another_process_that_has_ended_then(
         os.kill(other, 0)
 
 
+@pytest.mark.slow
 def test_data_are_only_checked_where_other_machines_prepare_them(
     large: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_launch_in_this_process_prepares_in_this_process(large: Callable[..., 
         ("dies", RecipeError, r"the process died that was to prepare its data \(exit code 7\)"),
     ],
 )
+@pytest.mark.slow
 def test_what_goes_wrong_there_is_a_mistake_in_words_here(
     large: Callable[..., list[str]], mood: str, kind: type[Exception], words: str
 ) -> None:
@@ -206,6 +209,7 @@ def test_what_goes_wrong_there_is_a_mistake_in_words_here(
     assert type(found.value) is kind
 
 
+@pytest.mark.slow
 def test_who_stops_waiting_ends_the_process_and_all_that_it_started(large: Callable[..., list[str]]) -> None:
     seen: list[int] = []
 

@@ -269,6 +269,7 @@ def test_slots_and_their_children_end_with_a_coordinator_that_is_killed(tmp_path
     assert gone([*pids, *children])
 
 
+@pytest.mark.slow
 def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(tmp_path: Path) -> None:
     said: list[str] = []
     launcher = ProcessLauncher(1, say=said.append)
@@ -286,6 +287,7 @@ def test_what_a_run_prints_is_said_line_by_line_with_its_name_as_it_comes(tmp_pa
     assert said == [*want, f"{description.name}: no end"]
 
 
+@pytest.mark.slow
 def test_what_a_run_prints_goes_to_standard_error_where_nobody_takes_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

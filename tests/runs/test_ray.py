@@ -87,6 +87,7 @@ def until(launcher: RayLauncher, slot: int, kind: type[Event], seconds: float = 
     "seen", [pytest.param(True, id="shared storage", marks=pytest.mark.slow), pytest.param(False, id="shipped")]
 )
 @pytest.mark.slow
+@pytest.mark.slow
 def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, seen: bool
 ) -> None:
@@ -118,6 +119,7 @@ def test_runs_end_with_the_same_numbers_and_files_as_in_this_process(
     assert [event.scores for event in again if isinstance(event, Scored)][:4] == scores  # those of no trick
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_coordinators_is_waited_for_and_costs_the_run_nothing(
     launcher: RayLauncher, slow: Callable[..., RunDescription], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_full_disk_of_the_coordinators_is_waited_for_and_costs_the_run_nothing
     assert json.loads((tmp_path / "runs" / "study" / "a" / "run.json").read_text())["folder"] == str(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_slot_that_is_given_up_or_closed_leaves_nothing_in_its_nodes_temporary_folder(
     launcher: RayLauncher, slow: Callable[..., RunDescription]
 ) -> None:

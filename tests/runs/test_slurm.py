@@ -77,6 +77,7 @@ def full(*arguments: object, **more: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_order_is_waited_for_and_costs_the_run_nothing(
     launcher: SlurmLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_sign_of_life_is_written_over_the_last_one(tmp_path: Path) -> None:
         assert (tmp_path / "deep" / "alive").read_bytes() == sign
 
 
+@pytest.mark.slow
 def test_a_job_trains_as_this_process_would_and_is_asked_to_stop_through_a_file(
     launcher: SlurmLauncher, slow: Callable[..., RunDescription], tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_job_that_slurm_ends_early_goes_on_in_another_from_its_checkpoint(
     assert steps == [*range(1, first + 1), *range(1, 31)]
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_is_a_lost_run_with_the_end_of_its_output(
     launcher: SlurmLauncher, slow: Callable[..., RunDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_job_that_dies_is_a_lost_run_with_the_end_of_its_output(
     assert "submitit" in last.details
 
 
+@pytest.mark.slow
 def test_a_job_whose_coordinator_is_gone_saves_and_ends(
     slow: Callable[..., RunDescription], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def ended(description: RunDescription, *, stop: bool = False) -> list[Event]:
 
 
 @pytest.mark.parametrize(("edit", "restored"), [("", 1), ("# another", 0)])
+@pytest.mark.slow
 def test_a_run_whose_source_changed_since_its_checkpoint_starts_anew(
     described: Described, tmp_path: Path, edit: str, restored: int
 ) -> None:

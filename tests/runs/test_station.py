@@ -91,6 +91,7 @@ def mine(run: Run, steps: int = 4):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_on_another_machine_tells_there_what_it_told_on_the_first(
     tmp_path: Path, described: Callable[..., RunDescription]
 ) -> None:

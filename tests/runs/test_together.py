@@ -108,6 +108,7 @@ def test_runs_that_are_trained_together_tell_what_each_tells_alone(tmp_path: Pat
         assert (tmp_path / "together" / f"run{run.seed}" / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_one_that_diverges_and_one_that_breaks_end_alone(tmp_path: Path) -> None:
     found = executed(runs_in(tmp_path, "diverges=0", "breaks=1"))
     assert ends_of(found) == {0: Cause.DIVERGED, 1: Cause.ERROR, 2: "finished"}
@@ -116,12 +117,14 @@ def test_one_that_diverges_and_one_that_breaks_end_alone(tmp_path: Path) -> None
     assert [len([e for e in found[seed] if isinstance(e, Scored)]) for seed in (0, 1, 2)] == [1, 2, 4]
 
 
+@pytest.mark.slow
 def test_one_that_the_recipe_does_not_end_is_an_error_of_the_recipe(tmp_path: Path) -> None:
     found = executed(runs_in(tmp_path, "forgets=1"))
     assert ends_of(found) == {0: "finished", 1: Cause.ERROR, 2: "finished"}
     assert "returned before it ended the run of seed 1" in str(found[1][-1])
 
 
+@pytest.mark.slow
 def test_what_is_raised_ends_all_that_go_on(tmp_path: Path) -> None:
     runs = runs_in(tmp_path)
     (tmp_path / "pair.py").write_text(
@@ -131,6 +134,7 @@ def test_what_is_raised_ends_all_that_go_on(tmp_path: Path) -> None:
     assert ends_of(found) == dict.fromkeys((0, 1, 2), Cause.MEMORY)
 
 
+@pytest.mark.slow
 def test_one_whose_folder_another_has_ends_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.files import locks
 
@@ -163,6 +167,7 @@ def told(launcher: Launcher, ends: int, seconds: float = 60) -> dict[int, list[E
     return found
 
 
+@pytest.mark.slow
 def test_a_slot_tells_of_its_runs_by_the_places_after_its_own(tmp_path: Path, launcher: Launcher) -> None:
     launcher.submit(3, *runs_in(tmp_path, "breaks=1"))
     found = told(launcher, 3)
@@ -172,6 +177,7 @@ def test_a_slot_tells_of_its_runs_by_the_places_after_its_own(tmp_path: Path, la
     assert last.summary["total"] == 704
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_saves_all_and_one_for_a_single_run_of_several_stops_none(
     tmp_path: Path, launcher: Launcher
 ) -> None:
@@ -183,6 +189,7 @@ def test_a_wish_to_stop_saves_all_and_one_for_a_single_run_of_several_stops_none
     assert ends_of(told(launcher, 3)) == dict.fromkeys((0, 1, 2), Cause.INTERRUPTED)
 
 
+@pytest.mark.slow
 def test_the_death_of_a_slot_is_that_of_all_its_runs_that_have_not_ended(tmp_path: Path) -> None:
     launcher = ProcessLauncher(1)
     try:

@@ -47,6 +47,7 @@ EVENTS: list[Event] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+@pytest.mark.slow
 def test_an_event_comes_out_as_it_went_in(event: Event, description: RunDescription) -> None:
     assert read(written(event), description) == event
     assert "\n" not in written(event)

@@ -178,6 +178,7 @@ SIXTY = ", ".join(["9"] * 60)
     ],
     ids=lambda value: value if len(value) < 60 else "",
 )
+@pytest.mark.slow
 def test_what_no_spec_needs_is_refused_within_a_second(name: str, text: str, said: str) -> None:
     Path("spec.yaml").write_text(text)
     output = refused("spec.yaml")

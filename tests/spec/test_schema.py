@@ -280,6 +280,7 @@ def _holds_truth(value: Any) -> bool:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(_PLACES), value=_VALUES)
+@pytest.mark.slow
 def test_whatever_is_written_in_any_place_the_schema_refuses_nothing_that_the_loader_takes(
     place: tuple[str, ...], value: Any, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ def test_more_seeds_go_on_in_the_same_study_and_under_the_same_parent(spec: Spec
     assert len(children()) == 12
 
 
+@pytest.mark.slow
 def test_a_cap_drops_whole_seeds_and_a_second_start_sticks_to_it(
     spec: Spec, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +396,7 @@ def test_inline_has_one_slot_and_says_so(spec: Spec) -> None:
     assert not Path("optuna.db").exists()
 
 
+@pytest.mark.slow
 def test_the_same_trick_is_compared_across_studies_by_name_and_by_spec(spec: Spec, project: Path) -> None:
     run(spec)
     other = load(project / "tiny.yaml", ["train.batch=8"])

@@ -140,6 +140,7 @@ def estimates(project: Path) -> Estimates:
     ],
 )
 @pytest.mark.slow
+@pytest.mark.slow
 def test_an_estimate_is_near_what_a_run_of_known_pace_takes(
     estimates: Estimates,
     recipe: str,
@@ -221,6 +222,7 @@ def test_a_run_whose_recipe_leaves_no_checkpoint_takes_a_whole_training_though_i
     assert "'baseline' left no checkpoint for others to go on from" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_command_that_is_slow_to_stop_is_gone_before_the_next_is_timed(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,

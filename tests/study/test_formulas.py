@@ -50,6 +50,7 @@ def formulas(table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("design", ["one-at-a-time", "full-factorial", "search"])
+@pytest.mark.slow
 def test_no_table_of_a_study_holds_a_formula(project: Path, tracking: str, design: str) -> None:
     (project / "toy.py").write_text(TOY)
     kind = {"kind": design} | ({"trials": 14} if design == "search" else {})

@@ -227,6 +227,7 @@ def test_a_lock_is_waited_for_and_said_and_no_point_is_lost_or_doubled(
     assert table(tracking) == undisturbed
 
 
+@pytest.mark.slow
 def test_where_mlflow_stays_away_the_end_says_what_waits(tracking: str, journal: Journal) -> None:
     held = sqlite3.connect(tracking.removeprefix("sqlite:///"), isolation_level=None, timeout=20)
     held.execute("BEGIN EXCLUSIVE")

@@ -235,6 +235,7 @@ def test_a_deleted_mlflow_database_is_filled_again_by_the_next_start_and_by_sync
     assert len(trials()) == trained
 
 
+@pytest.mark.slow
 def test_sync_leaves_a_study_in_waves_that_was_over_early_as_it_is(begin: Callable[..., Any]) -> None:
     Path("spec.yaml").write_text(SPEC.replace("seeds: 2", "worth: {error: 5}\nseeds: {first: 3, most: 12}"))
     begin()
@@ -246,6 +247,7 @@ def test_sync_leaves_a_study_in_waves_that_was_over_early_as_it_is(begin: Callab
     assert mlflow_rows()["study"] == before
 
 
+@pytest.mark.slow
 def test_without_its_journals_mlflow_is_filled_from_optuna(
     begin: Callable[..., Any], empty_tracking: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +433,7 @@ def test_a_run_whose_machine_died_is_tried_again_in_the_same_start_and_every_att
         assert "its last words" in Path(kept).read_text()
 
 
+@pytest.mark.slow
 def test_what_always_dies_is_tried_three_times(begin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(event: Event) -> Event:
         dies = isinstance(event, Finished) and event.summary["error"] < 1

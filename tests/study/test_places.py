@@ -124,6 +124,7 @@ def test_where_the_folder_is_not_here_it_is_said_before_training_starts_anew(pro
     assert places.folder(store, store.name) == Path("runs", name)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_found_by_its_key_from_another_folder_through_the_storage(
     project: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_its_commands_do_what_the_document_says_one_after_the_other(
     assert load(folder / "confirm.yaml").seeds[0] == 8  # the search had seeds 0, 1 and 2, the noise study 0 to 7
 
 
+@pytest.mark.slow
 def test_a_noise_study_needs_no_factors_compares_nothing_and_reports_what_seeds_can_show(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_noise_study_needs_no_factors_compares_nothing_and_reports_what_seeds_
     assert "has no trick to settle and no waves" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_pilot_runs_the_baseline_alone_and_its_runs_are_the_studys(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_pilot_runs_the_baseline_alone_and_its_runs_are_the_studys(
         ("ablate tricks.yaml --dry-run --spread 0%", "--spread 0%: is no spread"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_planned_with_is_refused(
     folder: Path, harness: Callable[[str], Result], line: str, said: str
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_spread_is_stated_as_a_share_or_in_the_unit() -> None:
     assert stated(" 5.2 ").amount == 5.2
 
 
+@pytest.mark.slow
 def test_a_search_is_confirmed_on_fresh_seeds_and_used_ones_are_refused(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -166,6 +170,7 @@ def test_a_search_is_confirmed_on_fresh_seeds_and_used_ones_are_refused(
     assert load_study(STORAGE, "hunt")[0].study == "hunt"  # and is not mistaken for hunt-confirm
 
 
+@pytest.mark.slow
 def test_what_is_no_search_or_has_too_few_cells_is_not_confirmed(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -177,6 +182,7 @@ def test_what_is_no_search_or_has_too_few_cells_is_not_confirmed(
         confirming(search, report, storage=STORAGE, top=99)
 
 
+@pytest.mark.slow
 def test_a_written_spec_finds_its_recipe_from_another_folder(folder: Path, harness: Callable[[str], Result]) -> None:
     assert harness("ablate hunt.yaml").exit_code == 0
     assert harness("confirm hunt --output deep/er/confirm.yaml").exit_code == 0
@@ -202,6 +208,7 @@ def test_neither_a_pilot_nor_a_noise_study_lets_a_design_onto_the_seeds_of_a_sea
     assert harness(f"ablate own.yaml {waves} {hint}").exit_code == 0  # what it says can be typed
 
 
+@pytest.mark.slow
 def test_a_dry_run_without_a_maximum_says_so_once_and_totals_nothing(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -214,6 +221,7 @@ def test_a_dry_run_without_a_maximum_says_so_once_and_totals_nothing(
     assert not re.search(r"at most|6,?000", said.stdout)
 
 
+@pytest.mark.slow
 def test_a_rule_that_can_show_nothing_is_refused_with_the_fewest_seeds_that_would_do(
     folder: Path, harness: Callable[[str], Result]
 ) -> None:
@@ -228,6 +236,7 @@ def test_a_rule_that_can_show_nothing_is_refused_with_the_fewest_seeds_that_woul
     assert harness(f"ablate tricks.yaml {ranks} --set seeds.most=8 --dry-run --spread 3%").exit_code == 0
 
 
+@pytest.mark.slow
 def test_waves_are_told_that_hours_end_them_and_drop_no_seed(folder: Path, harness: Callable[[str], Result]) -> None:
     said = harness("ablate tricks.yaml --dry-run --spread 8% --set design.max_hours=0.2").stdout
     assert "max_hours 0.2: ends with the last wave that is over by then" in said

@@ -105,6 +105,7 @@ def test_a_search_that_cannot_be_is_refused_with_its_remedy(
         spec_of(project_spec, *overrides)
 
 
+@pytest.mark.slow
 def test_a_search_starts_with_the_control_and_repeats_no_run(project_spec: Path) -> None:
     store, plan = opened(project_spec)
     with store.ownership():
@@ -117,6 +118,7 @@ def test_a_search_starts_with_the_control_and_repeats_no_run(project_spec: Path)
     assert all(seed == 0 or (cell, 0) in runs for cell, seed in runs)  # a cell's seeds are used up in order
 
 
+@pytest.mark.slow
 def test_impossible_cells_are_never_tried(project_spec: Path) -> None:
     store, plan = opened(project_spec, "design.trials=1000")
     with store.ownership():
@@ -130,6 +132,7 @@ def test_impossible_cells_are_never_tried(project_spec: Path) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_sampler_comes_back_to_what_is_good(project_spec: Path, sampler: str) -> None:
     worths = {f"width={width}": 2.0 * width for width in (10, 20, 30, 40)} | {"margin=0.8": -30.0}
     store, plan = opened(project_spec, f"design.sampler={sampler}", "design.trials=60", "seeds=20")
@@ -145,6 +148,7 @@ def test_a_sampler_comes_back_to_what_is_good(project_spec: Path, sampler: str) 
     assert shares["fANOVA"]["batch"] == min(shares["fANOVA"].values())
 
 
+@pytest.mark.slow
 def test_a_search_on_two_outcomes_keeps_both_and_its_curves(project_spec: Path) -> None:
     store, plan = opened(project_spec, "design.sampler=nsga2", "design.trials=20")
     with store.ownership():
@@ -187,6 +191,7 @@ def test_more_trials_go_on_in_the_same_study_and_a_design_does_not(project_spec:
     assert names[0] == names[1] != names[2]
 
 
+@pytest.mark.slow
 def test_the_whole_search_is_run_reported_and_left_alone_the_second_time(project_spec: Path) -> None:
     spec = spec_of(project_spec)
     outcome, report = main_job.ablate(spec, OPTIONS, lambda _: None)
@@ -212,6 +217,7 @@ def _says_no_effect(report: Report) -> None:
         assert "Δ MiFID" not in words
 
 
+@pytest.mark.slow
 def test_the_formats_of_a_search_are_its_tables(project_spec: Path) -> None:
     main_job.ablate(spec_of(project_spec), OPTIONS, lambda _: None)
     for kind in ("table", "csv", "latex", "json"):
@@ -259,6 +265,7 @@ class _Curves:
         self.running.clear()
 
 
+@pytest.mark.slow
 def test_pruning_stops_what_is_worse_than_the_median_and_counts_it_as_such(
     project_spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +301,7 @@ def test_the_dry_run_of_a_search_shows_its_space(project_spec: Path, monkeypatch
     assert not Path("optuna.db").exists()
 
 
+@pytest.mark.slow
 def test_a_design_on_seeds_that_a_search_has_chosen_by_is_refused_with_fresh_ones(project_spec: Path) -> None:
     store, plan = opened(project_spec)
     with store.ownership():

@@ -126,6 +126,7 @@ def children(study: str) -> list[mlflow.entities.Run]:
 # ---------------------------------------------------------------------- faults
 
 
+@pytest.mark.slow
 def test_an_error_of_a_recipe_is_said_and_not_tried_again_until_the_source_changes_or_retry_is_given(
     start: Start, project: Path
 ) -> None:
@@ -332,6 +333,7 @@ def test_runs_on_data_that_may_have_been_replaced_are_trained_anew(
     assert "those of" not in said
 
 
+@pytest.mark.slow
 def test_several_studies_are_named_and_the_first_hand_is_the_one(start: Start) -> None:
     names = [start(of(name, levels))[1].provenance["study"] for name, levels in (("a", "0.2"), ("b", "0.2, 0.4"))]
     outcome, report, said = start(of("c", "0.4"))
@@ -342,6 +344,7 @@ def test_several_studies_are_named_and_the_first_hand_is_the_one(start: Start) -
     assert done()["trained"] == 6
 
 
+@pytest.mark.slow
 def test_what_is_not_the_same_is_not_taken_over(start: Start, project: Path) -> None:
     start(of("one"))
     assert start(of("anew"), reuse=False)[0].complete == 4
@@ -374,6 +377,7 @@ def test_runs_whose_source_nobody_knows_are_trained_anew(start: Start, project: 
 
 
 @pytest.mark.parametrize("elsewhere", ["another device", None])
+@pytest.mark.slow
 def test_costs_of_a_run_from_another_device_are_not_taken_over_and_its_quality_is(
     start: Start, elsewhere: str | None
 ) -> None:
@@ -396,6 +400,7 @@ def test_a_study_all_of_whose_runs_were_trained_on_one_device_keeps_their_costs(
     assert (taken["train_seconds"] == first["train_seconds"]).all()
 
 
+@pytest.mark.slow
 def test_runs_of_a_search_are_not_taken_over_by_a_design(start: Start, project: Path) -> None:
     start(of("hunt") + "design: {kind: search, trials: 4}\n")
     store = StudyStore(STORAGE, "design-1")
@@ -422,6 +427,7 @@ def test_a_diverged_run_is_taken_over_as_diverged(start: Start, project: Path) -
 # ---------------------------------------------------------------------- shared trainings
 
 
+@pytest.mark.slow
 def test_runs_that_differ_at_sampling_alone_share_one_training(start: Start) -> None:
     outcome, report, said = start(SHARED)
     assert "8 runs, 4 trainings (psi plays a part at sampling only), 0 done, 8 to do" in said
@@ -441,6 +447,7 @@ def test_runs_that_differ_at_sampling_alone_share_one_training(start: Start) -> 
 
 
 @pytest.mark.parametrize("ended", [1, 2, 4])
+@pytest.mark.slow
 def test_a_study_that_is_stopped_between_trainings_and_samples_goes_on(
     start: Start, monkeypatch: pytest.MonkeyPatch, ended: int
 ) -> None:
@@ -463,6 +470,7 @@ def test_a_study_that_is_stopped_between_trainings_and_samples_goes_on(
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
+@pytest.mark.slow
 def test_a_follower_whose_checkpoint_is_gone_trains_and_the_next_goes_on_from_it(start: Start) -> None:
     start(SHARED.replace("[0.5, 0.7]", "[0.5]"))
     assert done() == {"trained": 4, "sampled": 2}
@@ -475,6 +483,7 @@ def test_a_follower_whose_checkpoint_is_gone_trains_and_the_next_goes_on_from_it
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_tried_by_each_run_that_shares_it(start: Start, project: Path) -> None:
     (project / "lost-0.1").touch()
     outcome, report, _ = start(SHARED)
@@ -492,6 +501,7 @@ def test_a_training_that_diverges_is_tried_by_each_run_that_shares_it(start: Sta
     assert "nothing to add" in said
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_in_drawing_at_its_own_level_loses_no_other(start: Start, project: Path) -> None:
     (project / "undrawn-0.1-1.0").touch()
     outcome, report, _ = start(SHARED)
@@ -502,6 +512,7 @@ def test_a_run_that_diverges_in_drawing_at_its_own_level_loses_no_other(start: S
     assert not list(Path("runs").glob("*/*/checkpoint.pt"))
 
 
+@pytest.mark.slow
 def test_a_level_added_to_a_training_that_one_level_diverged_at_is_run(start: Start, project: Path) -> None:
     (project / "undrawn-0.1-0.5").touch()
     start(SHARED.replace("[0.5, 0.7]", "[0.5]"))
@@ -529,6 +540,7 @@ def test_a_recipe_that_keeps_or_reads_no_checkpoint_trains_every_run_and_the_rep
     assert any(note.startswith("psi plays a part at sampling only: 0 of 4 runs went on") for note in report.notes)
 
 
+@pytest.mark.slow
 def test_where_checkpoints_are_deleted_one_of_the_runs_that_wait_leads(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_a_study_goes_on_when_its_server_is_started_anew(project: Path, postgres
     assert len(store.study.trials) == 9
 
 
+@pytest.mark.slow
 def test_a_table_that_another_program_has_locked_is_waited_for(project: Path, postgres: Any) -> None:
     (project / "toy.py").write_text(TOY)
     (project / "spec.yaml").write_text(SPEC)
@@ -207,6 +208,7 @@ def test_a_wrong_login_or_database_is_said_in_one_line_with_a_remedy(
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_one_database_for_both_programs_is_refused_either_way_round(
     project: Path, postgres: Any, started: Callable[..., Report]
 ) -> None:
@@ -232,6 +234,7 @@ def test_a_server_without_studies_says_what_to_do_and_stays_empty(project: Path,
 # ---------------------------------------------------------------------- logins
 
 
+@pytest.mark.slow
 def test_no_login_is_left_in_any_output_file_or_table(
     project: Path, postgres: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,6 +184,7 @@ def test_each_run_of_a_program_is_one_trial_one_mlflow_run_one_journal_and_one_f
     assert "5 of 7 complete runs were trained together with others and are left out" in costs[0]
 
 
+@pytest.mark.slow
 def test_their_numbers_are_those_of_runs_that_are_trained_alone(begin: Begin) -> None:
     _, together = begin()
     _, alone = begin("study=alone", replicates=1, reuse=False)
@@ -203,6 +204,7 @@ def test_their_numbers_are_those_of_runs_that_are_trained_alone(begin: Begin) ->
         (["design.kind=search", "design.trials=4"], {}, "the runs of a search are named one by one"),
     ],
 )
+@pytest.mark.slow
 def test_where_runs_cannot_be_trained_together_it_is_said_before_anything_is_written(
     begin: Begin, overrides: list[str], options: dict[str, Any], why: str
 ) -> None:
@@ -212,6 +214,7 @@ def test_where_runs_cannot_be_trained_together_it_is_said_before_anything_is_wri
     assert not Path("optuna.db").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_it_and_says_what_it_does(begin: Begin) -> None:
     asked = CliRunner().invoke(main, ["ablate", "spec.yaml", "--launch", "inline", "--replicates", "2"])
     assert asked.exit_code == 0, asked.output

@@ -111,6 +111,7 @@ def test_it_runs_until_all_is_decided_and_no_run_more(start: Start, capsys: pyte
     assert " % of the way to " in shown
 
 
+@pytest.mark.slow
 def test_the_looks_are_in_optuna_and_in_mlflow_once_each(start: Start) -> None:
     _, report, _ = start()
     assert report.answer.course is not None
@@ -167,6 +168,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StudyStore, "fail", told)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_lost_is_tried_again_and_the_looks_wait_for_it(start: Start, project: Path, lost: None) -> None:
     (project / "fail-1-True-False").write_text("2")
     outcome, report, _ = start()
@@ -176,6 +178,7 @@ def test_a_run_that_is_lost_is_tried_again_and_the_looks_wait_for_it(start: Star
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.slow
 def test_a_run_that_will_fail_again_is_left_out_and_the_study_goes_on(
     start: Start, project: Path, request: pytest.FixtureRequest, attempts: int
 ) -> None:
@@ -210,6 +213,7 @@ def test_what_was_laid_down_before_the_first_look_cannot_change(
     assert "study=known-2" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_waves_on_a_study_whose_results_are_known_are_refused_with_fresh_seeds(start: Start) -> None:
     fixed = SPEC.replace("seeds: {first: 3, most: 12}", "seeds: 3")
     start(fixed)
@@ -236,6 +240,7 @@ def test_a_known_result_is_no_run_of_a_plan_made_afterwards(start: Start) -> Non
     assert any("runs were known before this plan was laid down" in said for said in report.departures)
 
 
+@pytest.mark.slow
 def test_known_runs_of_the_control_alone_are_a_pilot_and_count(start: Start) -> None:
     noise = "study: pilot\nrecipe: ./known.py:known\nseeds: 3\ndesign: {kind: noise}\n"
     start(noise)
@@ -245,6 +250,7 @@ def test_known_runs_of_the_control_alone_are_a_pilot_and_count(start: Start) -> 
     assert report.departures == ("3 runs were known before this plan was laid down",)
 
 
+@pytest.mark.slow
 def test_before_any_run_has_ended_the_plan_may_still_change(start: Start, project: Path) -> None:
     with pytest.raises(SpecError):
         start(SPEC + "design: {max_hours: 0.000000000001}\n")
@@ -253,6 +259,7 @@ def test_before_any_run_has_ended_the_plan_may_still_change(start: Start, projec
     assert report.declared["rule"]["most"] == 20
 
 
+@pytest.mark.slow
 def test_a_fixed_study_says_that_seeds_were_left_out_and_the_test_changed(start: Start) -> None:
     fixed = SPEC.replace("{first: 3, most: 12}", "[0, 1, 2, 3]")
     start(fixed)
@@ -262,6 +269,7 @@ def test_a_fixed_study_says_that_seeds_were_left_out_and_the_test_changed(start:
     assert "design.test t, now ranks" in test
 
 
+@pytest.mark.slow
 def test_what_a_look_has_counted_as_given_up_stays_so(start: Start, project: Path) -> None:
     (project / "fail-1-False-True").write_text("1")
     _, before, _ = start()
@@ -278,6 +286,7 @@ def test_what_a_look_has_counted_as_given_up_stays_so(start: Start, project: Pat
     assert after.answer.course.looks == before.answer.course.looks
 
 
+@pytest.mark.slow
 def test_a_topped_up_study_says_what_that_does(start: Start) -> None:
     fixed = SPEC.replace("seeds: {first: 3, most: 12}", "seeds: 3")
     _, report, _ = start(fixed)
@@ -290,6 +299,7 @@ def test_a_topped_up_study_says_what_that_does(start: Start) -> None:
     assert "14 to 20 %" in said
 
 
+@pytest.mark.slow
 def test_the_plan_is_stored_before_the_first_run(start: Start, project: Path) -> None:
     (project / "kill-0-False-False").touch()
     start()
@@ -302,6 +312,7 @@ def test_the_plan_is_stored_before_the_first_run(start: Start, project: Path) ->
     assert report.declared == kept
 
 
+@pytest.mark.slow
 def test_max_hours_end_it_at_a_look_that_is_valid_and_more_hours_go_on(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,12 +336,14 @@ def test_max_hours_end_it_at_a_look_that_is_valid_and_more_hours_go_on(
     assert verdicts(report)["good"] is Verdict.HELPS
 
 
+@pytest.mark.slow
 def test_hours_that_are_not_enough_for_a_look_are_refused_before_anything_runs(start: Start) -> None:
     with pytest.raises(SpecError, match=r"design\.max_hours: 1e-12 is not enough: 3 seeds of the 3 cells"):
         start(SPEC + "design: {max_hours: 0.000000000001}\n")
     assert not [trial for trial in study().trials if trial.state.is_finished()]
 
 
+@pytest.mark.slow
 def test_a_full_factorial_runs_the_rest_of_it_once_a_trick_is_decided(start: Start) -> None:
     _, report, _ = start(SPEC + "design: {kind: full-factorial}\n")
     course = report.answer.course
@@ -340,12 +353,14 @@ def test_a_full_factorial_runs_the_rest_of_it_once_a_trick_is_decided(start: Sta
     assert all(name.split("-")[1] == "True" for name in trained() if int(name.split("-")[0]) >= decided)
 
 
+@pytest.mark.slow
 def test_without_a_maximum_it_goes_on_until_all_is_decided(start: Start) -> None:
     _, report, said = start(SPEC.replace("{first: 3, most: 12}", "{anytime: true}"))
     assert verdicts(report) == {"good": Verdict.HELPS, "nil": Verdict.NEGLIGIBLE}
     assert "with no maximum" in said
 
 
+@pytest.mark.slow
 def test_a_report_by_name_in_the_middle_says_what_the_looks_say(start: Start, project: Path) -> None:
     (project / "kill-3-False-False").touch()
     start()
@@ -367,6 +382,7 @@ def test_a_report_by_name_in_the_middle_says_what_the_looks_say(start: Start, pr
         ("{most: 9, start: -1}", "-1 is not allowed: the first seed"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_waves_are_refused_at_their_line(project: Path, seeds: str, said: str) -> None:
     (project / "known.py").write_text(RECIPE)
     (project / "spec.yaml").write_text(SPEC.replace("{first: 3, most: 12}", seeds))

@@ -195,6 +195,7 @@ def test_a_spec_of_two_files_is_planned_without_torch(project: Path) -> None:
     assert done.stdout.split() == ["5", "False"], done.stderr
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_is_planned_and_trains(project: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "tricks.md").read_text(encoding="utf-8")
     for name, language in (("my_gan.py", "python"), ("mine.yaml", "yaml")):
@@ -210,6 +211,7 @@ def test_the_example_of_the_docs_is_planned_and_trains(project: Path) -> None:
     assert trainer.replicates[0].sums[1].item() == pytest.approx(0.5, abs=0.4)  # (D - 1)^2 / 2 of scores near 0
 
 
+@pytest.mark.slow
 def test_a_run_of_ones_own_recipe_is_sampled_with_its_own_settings(project: Path) -> None:
     recipe = Address.of("./my_gan.py:MyGan", project).load()
     settings = recipe.settings(width=2, latent=8, generator_part="my-attention", my_weight=2.0)  # type: ignore[call-arg]

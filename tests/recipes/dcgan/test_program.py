@@ -218,6 +218,7 @@ def test_a_replicate_saved_together_goes_on_alone_and_the_other_way_round() -> N
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.slow
 def test_a_replicate_that_diverges_is_told_and_leaves_the_others_alone(network: str, way: str) -> None:
     sound, broken = made([0, 1, 2], torch.float32, way), made([0, 1, 2], torch.float32, way)
     with torch.no_grad():

@@ -233,6 +233,7 @@ def flipped(path: Path, *, at: int, bit: int = 0) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a bit of its largest tensor", "cut short", "empty"])
+@pytest.mark.slow
 def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before_to_the_very_same_end(
     tmp_path: Path, damage: str
 ) -> None:
@@ -274,6 +275,7 @@ def test_a_follower_of_a_damaged_training_says_so_and_has_the_same_scores(tmp_pa
     assert context.trained_from == ("" if both else "leader")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_costs_checkpoints_and_pictures_and_not_the_run(
     tmp_path: Path, files_of_at_most: Full
 ) -> None:
@@ -624,6 +626,7 @@ def test_runs_that_are_trained_together_have_the_scores_and_images_of_each_alone
 
 
 @pytest.mark.parametrize("after", [1, 60])
+@pytest.mark.slow
 def test_runs_that_were_stopped_together_go_on_together_or_alone(tmp_path: Path, after: int) -> None:
     whole = Together(tmp_path / "whole").train()
     calls = iter(range(10**6))
@@ -641,6 +644,7 @@ def test_runs_that_were_stopped_together_go_on_together_or_alone(tmp_path: Path,
         assert outcome(ended) == pytest.approx(outcome(before), **CLOSE)
 
 
+@pytest.mark.slow
 def test_runs_at_different_steps_are_trained_one_program_after_the_other(tmp_path: Path) -> None:
     calls = iter(range(10**6))
     context, _ = run(tmp_path / "4", seed=4, stop=lambda: next(calls) > 60)
@@ -678,6 +682,7 @@ def test_one_that_diverges_ends_alone_and_changes_no_other(tmp_path: Path, monke
         assert outcome(ended) == outcome(before)
 
 
+@pytest.mark.slow
 def test_one_whose_scoring_fails_or_whose_checkpoint_holds_no_state_ends_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -710,6 +715,7 @@ def test_one_whose_scoring_fails_or_whose_checkpoint_holds_no_state_ends_alone(
     assert outcome(ended) == pytest.approx(outcome(by_itself), **CLOSE)
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_is_heard_between_the_scores_of_runs_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

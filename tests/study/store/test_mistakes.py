@@ -145,6 +145,7 @@ def test_a_damaged_database_is_refused_wherever_it_is_damaged_and_stays_as_it_is
         assert (project / "optuna.db").read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_a_database_cut_off_by_a_full_disk_is_refused(harness: Callable[..., Result], project: Path) -> None:
     whole = _study(project / "optuna.db").read_bytes()
     (project / "optuna.db").write_bytes(whole[: len(whole) // 3])
@@ -193,6 +194,7 @@ def test_a_file_of_another_user_is_refused_before_anything_is_written(project: P
 # ---------------------------------------------------------------------- one database taken for the other
 
 
+@pytest.mark.slow
 def test_mlflows_database_is_no_storage_and_optunas_no_tracking_uri(
     harness: Callable[..., Result], project: Path, tracking: str
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_claim_of_a_host_that_died_is_not_waited_for_for_ever(monkeypatch: pyt
     assert next(clock) > ownership._FORGOTTEN
 
 
+@pytest.mark.slow
 def test_of_two_hosts_on_postgresql_that_start_at_once_one_owns_the_study(postgres: Any) -> None:
     storage = postgres.address("owned")
     optuna.create_study(study_name="shared", storage=storage)

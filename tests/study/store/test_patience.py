@@ -116,6 +116,7 @@ def test_while_a_call_waits_the_hook_runs_every_other_second(planned: tuple[Spec
     assert max(later - before for before, later in itertools.pairwise(at)) < 3
 
 
+@pytest.mark.slow
 def test_without_a_hook_a_call_gives_up_and_says_who_holds_what_and_what_to_do(
     planned: tuple[Spec, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ def test_without_a_hook_a_call_gives_up_and_says_who_holds_what_and_what_to_do(
     assert "close what holds it, a viewer or a backup, then the same command again goes on" in str(given_up.value)
 
 
+@pytest.mark.slow
 def test_a_hook_that_raises_gives_the_call_up_and_the_store_goes_on_afterwards(planned: tuple[Spec, Plan]) -> None:
     spec, plan = planned
     store = StudyStore(STORAGE, "patient")
@@ -146,6 +148,7 @@ def test_a_hook_that_raises_gives_the_call_up_and_the_store_goes_on_afterwards(p
     assert store.claim(plan) is not None
 
 
+@pytest.mark.slow
 def test_a_study_is_given_back_in_a_moment_though_its_database_is_locked(planned: tuple[Spec, Plan]) -> None:
     spec, plan = planned
     store = StudyStore(STORAGE, "patient", while_waiting=lambda reason, seconds: None)
@@ -336,6 +339,7 @@ def test_a_lock_is_named_only_where_another_process_holds_it(project: Path) -> N
         assert patience.holder(Path("own.db")) == f"process {process.pid} (python)"
 
 
+@pytest.mark.slow
 def test_a_run_is_failed_with_its_cause_after_a_lock(planned: tuple[Spec, Plan]) -> None:
     spec, plan = planned
     store = StudyStore(STORAGE, "patient", while_waiting=lambda reason, seconds: None)
