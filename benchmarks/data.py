@@ -16,7 +16,6 @@ import argparse
 import functools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from harness.data.annotations import read_boxes
 from harness.data.crops import CROPS, CUTS, NEEDS_BOX, Box
 from harness.data.settings import DataSettings
 from harness.data.sources import Photo, photos
-from harness.machine.provenance import cores
+from harness.machine.provenance import cores, processor
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
@@ -101,12 +100,7 @@ def measure(root: Path, crop: str, repeats: int) -> dict[str, Any]:
 
 
 def machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return f"{model}, {cores()} cores; Pillow {Image.__version__}"
+    return f"{processor()}, {cores()} cores; Pillow {Image.__version__}"
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import importlib.metadata
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from harness.machine.provenance import processor
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOGS = Path(os.environ.get("HARNESS_DOGS") or REPOSITORY / ".." / "shared/data/stanford-dogs")
@@ -213,18 +214,13 @@ def child(*arguments: str) -> dict[str, Any]:
 
 
 def hardware() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
     versions = []
     for package in ("torch", "scipy", "torchmetrics", "torch-fidelity"):
         try:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{package} not installed")
-    return f"{model}, {torch.get_num_threads()} threads; {', '.join(versions)}"
+    return f"{processor()}, {torch.get_num_threads()} threads; {', '.join(versions)}"
 
 
 def print_features(real: int, generated: int, dim: int) -> None:

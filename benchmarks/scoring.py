@@ -26,7 +26,6 @@ import functools
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -39,6 +38,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from harness.machine.provenance import processor
 
 ABLATIONS = Path(__file__).resolve().parents[1] / "ablations"
 DOGS = 20_580  # photos of Stanford Dogs: about as many square crops
@@ -384,12 +385,7 @@ def print_run(name: str, parts: Mapping[str, float]) -> None:
 
 
 def machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return f"{model}, {os.cpu_count()} CPUs, one thread a process; torch {torch.__version__}"
+    return f"{processor()}, {os.cpu_count()} CPUs, one thread a process; torch {torch.__version__}"
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.machine.provenance import processor
 from harness.recipes.dcgan.losses import adversarial_loss
 from harness.recipes.dcgan.networks import started
 from harness.recipes.dcgan.settings import DcganSettings
@@ -170,12 +170,7 @@ def measure(name: str) -> dict[str, Any]:
 
 def hardware() -> str:
     """The processor and torch."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return f"{model}, torch {torch.__version__}"
+    return f"{processor()}, torch {torch.__version__}"
 
 
 def main() -> None:

@@ -33,6 +33,8 @@ from typing import Any
 
 from load import SPEC, STUB
 
+from harness.machine.provenance import processor
+
 ROOT = Path(__file__).resolve().parents[1]
 HARNESS = [sys.executable, "-m", "harness"]
 SMALL = ("budget.images=160", "seeds=2", "evaluate.samples=64", "evaluate.interim_samples=64")
@@ -72,12 +74,7 @@ def main() -> None:
 
 
 def machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 # ---------------------------------------------------------------------- commands

@@ -23,12 +23,7 @@ from harness.metrics.memorization import memorization
 COMPETITION = Path(__file__).resolve().parents[2] / ".." / "shared/data/competition_results.csv"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def draw(count: int, dim: int, rank: int | None = None, seed: int = 0, dtype: torch.dtype = torch.float64):

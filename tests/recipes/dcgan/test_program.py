@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,7 @@ from harness.recipes.dcgan.ways import WAYS, timed
 PHOTOS, TOTAL = 40, 320
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made(seeds: Sequence[int], dtype: torch.dtype = torch.float64, way: str | None = None, **changes: Any) -> Trainer:
